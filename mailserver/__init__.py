@@ -1,0 +1,1 @@
+"""A mail server on Twisted whose every decision can be a plugin."""

@@ -1,0 +1,50 @@
+"""Where routing says that a recipient's mail goes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from mailserver.address import Address
+from mailserver.reply import Reply
+
+
+@dataclass(frozen=True, slots=True)
+class Mailbox:
+    """A mailbox of an account here, in the mailbox store called `store`."""
+
+    account: Address
+    store: str = "sql"
+    name: str = "INBOX"
+
+
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """The server that takes mail for `address`; `host`, an endpoint string, overrides MX."""
+
+    address: Address
+    host: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Forward:
+    """Another address, which is routed again from the top (RFC 5321 3.9.1)."""
+
+    address: Address
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """Nowhere: taken and forgotten; the reason stands in the trace."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """Nobody: the peer hears `reply` at RCPT."""
+
+    reply: Reply
+
+
+Destination: TypeAlias = Mailbox | Remote | Forward | Drop | Refuse

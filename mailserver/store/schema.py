@@ -1,0 +1,172 @@
+"""All tables, once, for SQLite and PostgreSQL.
+
+Rows are few and narrow, keys are integers, and there is no index that no question needs: a third of what a
+message costs is spent here.  Message ids (`mailserver.ident`) are made before the transaction, so that
+a commit whose answer was lost can be looked up.  Times are seconds since the epoch.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    text,
+)
+
+metadata = MetaData()
+
+# SQLite only counts by itself in a column that is exactly INTEGER.
+_Number = BigInteger().with_variant(Integer(), "sqlite")
+
+
+domain = Table(
+    "domain",
+    metadata,
+    Column("id", _Number, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),          # A-labels, lower case
+    Column("created", Double, nullable=False),
+)
+
+account = Table(
+    "account",
+    metadata,
+    Column("id", _Number, primary_key=True),
+    Column("domain_id", _Number, ForeignKey("domain.id"), nullable=False, index=True),
+    Column("address", Text, nullable=False),                    # as it was given
+    Column("key", Text, nullable=False, unique=True),           # Address.key
+    Column("enabled", Integer, nullable=False, server_default=text("1")),
+    Column("created", Double, nullable=False),
+)
+
+credential = Table(
+    "credential",
+    metadata,
+    Column("id", _Number, primary_key=True),
+    Column("account_id", _Number, ForeignKey("account.id"), nullable=False, index=True),
+    Column("kind", Text, nullable=False),                       # argon2id, scram-sha-1, scram-sha-256 ...
+    Column("data", LargeBinary, nullable=False),
+)
+
+alias = Table(
+    "alias",
+    metadata,
+    Column("id", _Number, primary_key=True),
+    Column("domain_id", _Number, ForeignKey("domain.id"), nullable=False, index=True),
+    Column("address", Text, nullable=False),
+    Column("key", Text, nullable=False, index=True),            # "@domain" catches all
+    Column("target", Text, nullable=False),                     # one row a target
+    Column("created", Double, nullable=False),
+)
+
+# How often something was changed: what is remembered in memory is dropped when its number moves.
+revision = Table(
+    "revision",
+    metadata,
+    Column("name", Text, primary_key=True),                     # "directory"
+    Column("number", _Number, nullable=False),
+)
+
+content = Table(
+    "content",
+    metadata,
+    Column("id", _Number, primary_key=True, autoincrement=False),       # the message's id
+    Column("size", _Number, nullable=False),
+    Column("uses", Integer, nullable=False),                    # message and spool rows that hold it
+    Column("file", Text),                                       # name below data/contents (SQLite, shared data)
+    Column("data", LargeBinary),                                # all of it when not large; else its beginning
+)
+
+# Large content on PostgreSQL: rows of pieces, since several machines read them.
+piece = Table(
+    "piece",
+    metadata,
+    Column("content_id", _Number, ForeignKey("content.id"), primary_key=True, autoincrement=False),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("data", LargeBinary, nullable=False),
+)
+
+mailbox = Table(
+    "mailbox",
+    metadata,
+    Column("id", _Number, primary_key=True),
+    Column("account_id", _Number, ForeignKey("account.id"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("uidvalidity", _Number, nullable=False),
+    Column("uidnext", _Number, nullable=False),
+    Column("created", Double, nullable=False),
+    Index("mailbox_by_name", "account_id", "name", unique=True),
+)
+
+message = Table(
+    "message",
+    metadata,
+    Column("mailbox_id", _Number, ForeignKey("mailbox.id"), primary_key=True, autoincrement=False),
+    Column("uid", _Number, primary_key=True, autoincrement=False),
+    Column("content_id", _Number, ForeignKey("content.id"), nullable=False),
+    Column("size", _Number, nullable=False),                    # prefix and content
+    Column("received", Double, nullable=False),
+    Column("flags", Integer, nullable=False),
+    Column("prefix", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# One row a destination that is still to be reached.
+spool = Table(
+    "spool",
+    metadata,
+    Column("id", _Number, primary_key=True, autoincrement=False),
+    Column("content_id", _Number, ForeignKey("content.id"), nullable=False),
+    Column("origin", Text, nullable=False),
+    Column("sender", Text, nullable=False),                     # "" is the null reverse-path
+    Column("recipient", Text, nullable=False),                  # as the sender named it: what a DSN speaks of
+    Column("kind", Text, nullable=False),                       # remote, mailbox
+    Column("target", Text, nullable=False),                     # address to deliver to
+    Column("place", Text, nullable=False),                      # remote: fixed host or ""; mailbox: "store/name"
+    Column("domain", Text, nullable=False),                     # of the target, for queue --domain
+    Column("prefix", LargeBinary, nullable=False),
+    Column("body", Text, nullable=False),                       # 7BIT, 8BITMIME
+    Column("created", Double, nullable=False),
+    Column("expires", Double, nullable=False),
+    Column("next_attempt", Double, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("held", Integer, nullable=False),
+    Column("reason", Text, nullable=False),                     # why it is still here; the remote's last words
+    Column("owner", Text, nullable=False),                      # the lease: which instance tries it; "" nobody
+    Column("lease", Double, nullable=False),                    # until when
+    Index("spool_due", "next_attempt"),
+)
+
+# The story of each message: number 0 is its acceptance, the others came after.
+trace = Table(
+    "trace",
+    metadata,
+    Column("id", _Number, primary_key=True, autoincrement=False),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("record", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# Stories of what was refused: bounded in number and age.
+refusal = Table(
+    "refusal",
+    metadata,
+    Column("id", _Number, primary_key=True, autoincrement=False),
+    Column("record", Text, nullable=False),
+)
+
+# Exclusive use of something by one running server, renewed while it lives (POP3's maildrop lock).
+lock = Table(
+    "lock",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("owner", Text, nullable=False),
+    Column("until", Double, nullable=False),
+)

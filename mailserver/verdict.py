@@ -1,0 +1,134 @@
+"""What a filter may say of a connection, a sender, a recipient or a message.
+
+A hook returns None (no opinion), one verdict, or a list of them.  Verdicts are values: returning one
+is all it takes, nothing else changes the message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from mailserver.address import Address
+from mailserver.reply import NOT_NOW, Reply
+
+
+@dataclass(frozen=True, slots=True)
+class Accept:
+    """This stage is done: the filters after this one are not asked.  Later stages are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """Never: the peer hears a 5xx reply."""
+
+    reply: Reply
+
+
+@dataclass(frozen=True, slots=True)
+class Defer:
+    """Not now: the peer hears a 4xx reply and comes back."""
+
+    reply: Reply
+
+
+@dataclass(frozen=True, slots=True)
+class Discard:
+    """Say yes and drop it: at recipient this recipient, at content or sender the whole message."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantine:
+    """Take it, but into the mailbox Junk; for destinations elsewhere it has no effect."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rewrite:
+    """At recipient: it is for `address` instead."""
+
+    address: Address
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """Points for or against a message, summed over all filters; the `why` stands in the trace."""
+
+    points: float
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class AddHeader:
+    """A header field to put above the message as it came."""
+
+    name: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveHeader:
+    """Take away header fields called `name`: all, or the one numbered `which` (0 is the first)."""
+
+    name: str
+    which: int | None = None
+
+
+Verdict: TypeAlias = (
+    Accept | Reject | Defer | Discard | Quarantine | Rewrite | Score | AddHeader | RemoveHeader
+)
+Verdicts: TypeAlias = Verdict | Sequence[Verdict] | None
+
+ACCEPT = Accept()
+
+
+def reject(reply: Reply | str) -> Reject:
+    """Refuse for good; a text becomes 550 5.7.1.  Raises `ValueError` for a reply that is no 5xx."""
+    if isinstance(reply, str):
+        reply = Reply(550, "7.1", reply)
+    if reply.severity != 5:
+        raise ValueError(f"a reject needs a 5xx reply, not {reply}")
+    return Reject(reply)
+
+
+def defer(reply: Reply | str = NOT_NOW) -> Defer:
+    """Refuse for now; a text becomes 451 4.7.1.  Raises `ValueError` for a reply that is no 4xx."""
+    if isinstance(reply, str):
+        reply = Reply(451, "7.1", reply)
+    if reply.severity != 4:
+        raise ValueError(f"a defer needs a 4xx reply, not {reply}")
+    return Defer(reply)
+
+
+def discard(why: str) -> Discard:
+    """Say yes and drop it."""
+    return Discard(why)
+
+
+def quarantine(why: str) -> Quarantine:
+    """Take it into Junk."""
+    return Quarantine(why)
+
+
+def rewrite(address: Address) -> Rewrite:
+    """Send this recipient's mail to `address` instead."""
+    return Rewrite(address)
+
+
+def score(points: float, why: str) -> Score:
+    """Points against (positive) or for (negative) the message."""
+    return Score(points, why)
+
+
+def add_header(name: str, value: str) -> AddHeader:
+    """Put a header field above the message."""
+    return AddHeader(name, value)
+
+
+def remove_header(name: str, which: int | None = None) -> RemoveHeader:
+    """Take header fields away."""
+    return RemoveHeader(name, which)
