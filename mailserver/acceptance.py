@@ -1,0 +1,180 @@
+"""The one door: a message and all its destinations become durable in one transaction, or none of it does.
+
+What lies in the server's own database is delivered inside that transaction, accepted and delivered at
+once.  All other destinations become entries of the spool, which `mailserver.delivery` works off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
+
+from twisted.logger import Logger
+
+from mailserver.address import Address
+from mailserver.content import Content
+from mailserver.destination import Drop, Mailbox, Remote
+from mailserver.envelope import Client, Envelope, Origin
+from mailserver.errors import PermanentFailure, TemporaryFailure
+from mailserver.ident import spell
+from mailserver.interfaces import JUNK, Delivery, IMailboxStore, ITransactionalStore
+from mailserver.received import delivered_to, mail_date, received, return_path
+from mailserver.reply import Reply
+from mailserver.routing import Routed, Router
+from mailserver.store.accepting import Accepting, write_many
+from mailserver.store.database import Database
+from mailserver.store.spool import Entry
+from mailserver.story import Story
+from mailserver.world import World
+
+log = Logger()
+
+OURSELVES = Client("", service="internal")
+
+
+class Acceptance:
+    """Takes messages in.  `life` is how long an entry of the spool is tried, in seconds."""
+
+    def __init__(
+        self,
+        database: Database,
+        router: Router,
+        stores: Mapping[str, IMailboxStore],
+        directory: Any,
+        world: World,
+        hostname: str,
+        life: float,
+    ) -> None:
+        self._database = database
+        self._router = router
+        self._stores = stores
+        self._directory = directory
+        self._world = world
+        self._hostname = hostname
+        self._life = life
+        self._transactional = {
+            name: store for name, store in stores.items() if ITransactionalStore.providedBy(store)
+        }
+        self._when_spooled: list[Callable[[], None]] = []
+
+    def on_spooled(self, callback: Callable[[], None]) -> None:
+        """Call this whenever the spool got entries."""
+        self._when_spooled.append(callback)
+
+    async def submit(self, sender: Address | None, recipients: Sequence[Address], content: Content) -> int:
+        """Mail that is made here (a DSN, a report): it is routed, and not judged.  Returns its id."""
+        id = self._world.new_id()
+        story = Story(id)
+        routes = [await self._router.route(recipient, story) for recipient in recipients]
+        envelope = Envelope(id, Origin.INTERNAL, sender, tuple(recipients), content.size, "8BITMIME")
+        for routed in routes:
+            if routed.refusal is not None:
+                raise PermanentFailure(f"{routed.recipient}: {routed.refusal}")
+        await self.accept(envelope, content, OURSELVES, story, routes)
+        return id
+
+    async def accept(
+        self,
+        envelope: Envelope,
+        content: Content,
+        client: Client,
+        story: Story,
+        routes: Sequence[Routed],
+        added: bytes = b"",
+        junk: Collection[Address] = (),
+    ) -> Reply:
+        """Make it durable; returns the reply that promises it.
+
+        `added` are header lines to stand above the content; `junk` are the recipients whose copy goes to Junk.
+        Raises `TemporaryFailure` when it cannot be promised now: then nothing was written.
+        """
+        now = self._world.now()
+        above = received(client, envelope, self._hostname, mail_date(now)) + added
+        deliveries: dict[tuple[str, int, str], Delivery] = {}
+        entries: dict[tuple[str, str, str], Entry] = {}
+        for routed in routes:
+            for destination in routed.destinations:
+                if isinstance(destination, Mailbox):
+                    box = JUNK if routed.recipient in junk else destination.name
+                    if destination.store in self._transactional:
+                        await self._deliver(deliveries, destination, box, envelope, content, above, now)
+                        continue
+                    if destination.store not in self._stores:
+                        raise TemporaryFailure(f"there is no mailbox store called {destination.store}")
+                    entry = self._entry(
+                        envelope, routed.recipient, "mailbox", destination.account,
+                        f"{destination.store}/{box}",
+                        return_path(envelope.sender) + delivered_to(destination.account) + above, now,
+                    )
+                elif isinstance(destination, Remote):
+                    entry = self._entry(
+                        envelope, routed.recipient, "remote", destination.address, destination.host or "", above, now
+                    )
+                else:
+                    assert isinstance(destination, Drop)
+                    continue
+                entries.setdefault((entry.kind, entry.target.key, entry.place), entry)
+        reply = Reply(250, "0.0", f"Ok, accepted as {spell(envelope.id)}")
+        accepting = Accepting(
+            envelope.id,
+            content,
+            story.record(now, client, envelope, content.size, str(reply)),
+            tuple(
+                (self._transactional[name].write, delivery) for (name, _, _), delivery in deliveries.items()
+            ),
+            tuple(entries.values()),
+        )
+        await self._database.write_with(write_many, accepting, len(content.beginning))
+        if entries:
+            for callback in self._when_spooled:
+                callback()
+        return reply
+
+    async def _deliver(
+        self,
+        deliveries: dict[tuple[str, int, str], Delivery],
+        destination: Mailbox,
+        box: str,
+        envelope: Envelope,
+        content: Content,
+        above: bytes,
+        now: float,
+    ) -> None:
+        account = await self._directory.account(destination.account)
+        if account is None:
+            raise TemporaryFailure(f"the account {destination.account} has just gone")
+        place = (destination.store, account.id, box)
+        if place not in deliveries:
+            prefix = return_path(envelope.sender) + delivered_to(account.address) + above
+            key = self._world.new_id()
+            deliveries[place] = Delivery(key, envelope.id, account, box, prefix, content, now)
+
+    def _entry(
+        self,
+        envelope: Envelope,
+        recipient: Address,
+        kind: str,
+        target: Address,
+        place: str,
+        prefix: bytes,
+        now: float,
+    ) -> Entry:
+        return Entry(
+            id=self._world.new_id(),
+            content_id=envelope.id,
+            origin=envelope.origin,
+            sender=envelope.sender,
+            recipient=recipient,
+            kind=kind,
+            target=target,
+            place=place,
+            domain=target.domain,
+            prefix=prefix,
+            body=envelope.body,
+            created=now,
+            expires=now + self._life,
+            next_attempt=now,
+            attempts=0,
+            held=False,
+            reason="",
+        )

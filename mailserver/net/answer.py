@@ -1,0 +1,63 @@
+"""What passes between a connection and the session that talks over it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+from mailserver.envelope import Tls
+
+
+class Then(Enum):
+    """What follows an answer."""
+
+    GO_ON = 1
+    START_TLS = 2       # negotiate TLS; octets that are buffered already mean: drop the connection
+    CLOSE = 3
+    LINGER = 4          # close, but read on for a moment, so that a peer in mid-sentence hears the answer
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Octets to send, then a stream of more (sent as fast as the peer reads), then what follows."""
+
+    data: bytes
+    then: Then = Then.GO_ON
+    stream: AsyncIterator[bytes] | None = None
+
+
+class Talker(Protocol):
+    """A session as its connection sees it: it is given octets and gives answers, and never sees a socket."""
+
+    async def greeting(self) -> Answer:
+        """What is said first."""
+
+    def receive(self, data: bytes) -> None:
+        """Octets came; keep them.  Never raises."""
+
+    async def next(self) -> Answer | None:
+        """Answer the next command; None: more octets are needed first."""
+
+    @property
+    def buffered(self) -> int:
+        """How many octets are kept and not yet used."""
+
+    def tls_started(self, tls: Tls) -> None:
+        """TLS is on: whatever was known of the peer before is forgotten."""
+
+    def timed_out(self) -> bytes:
+        """Last words to a peer that is too slow."""
+
+    def stopping(self) -> bytes:
+        """Last words when the server stops."""
+
+    def too_many(self) -> bytes:
+        """All that a peer hears who has too many connections."""
+
+    def failed(self) -> bytes:
+        """Last words after an error that nobody foresaw; the failure has just been logged."""
+
+    def lost(self) -> None:
+        """The connection is gone; free what was held."""

@@ -1,0 +1,272 @@
+"""One connection: octets to a session and answers back, with timers, back-pressure and TLS."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import (
+    IHalfCloseableProtocol,
+    IHandshakeListener,
+    IPushProducer,
+    ITCPTransport,
+)
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from mailserver.envelope import Tls
+from mailserver.net.answer import Answer, Talker, Then
+from mailserver.net.conversations import Conversations
+from mailserver.net.transport import write_now
+
+log = Logger()
+
+MOST_BUFFERED = 128 * 1024      # octets that may wait for a session before the transport stops reading
+LINGER = 2.0                    # seconds in which a refused peer may finish its sentence
+HANDSHAKE = 30.0                # seconds for a TLS handshake
+
+
+@implementer(IHandshakeListener, IPushProducer, IHalfCloseableProtocol)
+class Conversation(Protocol):
+    """Asks its `Talker` for the answers, one command at a time, in the order in which they came.
+
+    The replies to all commands of one read go out in one write.  While the session waits for something,
+    the transport may go on reading up to `MOST_BUFFERED`; while the peer does not read, nothing more is
+    answered.
+    """
+
+    transport: Any
+
+    def __init__(self, talker: Talker, address: str, house: Conversations, tls: Any, implicit_tls: bool) -> None:
+        self._talker = talker
+        self.address = address
+        self._house = house
+        self._tls = tls                     # a pyOpenSSL context factory, or None
+        self._implicit_tls = implicit_tls
+        self._answering: Deferred[None] | None = None
+        self._entered = False
+        self._closing = False               # nothing more is answered
+        self._stopping = False              # the server stops: say so after this answer
+        self._ended = False                 # the peer says no more: close after its last answer
+        self._handshaking = False
+        self._reading = True
+        self._writable: Deferred[None] | None = None
+        self.began = 0.0
+        self.deadline: float | None = None  # on the house's clock; None: we are the slow one
+
+    # -- the transport's side
+
+    def connectionMade(self) -> None:
+        self.began = self._house.clock.seconds()
+        if not self._house.enter(self):
+            self._closing = True
+            self.transport.write(self._talker.too_many())
+            self.transport.loseConnection()
+            return
+        self._entered = True
+        self.transport.registerProducer(self, True)
+        if self._implicit_tls:
+            self._start_tls()
+        else:
+            self._answer(greet=True)
+
+    def dataReceived(self, data: bytes) -> None:
+        if self._closing:
+            return
+        self._talker.receive(data)
+        if self._answering is None:
+            self._answer()
+        elif self._reading and self._talker.buffered > MOST_BUFFERED:
+            self._reading = False
+            self.transport.pauseProducing()
+
+    def handshakeCompleted(self) -> None:
+        self._handshaking = False
+        self._talker.tls_started(_agreed(self.transport))
+        if self._implicit_tls:
+            self._implicit_tls = False
+            self._answer(greet=True)
+        else:
+            self._wait_for_peer()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self._closing = True
+        if self._entered:
+            self._entered = False
+            self._house.leave(self)
+        self.resumeProducing()
+        self._talker.lost()
+
+    def readConnectionLost(self) -> None:
+        # The peer says no more.  What it asked for is still answered; then there is nobody to talk to.
+        if self._answering is None:
+            self._close()
+        else:
+            self._ended = True
+
+    def writeConnectionLost(self) -> None:
+        """Our own half-close; the rest of what the peer says is thrown away."""
+
+    def pauseProducing(self) -> None:
+        if self._writable is None:
+            self._writable = Deferred()
+
+    def resumeProducing(self) -> None:
+        writable, self._writable = self._writable, None
+        if writable is not None:
+            writable.callback(None)
+
+    def stopProducing(self) -> None:
+        """The transport is going; `connectionLost` follows."""
+
+    # -- the house's side
+
+    def too_slow(self) -> None:
+        """The deadline has passed."""
+        if self._closing or self._handshaking or self._writable is not None:
+            self.transport.abortConnection()
+            return
+        write_now(self.transport, self._talker.timed_out())
+        self._close(Then.LINGER)
+
+    def stop(self) -> None:
+        """The server stops: finish the command that is being answered, then say so and go."""
+        if self._answering is not None:
+            self._stopping = True
+        elif self._handshaking or self._closing:
+            self.transport.abortConnection()
+        else:
+            self.transport.write(self._talker.stopping())
+            self._close()
+
+    def abort(self) -> None:
+        """End it now."""
+        self.transport.abortConnection()
+
+    # -- answering
+
+    def _answer(self, greet: bool = False) -> None:
+        self.deadline = None
+        done = Deferred.fromCoroutine(self._converse(greet))
+        if not done.called:
+            self._answering = done
+        done.addBoth(self._answered)
+
+    def _answered(self, result: object) -> None:
+        self._answering = None
+        if isinstance(result, Failure):
+            log.failure("conversation with {address} broke", failure=result, address=self.address)
+            if not self._closing:
+                self.transport.write(self._talker.failed())
+                self._close()
+            return
+        if self._closing or self._handshaking:
+            return
+        if self._stopping:
+            self.transport.write(self._talker.stopping())
+            self._close()
+            return
+        if self._ended:
+            self._close()
+            return
+        self._wait_for_peer()
+        if not self._reading:
+            self._reading = True
+            self.transport.resumeProducing()
+
+    def _wait_for_peer(self) -> None:
+        self.deadline = self._house.clock.seconds() + self._house.idle
+
+    async def _converse(self, greet: bool) -> None:
+        """Answer whatever has come; ends when more octets are needed or the conversation is over."""
+        joined: list[bytes] = []
+        step = self._talker.greeting() if greet else self._talker.next()
+        while True:
+            waiting = Deferred.fromCoroutine(step)
+            if not waiting.called:
+                self._flush(joined)         # whoever sent these commands hears of them meanwhile
+            answer: Answer | None = await waiting
+            if self._closing:
+                return
+            if answer is None:
+                self._flush(joined)
+                return
+            joined.append(answer.data)
+            if answer.stream is not None:
+                self._flush(joined)
+                await self._send(answer.stream)
+                if self._closing:
+                    return
+            if answer.then is not Then.GO_ON:
+                self._flush(joined)
+                if answer.then is Then.START_TLS:
+                    self._start_tls()
+                else:
+                    self._close(answer.then)
+                return
+            if self._writable is not None:
+                self._flush(joined)
+                await self._drained()
+            if self._stopping:
+                self._flush(joined)
+                return
+            step = self._talker.next()
+
+    async def _send(self, stream: AsyncIterator[bytes]) -> None:
+        """All of a stream, as fast as the peer reads it."""
+        try:
+            async for piece in stream:
+                if self._closing:
+                    return
+                self.transport.write(piece)
+                if self._writable is not None:
+                    await self._drained()
+        finally:
+            if isinstance(stream, AsyncGenerator):
+                await stream.aclose()
+
+    def _flush(self, joined: list[bytes]) -> None:
+        if joined:
+            write_now(self.transport, b"".join(joined))
+            joined.clear()
+
+    async def _drained(self) -> None:
+        """Until the peer has read; it has as long as for a command of its own."""
+        self._wait_for_peer()
+        while self._writable is not None and not self._closing:
+            await self._writable
+        self.deadline = None
+
+    # -- transitions
+
+    def _start_tls(self) -> None:
+        if self._talker.buffered or self._tls is None:
+            # What came in clear behind STARTTLS would be taken for something said inside TLS.
+            self._closing = True
+            self.transport.abortConnection()
+            return
+        self._handshaking = True
+        self.deadline = self._house.clock.seconds() + HANDSHAKE
+        self.transport.startTLS(self._tls)
+
+    def _close(self, how: Then = Then.CLOSE) -> None:
+        self._closing = True
+        self.deadline = self._house.clock.seconds() + LINGER
+        self.transport.unregisterProducer()     # a transport that has a producer waits for it
+        if how is Then.LINGER and ITCPTransport.providedBy(self.transport) and not self.transport.TLS:
+            self.transport.loseWriteConnection()
+        else:
+            self.transport.loseConnection()
+
+
+def _agreed(transport: Any) -> Tls:
+    connection = transport.getHandle()
+    name = connection.get_servername()
+    return Tls(
+        connection.get_protocol_version_name(),
+        connection.get_cipher_name() or "",
+        name.decode("ascii", "replace") if name else None,
+    )

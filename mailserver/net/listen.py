@@ -1,0 +1,95 @@
+"""Listeners: bound before anything else happens, so that a port in use stops the start."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import serverFromString
+from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IAddress, IListeningPort, IStreamServerEndpoint
+from twisted.internet.protocol import Factory
+
+from mailserver.errors import StartRefused
+from mailserver.net.answer import Talker
+from mailserver.net.conversation import Conversation
+from mailserver.net.conversations import Conversations
+
+
+class ConversationFactory(Factory):
+    """Builds a `Conversation` for each connection.
+
+    `talk` makes the session for a peer's address and port.  `tls` is a context factory or None.
+    """
+
+    noisy = False
+
+    def __init__(
+        self,
+        talk: Callable[[str, int], Talker],
+        house: Conversations,
+        tls: Any = None,
+        implicit_tls: bool = False,
+    ) -> None:
+        self._talk = talk
+        self._house = house
+        self._tls = tls
+        self._implicit_tls = implicit_tls
+
+    def buildProtocol(self, addr: IAddress | None) -> Conversation:
+        host = str(getattr(addr, "host", "") or "")
+        port = int(getattr(addr, "port", 0) or 0)
+        if host.startswith("::ffff:"):          # an IPv4 peer of a socket that serves both
+            host = host.removeprefix("::ffff:")
+        talker = self._talk(host, port)
+        conversation = Conversation(talker, host, self._house, self._tls, self._implicit_tls)
+        conversation.factory = self
+        return conversation
+
+
+class Listener:
+    """One endpoint string and the factory that serves it.
+
+    `backlog`: how many connections the kernel keeps until they are accepted.
+    """
+
+    def __init__(self, reactor: Any, endpoint: str, factory: Factory, service: str) -> None:
+        self._reactor = reactor
+        self._endpoint = endpoint
+        self._factory = factory
+        self.service = service
+        self.port: IListeningPort | None = None
+
+    def bind(self) -> None:
+        """Take the port; raises `StartRefused` with one sentence when it cannot be had."""
+        text = self._endpoint
+        if text.startswith("tcp") and "backlog=" not in text:
+            text += ":backlog=511"
+        endpoint: IStreamServerEndpoint = serverFromString(self._reactor, text)  # type: ignore[no-untyped-call]
+        listening = endpoint.listen(self._factory)
+        outcome: list[Any] = []
+        listening.addBoth(outcome.append)
+        if not outcome:
+            raise StartRefused(f"the endpoint {self._endpoint!r} of {self.service} did not start listening at once")
+        if hasattr(outcome[0], "raiseException"):
+            error = outcome[0].value
+            if isinstance(error, CannotListenError):
+                why = getattr(error.socketError, "strerror", None) or error.socketError
+                raise StartRefused(f"cannot listen on {self._endpoint} for {self.service}: {why}") from None
+            raise StartRefused(f"cannot listen on {self._endpoint} for {self.service}: {error}") from None
+        self.port = outcome[0]
+
+    async def stop(self) -> None:
+        """Accept no more connections; those that are open stay."""
+        if self.port is not None:
+            port, self.port = self.port, None
+            stopping = port.stopListening()
+            if isinstance(stopping, Deferred):
+                await stopping
+
+    def __str__(self) -> str:
+        where = self.port.getHost() if self.port is not None else self._endpoint
+        return f"{self.service} on {where}"
+
+

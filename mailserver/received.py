@@ -1,0 +1,71 @@
+"""The lines that we put above a message: Return-Path, Delivered-To, Received (RFC 5321 4.4)."""
+
+from __future__ import annotations
+
+import time
+
+from mailserver.address import Address
+from mailserver.envelope import Client, Envelope
+from mailserver.ident import spell
+
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+def mail_date(now: float) -> str:
+    """A date-time of RFC 5322 3.3, in UTC."""
+    t = time.gmtime(now)
+    return (
+        f"{_DAYS[t.tm_wday]}, {t.tm_mday} {_MONTHS[t.tm_mon - 1]} {t.tm_year}"
+        f" {t.tm_hour:02}:{t.tm_min:02}:{t.tm_sec:02} +0000"
+    )
+
+
+def protocol(client: Client) -> str:
+    """The keyword behind "with" (RFC 3848): SMTP, ESMTPSA, LMTPS ..."""
+    if client.service == "lmtp":
+        name = "LMTP"
+    elif client.extended:
+        name = "ESMTP"
+    else:
+        return "SMTP"
+    return name + ("S" if client.tls is not None else "") + ("A" if client.login is not None else "")
+
+
+def received(client: Client, envelope: Envelope, hostname: str, date: str) -> bytes:
+    """The Received field of one message.
+
+    The address of a client that logged in is its own business and is not shown.  "for" is given only
+    where it tells no recipient of another.
+    """
+    lines = []
+    if client.login is not None:
+        lines.append("Received: from [hidden]")
+    elif client.address:
+        literal = f"IPv6:{client.address}" if ":" in client.address else client.address
+        lines.append(f"Received: from {_word(client.hello)} ([{literal}])")
+    if client.address:
+        by = f"\tby {hostname} with {protocol(client)} id {spell(envelope.id)}"
+    else:
+        by = f"Received: by {hostname} id {spell(envelope.id)}"
+    lines.append(by)
+    if len(envelope.recipients) == 1:
+        lines.append(f"\tfor <{envelope.recipients[0]}>")
+    if client.tls is not None:
+        lines.append(f"\ttls {client.tls.cipher} ({client.tls.version})")      # RFC 8314 4.3
+    return ("\r\n".join(lines) + f"; {date}\r\n").encode("utf-8")
+
+
+def return_path(sender: Address | None) -> bytes:
+    """The Return-Path field: what stood in MAIL FROM."""
+    return f"Return-Path: <{sender or ''}>\r\n".encode()
+
+
+def delivered_to(account: Address) -> bytes:
+    """The Delivered-To field, by which a loop of forwardings is noticed (RFC 9228)."""
+    return f"Delivered-To: {account}\r\n".encode()
+
+
+def _word(hello: str) -> str:
+    """What a peer calls itself, such as it may stand in a header field."""
+    return "".join(c if c.isascii() and c.isprintable() and c not in " ()<>;\\\"" else "?" for c in hello) or "unknown"

@@ -1,0 +1,59 @@
+"""Content out of octets: the end found, the dots taken away (RFC 5321 4.5.2), by scanning and not line by line."""
+
+from __future__ import annotations
+
+END = b"\r\n.\r\n"
+
+
+class Unstuffer:
+    """Takes the octets behind DATA piece by piece, in whatever pieces they come.
+
+    The only end is exactly CRLF "." CRLF.  `is_strict` turns False at the first bare CR, bare LF or NUL; the
+    octets still come out, and whoever takes them decides.
+    """
+
+    __slots__ = ("_held", "_virtual", "is_strict", "rest")
+
+    def __init__(self) -> None:
+        self._held = b"\r\n"        # content begins as if behind a line end: a lone dot is an empty message
+        self._virtual = 2           # octets at the front that nobody sent
+        self.is_strict = True
+        self.rest = b""             # what stands behind the end, once it is reached
+
+    def feed(self, octets: bytes) -> tuple[bytes, bool]:
+        """The content in these octets, and whether its end was reached; then the rest is in `rest`."""
+        block = self._held + octets
+        end = block.find(END)
+        ended = end >= 0
+        if ended:
+            self.rest = block[end + len(END):]
+            block = block[: end + 2]
+            self._held = b""
+        else:
+            keep = _beginning_of_end(block)
+            if keep:
+                self._held = block[-keep:]
+                block = block[:-keep]
+            else:
+                self._held = b""
+        if self.is_strict and not _is_strict(block):
+            self.is_strict = False
+        if b"\r\n." in block:
+            block = block.replace(b"\r\n.", b"\r\n")
+        if self._virtual and block:
+            block, self._virtual = block[self._virtual:], 0
+        return block, ended
+
+
+def _beginning_of_end(block: bytes) -> int:
+    """How many octets at the tail of `block` could be the beginning of the end."""
+    for count in range(min(len(END) - 1, len(block)), 0, -1):
+        if block.endswith(END[:count]):
+            return count
+    return 0
+
+
+def _is_strict(block: bytes) -> bool:
+    # The tail that is held back always keeps a CR and its LF together, so counting is enough.
+    pairs = block.count(b"\r\n")
+    return block.count(b"\n") == pairs and block.count(b"\r") == pairs and b"\0" not in block
