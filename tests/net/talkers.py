@@ -11,7 +11,7 @@ from mailserver.net.answer import Answer, Then
 
 
 class Echo:
-    """Answers each line with itself; ``wait`` waits for `go`, ``tls``, ``close``, ``linger``, ``stream N``, ``fail`` do that."""
+    """Answers each line with itself; ``wait`` waits for `go`; ``tls close linger fail`` and ``stream N`` do that."""
 
     def __init__(self, address: str = "", port: int = 0) -> None:
         self.address = address

@@ -37,7 +37,7 @@ class InMemoryTests(SynchronousTestCase):
         talker = Echo()
         conversation = Conversation(talker, address, self.house, None, False)
         transport = StringTransport()
-        conversation.makeConnection(transport)  # type: ignore[arg-type]
+        conversation.makeConnection(transport)
         return talker, conversation, transport
 
     def said(self, transport: StringTransport) -> bytes:
@@ -220,76 +220,76 @@ class OverTcpTests(TestCase):
 
     async def connect(self, listener: Listener) -> Peer:
         assert listener.port is not None
-        endpoint = TCP4ClientEndpoint(reactor, "127.0.0.1", listener.port.getHost().port)  # type: ignore[attr-defined]
+        endpoint = TCP4ClientEndpoint(reactor, "127.0.0.1", listener.port.getHost().port)
         return await connectProtocol(endpoint, Peer())
 
     async def test_starttls(self) -> None:
         """The same conversation goes on inside TLS, and knows what was agreed."""
         peer = await self.connect(self.listen())
         await peer.hear(b"hello\n")
-        peer.transport.write(b"tls\n")  # type: ignore[union-attr]
+        peer.transport.write(b"tls\n")
         await peer.hear(b"go\n")
-        peer.transport.startTLS(CertificateOptions(verify=False))  # type: ignore[union-attr]
-        peer.transport.write(b"a\n")  # type: ignore[union-attr]
+        peer.transport.startTLS(CertificateOptions(verify=False))
+        peer.transport.write(b"a\n")
         self.assertEqual(await peer.hear(b"a\n"), b"a\n")
         tls = self.talkers[0].tls
         assert tls is not None
         self.assertEqual(tls.version, "TLSv1.3")
-        peer.transport.loseConnection()  # type: ignore[union-attr]
+        peer.transport.loseConnection()
         await peer.closed
 
     async def test_implicit_tls(self) -> None:
         """Nothing is said before TLS is on."""
         peer = await self.connect(self.listen(implicit_tls=True))
-        peer.transport.startTLS(CertificateOptions(verify=False))  # type: ignore[union-attr]
+        peer.transport.startTLS(CertificateOptions(verify=False))
         self.assertEqual(await peer.hear(b"hello\n"), b"hello\n")
-        peer.transport.loseConnection()  # type: ignore[union-attr]
+        peer.transport.loseConnection()
         await peer.closed
 
     async def test_large_answers_over_tls(self) -> None:
         """A stream arrives whole, in order, through a slow reader."""
         peer = await self.connect(self.listen(implicit_tls=True))
-        peer.transport.startTLS(CertificateOptions(verify=False))  # type: ignore[union-attr]
+        peer.transport.startTLS(CertificateOptions(verify=False))
         await peer.hear(b"hello\n")
-        peer.transport.write(b"stream 500\nend\n")  # type: ignore[union-attr]
-        peer.transport.pauseProducing()  # type: ignore[union-attr]
+        peer.transport.write(b"stream 500\nend\n")
+        peer.transport.pauseProducing()
         await deferLater(reactor, 0.2, lambda: None)
         self.assertLess(self.talkers[0].streamed, 500)
-        peer.transport.resumeProducing()  # type: ignore[union-attr]
+        peer.transport.resumeProducing()
         heard = await peer.hear(b"end\n")
         self.assertEqual(len(heard), 500 * 10_000 + 4)
-        peer.transport.loseConnection()  # type: ignore[union-attr]
+        peer.transport.loseConnection()
         await peer.closed
 
     async def test_writes_keep_their_order(self) -> None:
-        """Six megabytes of short and long answers to a slow reader: the quick way and the ordinary way do not mix up."""
+        """Six megabytes of answers to a slow reader: the quick way and the ordinary way do not mix up."""
         peer = await self.connect(self.listen())
         await peer.hear(b"hello\n")
         asked = b"".join(b"%d\nstream 7\n" % number for number in range(90)) + b"end\n"
-        peer.transport.pauseProducing()  # type: ignore[union-attr]
-        peer.transport.write(asked)  # type: ignore[union-attr]
+        peer.transport.pauseProducing()
+        peer.transport.write(asked)
         await deferLater(reactor, 0.1, lambda: None)
-        peer.transport.resumeProducing()  # type: ignore[union-attr]
+        peer.transport.resumeProducing()
         heard = await peer.hear(b"end\n")
         self.assertEqual(heard, b"".join(b"%d\n" % number + b"x" * 70_000 for number in range(90)) + b"end\n")
-        peer.transport.loseConnection()  # type: ignore[union-attr]
+        peer.transport.loseConnection()
         await peer.closed
 
     async def test_linger(self) -> None:
         """A peer in mid-sentence hears the last words before the connection goes."""
         peer = await self.connect(self.listen())
         await peer.hear(b"hello\n")
-        peer.transport.write(b"linger\n" + b"x" * 200_000)  # type: ignore[union-attr]
+        peer.transport.write(b"linger\n" + b"x" * 200_000)
         self.assertEqual(await peer.hear(b"go away\n"), b"go away\n")
-        peer.transport.loseConnection()  # type: ignore[union-attr]
+        peer.transport.loseConnection()
         await peer.closed
 
     async def test_last_words_of_a_half_closed_peer(self) -> None:
         """Who says all at once and closes its side gets every answer."""
         peer = await self.connect(self.listen())
         await peer.hear(b"hello\n")
-        peer.transport.write(b"a\nwait\nb\n")  # type: ignore[union-attr]
-        peer.transport.loseWriteConnection()  # type: ignore[union-attr]
+        peer.transport.write(b"a\nwait\nb\n")
+        peer.transport.loseWriteConnection()
         await deferLater(reactor, 0.05, lambda: None)
         self.talkers[0].go.callback(None)
         await peer.closed
@@ -299,8 +299,9 @@ class OverTcpTests(TestCase):
         """One sentence says which port, for what, and why."""
         listener = self.listen()
         assert listener.port is not None
-        port = listener.port.getHost().port  # type: ignore[attr-defined]
-        second = Listener(reactor, f"tcp:{port}:interface=127.0.0.1", ConversationFactory(self.talk, self.house), "smtp")
+        port = listener.port.getHost().port
+        factory = ConversationFactory(self.talk, self.house)
+        second = Listener(reactor, f"tcp:{port}:interface=127.0.0.1", factory, "smtp")
         with self.assertRaises(StartRefused) as raised:
             second.bind()
         self.assertEqual(

@@ -1,12 +1,15 @@
 """The end of the content, and nothing else that looks like it."""
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from mailserver.smtp.dots import Unstuffer
 
-pieces = st.lists(st.sampled_from([b"\r\n", b".", b"..", b"\r", b"\n", b"a", b"\0", b"text", b"\x85", b"\x0b"]), max_size=30)
+octets = [b"\r\n", b".", b"..", b"\r", b"\n", b"a", b"\0", b"text", b"\x85", b"\x0b"]
+pieces = st.lists(st.sampled_from(octets), max_size=30)
 
 
 def unstuff(*chunks: bytes) -> tuple[bytes, bool, bytes, bool]:
@@ -24,7 +27,7 @@ def unstuff(*chunks: bytes) -> tuple[bytes, bool, bytes, bool]:
 def cut(octets: bytes, places: list[int]) -> list[bytes]:
     """Octets in pieces, cut at these places."""
     edges = [0, *sorted(place % (len(octets) + 1) for place in places), len(octets)]
-    return [octets[start:end] for start, end in zip(edges, edges[1:], strict=False)]
+    return [octets[start:end] for start, end in pairwise(edges)]
 
 
 class UnstuffTests(SynchronousTestCase):
@@ -53,7 +56,8 @@ class UnstuffTests(SynchronousTestCase):
     def test_no_other_end(self) -> None:
         """Whatever else was ever taken for the end of data is none, and is noticed."""
         for fake in (
-            b"\n.\n", b"\n.\r\n", b"\r\n.\n", b"\r.\r", b"\r.\r\n", b"\r\n.\r\r\n", b"\r\r\n.\r\r\n", b"\r\n\0.\r\n", b"\r\n.\0\r\n",
+            b"\n.\n", b"\n.\r\n", b"\r\n.\n", b"\r.\r", b"\r.\r\n", b"\r\n.\r\r\n", b"\r\r\n.\r\r\n",
+            b"\r\n\0.\r\n", b"\r\n.\0\r\n",
         ):
             taken, ended, _, strict = unstuff(b"a" + fake + b"MAIL FROM:<x@y>\r\nb\r\n")
             self.assertFalse(ended, fake)

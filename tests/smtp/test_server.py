@@ -30,6 +30,8 @@ from mailserver.smtp.phases import Phase
 from mailserver.smtp.server import MOST_SWALLOWED, ServerWire
 from tests.smtp.test_dots import cut
 
+phrases = [b"EHLO x\r\n", b"MAIL FROM:<a@b>\r\n", b"RCPT TO:<a@b>\r\n", b"DATA\r\n", b"\r\n.\r\n", b"\r", b"\n"]
+
 
 def play(*chunks: bytes, most: int = 10_000, lmtp: bool = False) -> list[Any]:
     """What a wire makes of these octets when every command succeeds; an error is its reply.
@@ -95,9 +97,11 @@ class CommandTests(SynchronousTestCase):
     def test_what_is_none(self) -> None:
         """Each of these has its code, and harms nothing."""
         for line, code in (
-            (b"", 500), (b"MAILFROM:<a@b>", 500), (b"XYZZY", 500), (b"\xff\xfe", 501), (b"EHLO", 501), (b"EHLO a b", 501),
+            (b"", 500), (b"MAILFROM:<a@b>", 500), (b"XYZZY", 500), (b"\xff\xfe", 501), (b"EHLO", 501),
+            (b"EHLO a b", 501),
             (b"MAIL", 501), (b"MAIL FROM:", 501), (b"MAIL FROM:<a@b> FOO=1", 555), (b"MAIL FROM:<a@b> SIZE=-1", 501),
-            (b"MAIL FROM:<a@b> SIZE=", 501), (b"MAIL FROM:<a@b> SIZE=" + b"9" * 30, 501), (b"MAIL FROM:<a@b> BODY=", 501),
+            (b"MAIL FROM:<a@b> SIZE=", 501), (b"MAIL FROM:<a@b> SIZE=" + b"9" * 30, 501),
+            (b"MAIL FROM:<a@b> BODY=", 501),
             (b"MAIL FROM:<a@b> SIZE=1 SIZE=2", 501), (b"MAIL FROM:<a@b", 501), (b"MAIL FROM:<a@b>SIZE=1", 501),
             (b"RCPT TO:<>", 501), (b"RCPT TO:<a@b> NOTIFY=NEVER", 555), (b"RCPT TO:<a@b><c@d>", 501),
             ("RCPT TO:<é@b.org>".encode(), 553), (b"DATA now", 501), (b"STARTTLS now", 501), (b"AUTH", 501),
@@ -243,9 +247,7 @@ class WireTests(SynchronousTestCase):
         st.lists(
             st.one_of(
                 st.binary(max_size=60),
-                st.sampled_from(
-                    [b"EHLO x\r\n", b"MAIL FROM:<a@b>\r\n", b"RCPT TO:<a@b>\r\n", b"DATA\r\n", b"\r\n.\r\n", b"\r", b"\n"]
-                ),
+                st.sampled_from(phrases),
             ),
             max_size=20,
         ),
