@@ -105,6 +105,9 @@ class IDirectory(Interface):
     def catch_all(domain: str) -> Awaitable[Sequence[Address] | None]:
         """The targets of the alias ``@domain``, if there is one."""
 
+    def refreshed() -> Awaitable[bool]:
+        """Whether somebody changed the directory so lately that a "no" must be asked again before it is told."""
+
     def credentials(account: Account, kind: str) -> Awaitable[Sequence[bytes]]:
         """The stored credentials of one kind ("argon2id", "scram-sha-256" ...)."""
 

@@ -224,7 +224,7 @@ class SmtpSession:
             if outcome.refusal is not None:
                 return outcome.refusal
             if outcome.discard is not None:
-                transaction.grow(recipient, Routed(recipient, (Drop(outcome.discard),), ()))
+                transaction.grow(recipient, Routed(recipient, (Drop(outcome.discard),)))
                 return None
             wanted = outcome.rewrite or recipient
             quarantine = outcome.quarantine is not None
@@ -295,7 +295,7 @@ class SmtpSession:
                 content = await policy.acceptance.without(content, outcome.remove)
         routes = transaction.routes
         if transaction.discard is not None:
-            routes = [Routed(each.recipient, (Drop(transaction.discard),), ()) for each in routes]
+            routes = [Routed(each.recipient, (Drop(transaction.discard),)) for each in routes]
         junk = envelope.recipients if transaction.quarantine else transaction.junk
         added = b"".join(transaction.added)
         reply = await policy.acceptance.accept(envelope, content, client, story, routes, added, junk)

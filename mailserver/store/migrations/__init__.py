@@ -1,1 +1,1 @@
-""""""
+"""Alembic's scripts; ``mailserver.store.migrate`` runs them."""

@@ -1,0 +1,119 @@
+"""Asking a plugin: plain, ``async def`` or Deferred, in bounded time, and never fatal to whoever asks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from inspect import iscoroutine
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from mailserver.errors import TemporaryFailure
+
+log = Logger()
+
+BUDGET = 10.0               # seconds for one answer
+FAILURES = 10               # in a row, after which a plugin is rested
+REST = 30.0                 # seconds
+
+
+class Broken(TemporaryFailure):
+    """A plugin raised, took too long, or is at rest after failing again and again; the text says which."""
+
+
+@dataclass(slots=True)
+class Counts:
+    """What a plugin was asked and how it did."""
+
+    calls: int = 0
+    errors: int = 0
+    seconds: float = 0.0
+
+
+class Asked:
+    """One configured plugin, with its time budget, its fail policy and its breaker.
+
+    `on_error` is "defer" (whoever asked says "not now") or "skip" (as if it had no opinion).  `clock` is
+    an IReactorTime.
+    """
+
+    def __init__(self, name: str, plugin: Any, clock: Any, on_error: str = "defer", budget: float = BUDGET) -> None:
+        self.name = name
+        self.plugin = plugin
+        self.on_error = on_error
+        self.budget = budget
+        self.counts = Counts()
+        self._clock = clock
+        self._failures = 0          # in a row
+        self._rests_until = 0.0
+
+    @property
+    def skips(self) -> bool:
+        """Whether its failures are passed over."""
+        return self.on_error == "skip"
+
+    async def ask(self, hook: Callable[..., Any], *args: Any) -> Any:
+        """What `hook` answers; raises `Broken` for everything but an answer, and `TemporaryFailure` if it said so.
+
+        A hook that answers at once costs no timer.
+        """
+        clock = self._clock
+        began = clock.seconds()
+        if self._rests_until > began:
+            raise Broken(f"{self.name} is at rest after {FAILURES} failures")
+        self.counts.calls += 1
+        try:
+            answer = hook(*args)
+            if clock.seconds() - began > self.budget:
+                log.warn("the plugin {name} blocked the server: a plain hook must not", name=self.name)
+            if iscoroutine(answer) or isinstance(answer, Deferred):
+                answer = await self._wait(answer)
+        except Broken:
+            self._failed(began)
+            raise
+        except TemporaryFailure:
+            # It works, and says that it cannot know now.
+            self.counts.seconds += clock.seconds() - began
+            raise
+        except Exception as error:
+            self._failed(began)
+            log.failure("the plugin {name} failed", name=self.name)
+            raise Broken(f"{self.name} failed: {type(error).__name__}: {error}") from error
+        took = clock.seconds() - began
+        self.counts.seconds += took
+        self._failures = 0
+        return answer
+
+    async def _wait(self, answer: Any) -> Any:
+        """The answer, or `Broken` when the budget is spent; then the hook is left to itself."""
+        waiting: Deferred[Any] = Deferred.fromCoroutine(answer) if iscoroutine(answer) else answer
+        if waiting.called and not waiting.paused:
+            return await waiting
+        gate: Deferred[Any] = Deferred()
+
+        def late() -> None:
+            # A coroutine may swallow its cancellation, so the answer does not wait for its end.
+            gate.errback(Broken(f"{self.name} did not answer within {self.budget:g} s"))
+            waiting.cancel()
+
+        timer = self._clock.callLater(self.budget, late)
+
+        def done(result: Any) -> None:
+            if timer.active():
+                timer.cancel()
+                gate.callback(result)
+
+        waiting.addBoth(done)
+        return await gate
+
+    def _failed(self, began: float) -> None:
+        now = self._clock.seconds()
+        self.counts.errors += 1
+        self.counts.seconds += now - began
+        self._failures += 1
+        if self._failures >= FAILURES:
+            self._failures = 0
+            self._rests_until = now + REST
+            log.warn("the plugin {name} rests for {rest:g} s: it failed too often", name=self.name, rest=REST)

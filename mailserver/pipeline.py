@@ -1,0 +1,160 @@
+"""The filters in their configured order, asked stage by stage."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mailserver.address import Address
+from mailserver.envelope import Origin
+from mailserver.errors import TemporaryFailure
+from mailserver.hooks import Asked, Broken
+from mailserver.reply import NOT_NOW, Reply
+from mailserver.story import Story
+from mailserver.verdict import (
+    Accept,
+    AddHeader,
+    Defer,
+    Discard,
+    Quarantine,
+    Reject,
+    RemoveHeader,
+    Rewrite,
+    Score,
+)
+
+STAGES = ("connected", "hello", "sender", "recipient", "content")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What all filters of a stage said together; the first refusal or discard ends the stage."""
+
+    refusal: Reply | None = None
+    discard: str | None = None
+    quarantine: str | None = None
+    rewrite: Address | None = None
+    score: float = 0.0
+    add: tuple[AddHeader, ...] = ()
+    remove: tuple[RemoveHeader, ...] = ()
+
+
+NOTHING = Outcome()
+
+
+class Pipeline:
+    """Runs the stages.  Which filters have which hooks is worked out once: a stage that nobody asked for is free."""
+
+    def __init__(self, filters: Sequence[Asked], clock: Any) -> None:
+        self.filters = tuple(filters)
+        self._clock = clock
+        self._hooks: dict[tuple[str, Origin | None], list[tuple[Asked, Callable[..., Any]]]] = {}
+        for stage in STAGES:
+            for origin in (None, *Origin):
+                self._hooks[stage, origin] = [
+                    (each, getattr(each.plugin, stage))
+                    for each in self.filters
+                    if hasattr(each.plugin, stage) and (origin is None or origin in each.plugin.origins)
+                ]
+
+    def asks(self, stage: str, origin: Origin | None = None) -> bool:
+        """Whether any filter has a hook for this stage."""
+        return bool(self._hooks[stage, origin])
+
+    async def run(
+        self, stage: str, origin: Origin | None, story: Story, *args: Any, about: str = "", dry: bool = False
+    ) -> Outcome:
+        """Ask each filter; every answer stands in the story afterwards.
+
+        `origin` is None before it is known (connected, hello).  `about` is whom a verdict of this stage speaks of.
+        With `dry`, filters that cannot be asked without consequences are not asked.
+        """
+        gathered = _Gathered()
+        seconds = self._clock.seconds
+        for asked, hook in self._hooks[stage, origin]:
+            began = seconds()
+            if dry and not getattr(asked.plugin, "dry", False):
+                story.verdict(stage, asked.name, 0.0, "not asked", about)
+                continue
+            try:
+                said = await asked.ask(hook, *args)
+                words = gathered.take(asked.name, said)
+            except Broken as broken:
+                words = str(broken)
+                if not asked.skips:
+                    gathered.refusal = NOT_NOW
+                    gathered.over = True
+            except TemporaryFailure as failure:
+                words = f"not now: {failure}"
+                if not asked.skips:
+                    gathered.refusal = NOT_NOW
+                    gathered.over = True
+            story.verdict(stage, asked.name, (seconds() - began) * 1000, words, about)
+            if gathered.over:
+                break
+        return gathered.outcome()
+
+
+class _Gathered:
+    """An outcome while it grows."""
+
+    __slots__ = ("add", "discard", "over", "quarantine", "refusal", "remove", "rewrite", "score", "touched")
+
+    def __init__(self) -> None:
+        self.refusal: Reply | None = None
+        self.discard: str | None = None
+        self.quarantine: str | None = None
+        self.rewrite: Address | None = None
+        self.score = 0.0
+        self.add: tuple[AddHeader, ...] = ()
+        self.remove: tuple[RemoveHeader, ...] = ()
+        self.over = False
+        self.touched = False
+
+    def take(self, name: str, said: Any) -> str:
+        """Note what a filter said, and put it in words; raises `Broken` for what is no verdict."""
+        if said is None:
+            return "no opinion"
+        self.touched = True
+        if isinstance(said, (list, tuple)):
+            return ", ".join([self._one(name, each) for each in said]) or "no opinion"
+        return self._one(name, said)
+
+    def _one(self, name: str, verdict: Any) -> str:
+        match verdict:
+            case Accept():
+                self.over = True
+                return "accept"
+            case Reject(reply):
+                self.refusal, self.over = reply, True
+                return f"reject {reply}"
+            case Defer(reply):
+                self.refusal, self.over = reply, True
+                return f"defer {reply}"
+            case Discard(why):
+                self.discard, self.over = why, True
+                return f"discard: {why}"
+            case Quarantine(why):
+                self.quarantine = self.quarantine or why
+                return f"quarantine: {why}"
+            case Rewrite(address):
+                self.rewrite = address
+                return f"rewrite to {address}"
+            case Score(points, why):
+                self.score += points
+                return f"score {points:+g}: {why}"
+            case AddHeader(field, value):
+                self.add += (verdict,)
+                return f"add {field}: {value}"
+            case RemoveHeader(field, which):
+                self.remove += (verdict,)
+                return f"remove {field}" + ("" if which is None else f" number {which}")
+        raise Broken(f"{name} failed: it answered {verdict!r}, which is no verdict")
+
+    def outcome(self) -> Outcome:
+        if not self.touched and self.refusal is None:
+            return NOTHING
+        return Outcome(
+            self.refusal, self.discard, self.quarantine, self.rewrite, self.score, self.add, self.remove
+        )

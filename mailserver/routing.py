@@ -1,0 +1,122 @@
+"""From a recipient to its destinations, by the forwarders in their configured order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mailserver.address import Address
+from mailserver.destination import Destination, Drop, Forward, Mailbox, Refuse, Remote
+from mailserver.hooks import Asked, Broken
+from mailserver.interfaces import IDirectory
+from mailserver.reply import LOOP, NO_SUCH_USER, Reply
+from mailserver.story import Story
+
+DEEPEST = 10        # forwardings of forwardings
+
+
+@dataclass(frozen=True, slots=True)
+class Routed:
+    """A recipient, and where its mail goes: mailboxes, remote addresses, or nowhere."""
+
+    recipient: Address
+    destinations: tuple[Destination, ...]
+    refusal: Reply | None = None
+
+
+class Router:
+    """Asks the forwarders.  `postmaster_domain` is whose postmaster the bare ``postmaster`` is (RFC 5321 4.5.1)."""
+
+    def __init__(self, forwarders: Sequence[Asked], directory: IDirectory, postmaster_domain: str) -> None:
+        self.forwarders = tuple(forwarders)
+        self._directory = directory
+        self._postmaster_domain = postmaster_domain
+
+    async def route(self, recipient: Address, story: Story) -> Routed:
+        """Where mail for `recipient` goes; each step stands in the story.
+
+        Raises `TemporaryFailure` when a forwarder cannot know now, or is broken and its policy is to defer.
+        """
+        start = recipient if recipient.domain else Address(recipient.local, self._postmaster_domain)
+        steps: list[tuple[str, str, str]] = []
+        walk = _Walk(steps)
+        await self._walk(start, walk, 0)
+        if walk.refusal is NO_SUCH_USER and await self._directory.refreshed():
+            steps.clear()
+            walk = _Walk(steps)
+            await self._walk(start, walk, 0)
+        for step in steps:
+            story.destination(*step)
+        found = tuple(walk.destinations)
+        # One target of several that is gone does not stop the others.
+        refusal = walk.refusal if not found else None
+        return Routed(recipient, found, refusal)
+
+    async def _walk(self, address: Address, walk: _Walk, depth: int) -> None:
+        if address.key in walk.seen:
+            return
+        walk.seen.add(address.key)
+        if depth > DEEPEST:
+            walk.refuse(address, "", LOOP)
+            return
+        for asked in self.forwarders:
+            try:
+                answer = await asked.ask(asked.plugin.forward, address)
+            except Broken:
+                if asked.skips:
+                    continue
+                raise
+            if answer is None:
+                continue
+            if not answer:
+                walk.go(address, asked.name, Drop(f"{asked.name} drops it"))
+            for destination in answer:
+                if isinstance(destination, Forward):
+                    walk.steps.append((str(address), asked.name, f"forward to {destination.address}"))
+                    await self._walk(destination.address, walk, depth + 1)
+                elif isinstance(destination, Refuse):
+                    walk.refuse(address, asked.name, destination.reply)
+                else:
+                    walk.go(address, asked.name, destination)
+            return
+        if await self._directory.is_local(address.domain):
+            walk.refuse(address, "", NO_SUCH_USER)
+        else:
+            walk.go(address, "", Remote(address))
+
+
+class _Walk:
+    """What was found on the way from one recipient."""
+
+    def __init__(self, steps: list[tuple[str, str, str]]) -> None:
+        self.steps = steps
+        self.seen: set[str] = set()
+        self.destinations: list[Destination] = []
+        self.refusal: Reply | None = None
+
+    def go(self, address: Address, by: str, destination: Destination) -> None:
+        self.steps.append((str(address), by, in_words(destination)))
+        if destination not in self.destinations:
+            self.destinations.append(destination)
+
+    def refuse(self, address: Address, by: str, reply: Reply) -> None:
+        self.steps.append((str(address), by, f"refuse: {reply}"))
+        if self.refusal is None:
+            self.refusal = reply
+
+
+def in_words(destination: Destination) -> str:
+    """A destination as a story tells of it."""
+    match destination:
+        case Mailbox(account, store, name):
+            return f"mailbox {name} of {account} ({store})"
+        case Remote(address, None):
+            return f"server of {address.domain}"
+        case Remote(address, host):
+            return f"{host} for {address}"
+        case Forward(address):
+            return f"forward to {address}"
+        case Drop(why):
+            return f"drop: {why}"
+        case Refuse(reply):
+            return f"refuse: {reply}"

@@ -1,0 +1,240 @@
+"""Contents: small ones are rows, large ones are immutable files beside the database (rows of pieces on PostgreSQL)."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, delete, func, insert, select, update
+
+from mailserver.content import CHUNK, LARGE, Content
+from mailserver.errors import NotFound
+from mailserver.store.database import Database
+from mailserver.store.schema import content, piece
+from mailserver.store.statements import insert_rows, run
+from mailserver.store.unlink import unlink_after_commit
+
+InThread = Callable[..., Awaitable[Any]]
+
+WRITE_AT = 512 * 1024       # octets gathered before they are written to a file
+ORPHAN_AGE = 24 * 3600.0    # seconds after which a file without a row is nobody's
+
+
+class Incoming:
+    """Takes the octets of one content as they come: memory first, a file once they are `LARGE`.
+
+    While one piece is written in a thread the next one gathers; whoever adds waits only when both are full.
+    """
+
+    __slots__ = ("_descriptor", "_folder", "_gathered", "_in_thread", "_name", "_path", "_size", "_start", "_writing")
+
+    def __init__(self, folder: Path, name: str, in_thread: InThread) -> None:
+        self._folder = folder
+        self._name = name
+        self._in_thread = in_thread
+        self._gathered: list[bytes] = []
+        self._size = 0                      # octets gathered and not yet handed to a write
+        self._start: bytes | None = None    # the beginning of a content that has become large
+        self._descriptor: int | None = None
+        self._path: Path | None = None
+        self._writing: Awaitable[None] | None = None
+
+    def add(self, octets: bytes) -> Awaitable[None] | None:
+        """Keep some octets; what is returned, if anything, must be awaited before more are added."""
+        self._gathered.append(octets)
+        self._size += len(octets)
+        if self._size <= (LARGE if self._start is None else WRITE_AT):
+            return None
+        return self._spill()
+
+    async def finish(self) -> Content:
+        """The whole content; a large one is durable in its file when this returns.
+
+        Raises `OSError` when it cannot be written; then call `discard`.
+        """
+        if self._start is None:
+            octets = b"".join(self._gathered)
+            if len(octets) <= LARGE:
+                return Content(len(octets), octets)
+        await self._spill()
+        await self._written()
+        assert self._start is not None
+        size, path = await self._in_thread(self._seal)
+        return Content(size, self._start, str(path))
+
+    def discard(self) -> None:
+        """Throw it away, before `finish` or after."""
+        self._gathered.clear()
+        descriptor, self._descriptor = self._descriptor, None
+        path, self._path = self._path, None
+        if path is not None:
+            # A failure leaves a file without a row, which the sweep removes.
+            self._in_thread(_remove, descriptor, path)  # type: ignore[unused-coroutine]
+
+    async def _spill(self) -> None:
+        await self._written()
+        block = b"".join(self._gathered)
+        self._gathered.clear()
+        self._size = 0
+        if self._start is None:
+            self._start = block[:LARGE]
+        self._writing = self._in_thread(self._write, block)
+
+    async def _written(self) -> None:
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            await writing
+
+    # -- in a thread
+
+    def _write(self, block: bytes) -> None:
+        if self._descriptor is None:
+            self._path = self._folder / f"{self._name}.part"
+            self._descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        view = memoryview(block)
+        while view:
+            view = view[os.write(self._descriptor, view):]
+
+    def _seal(self) -> tuple[int, Path]:
+        assert self._descriptor is not None and self._path is not None
+        os.fsync(self._descriptor)
+        size = os.fstat(self._descriptor).st_size
+        descriptor, self._descriptor = self._descriptor, None
+        os.close(descriptor)
+        final = self._folder / self._name
+        os.rename(self._path, final)
+        self._path = final
+        sync_folder(self._folder)
+        return size, final
+
+
+def _remove(descriptor: int | None, path: Path) -> None:
+    if descriptor is not None:
+        os.close(descriptor)
+    path.unlink(missing_ok=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A content as its row tells of it; `whole` is None when it lies elsewhere, in `file` or in pieces."""
+
+    id: int
+    size: int
+    file: str | None
+    whole: bytes | None
+
+
+def insert_many(connection: Connection, contents: Sequence[tuple[int, Content, int]]) -> None:
+    """Rows for contents: id, content, and how many message and spool rows hold it (not none)."""
+    rows: list[tuple[Any, ...]] = []
+    for id, each, uses in contents:
+        file = os.path.basename(each.path) if each.path is not None else None
+        if file is not None and connection.dialect.name != "sqlite":
+            rows.append((id, each.size, uses, None, None))
+        else:
+            rows.append((id, each.size, uses, file, None if file else each.beginning))
+    insert_rows(connection, content, rows)
+    if connection.dialect.name != "sqlite":
+        for id, each, _ in contents:
+            if each.path is not None:
+                for number, octets in enumerate(each.chunks()):
+                    connection.execute(insert(piece).values(content_id=id, number=number, data=octets))
+                unlink_after_commit(connection, Path(each.path))
+
+
+def load(connection: Connection, id: int) -> Stored:
+    """The row of a content; raises `NotFound`."""
+    row = run(connection, "SELECT size, file, data FROM content WHERE id = ?", (id,)).first()
+    if row is None:
+        raise NotFound(f"there is no content {id}")
+    return Stored(id, row[0], row[1], bytes(row[2]) if row[2] is not None else None)
+
+
+def beginning(connection: Connection, folder: Path, id: int, count: int) -> bytes:
+    """At most the first `count` octets; raises `NotFound`.  Blocks."""
+    stored = load(connection, id)
+    if stored.whole is not None:
+        return stored.whole[:count]
+    if stored.file is not None:
+        with open(folder / stored.file, "rb") as file:
+            return file.read(count)
+    octets = b""
+    for number in range(count // CHUNK + 1):
+        octets += read_piece(connection, id, number)
+    return octets[:count]
+
+
+def read_piece(connection: Connection, id: int, number: int) -> bytes:
+    """One piece of a large content on PostgreSQL; empty behind the last."""
+    data = connection.execute(select(piece.c.data).where(piece.c.content_id == id, piece.c.number == number)).scalar()
+    return bytes(data) if data is not None else b""
+
+
+async def stream(database: Database, id: int, in_thread: InThread) -> AsyncIterator[bytes]:
+    """All octets of a stored content, in pieces of bounded size; raises `NotFound`."""
+    stored = await database.read(load, id)
+    if stored.whole is not None:
+        yield stored.whole
+    elif stored.file is not None:
+        try:
+            descriptor = await in_thread(os.open, database.contents / stored.file, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            raise NotFound(f"the file of content {id} is gone") from None
+        try:
+            start = 0
+            while octets := await in_thread(os.pread, descriptor, CHUNK, start):
+                start += len(octets)
+                yield octets
+        finally:
+            os.close(descriptor)
+    else:
+        number = 0
+        while octets := await database.read(read_piece, id, number):
+            number += 1
+            yield octets
+
+
+def acquire(connection: Connection, id: int, count: int = 1) -> None:
+    """`count` more rows hold this content."""
+    connection.execute(update(content).where(content.c.id == id).values(uses=content.c.uses + count))
+
+
+def release(connection: Connection, folder: Path, id: int, count: int = 1) -> None:
+    """`count` fewer rows hold it; the last one takes it away, its file after the commit."""
+    connection.execute(update(content).where(content.c.id == id).values(uses=content.c.uses - count))
+    row = connection.execute(select(content.c.uses, content.c.file).where(content.c.id == id)).first()
+    if row is None or row.uses > 0:
+        return
+    if connection.dialect.name != "sqlite":
+        connection.execute(delete(piece).where(piece.c.content_id == id))
+    connection.execute(delete(content).where(content.c.id == id))
+    if row.file is not None:
+        unlink_after_commit(connection, folder / row.file)
+
+
+def sweep(connection: Connection, folder: Path, now: float | None = None) -> int:
+    """Remove files that no row speaks of and that are older than a day; returns how many.  Blocks."""
+    now = time.time() if now is None else now
+    removed = 0
+    for entry in os.scandir(folder):
+        if entry.is_file() and entry.stat().st_mtime < now - ORPHAN_AGE:
+            known = connection.execute(
+                select(func.count()).select_from(content).where(content.c.file == entry.name)
+            ).scalar()
+            if not known:
+                os.unlink(entry.path)
+                removed += 1
+    return removed

@@ -1,0 +1,92 @@
+"""Opening SQLite and PostgreSQL as they must be opened to lose nothing."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.pool import QueuePool
+
+from mailserver.errors import StartRefused
+
+OLDEST_SQLITE = (3, 51, 3)
+BUSY = 30.0             # seconds that a statement waits for another process
+CHECKPOINT = 4000       # pages of the write-ahead log before it is moved into the file
+
+
+def sqlite_engine(file: Path, writing: bool) -> Engine:
+    """An engine for the embedded database; writers begin IMMEDIATE, since a read that turns into a write fails.
+
+    Raises `StartRefused` when the SQLite library could lose a committed transaction.
+    """
+    try:
+        from pysqlite3 import dbapi2
+    except ImportError:
+        raise StartRefused("the package pysqlite3 is missing: pip install pysqlite3") from None
+    refuse_old_sqlite(dbapi2.sqlite_version)
+    engine = create_engine(
+        f"sqlite+pysqlite:///{file}",
+        module=dbapi2,
+        poolclass=QueuePool,
+        pool_size=4,
+        connect_args={"check_same_thread": False, "timeout": BUSY, "isolation_level": None},
+    )
+
+    @event.listens_for(engine, "connect")
+    def opened(connection: Any, record: Any) -> None:
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA journal_mode=WAL")
+        cursor.execute("PRAGMA synchronous=FULL")
+        cursor.execute("PRAGMA foreign_keys=ON")
+        cursor.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT}")
+        if not writing:
+            cursor.execute("PRAGMA query_only=ON")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def began(connection: Any) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+
+    return engine
+
+
+def refuse_old_sqlite(version: str) -> None:
+    """SQLite before 3.51.3 can lose a committed transaction in WAL mode (sqlite.org/wal.html#walresetbug)."""
+    if tuple(int(part) for part in version.split(".")[:3]) < OLDEST_SQLITE:
+        oldest = ".".join(map(str, OLDEST_SQLITE))
+        raise StartRefused(
+            f"SQLite {version} can lose committed mail (the WAL-reset bug); {oldest} or newer is needed:"
+            " pip install --upgrade pysqlite3"
+        )
+
+
+def postgresql_engine(url: str) -> Engine:
+    """An engine for PostgreSQL by psycopg; raises `StartRefused` when the driver is missing."""
+    try:
+        import psycopg  # noqa: F401
+    except ImportError:
+        raise StartRefused('the driver of PostgreSQL is missing: pip install "mailserver[postgresql]"') from None
+    scheme, _, rest = url.partition("://")
+    if scheme not in ("postgresql", "postgresql+psycopg"):
+        raise StartRefused(f"the database {scheme}:// is not known; it is postgresql:// or nothing, for SQLite")
+    return create_engine(f"postgresql+psycopg://{rest}", pool_size=5, pool_pre_ping=True)
+
+
+@contextmanager
+def flock(path: Path, wait: bool = True) -> Iterator[None]:
+    """Hold the lock of a file, which all processes that write to one SQLite database take in turn.
+
+    SQLite's own waiting is unfair: with four writers one of them may wait for seconds.  Raises
+    `BlockingIOError` when it is taken and `wait` is False.
+    """
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        yield
+    finally:
+        os.close(handle)

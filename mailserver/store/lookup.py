@@ -1,0 +1,101 @@
+"""The directory as it is asked for every recipient: remembered, and forgotten when somebody changes it."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from mailserver.address import Address, domain_key
+from mailserver.interfaces import Account, IDirectory
+from mailserver.store import directory
+from mailserver.store.database import Database
+
+log = Logger()
+T = TypeVar("T")
+
+MOST_REMEMBERED = 20_000    # answers
+LOOK = 0.5                  # seconds between two looks at the revision
+
+
+@implementer(IDirectory)
+class Directory:
+    """Answers from memory where it can, "no" included.
+
+    Who refuses somebody because of a "no" asks `refreshed` first: another process may have just made the account.
+    """
+
+    def __init__(self, database: Database, clock: Any) -> None:
+        self._database = database
+        self._known: OrderedDict[tuple[str, Any], Any] = OrderedDict()
+        self._revision: int | None = None
+        self._look = LoopingCall(self._look_at_revision)
+        self._look.clock = clock
+
+    def start(self) -> None:
+        """Begin to watch for changes."""
+        self._look.start(LOOK)
+
+    def stop(self) -> None:
+        """Watch no more."""
+        if self._look.running:
+            self._look.stop()
+
+    async def is_local(self, domain: str) -> bool:
+        name = domain_key(domain)
+        return await self._answer("domain", name, directory.find_domain, name) is not None
+
+    async def account(self, address: Address) -> Account | None:
+        key = address.key
+        return await self._answer("account", key, directory.find_account, key)
+
+    async def alias(self, address: Address) -> Sequence[Address] | None:
+        key = address.key
+        return await self._answer("alias", key, directory.find_alias, key)
+
+    async def catch_all(self, domain: str) -> Sequence[Address] | None:
+        key = "@" + domain_key(domain)
+        return await self._answer("alias", key, directory.find_alias, key)
+
+    async def credentials(self, account: Account, kind: str) -> Sequence[bytes]:
+        return await self._database.read(directory.find_credentials, account.id, kind)
+
+    def forget(self) -> None:
+        """Whatever is remembered may be wrong."""
+        self._known.clear()
+
+    async def refreshed(self) -> bool:
+        """Look for changes now; True when there were some, so that a "no" from memory must be asked again."""
+        before = self._revision
+        await self._look_at_revision()
+        return self._revision != before or self._revision is None
+
+    async def _answer(self, what: str, key: Any, question: Callable[..., T | None], argument: Any) -> T | None:
+        known = self._known
+        if (what, key) in known:
+            known.move_to_end((what, key))
+            remembered: T | None = known[what, key]
+            return remembered
+        revision = self._revision
+        answer = await self._database.read(question, argument)
+        if revision is not None and revision == self._revision:
+            known[what, key] = answer
+            if len(known) > MOST_REMEMBERED:
+                known.popitem(last=False)
+        return answer
+
+    async def _look_at_revision(self) -> None:
+        try:
+            revision = await self._database.read(directory.current)
+        except Exception:
+            log.failure("cannot look for changes of the directory")
+            self._revision = None
+            self.forget()
+            return
+        if revision != self._revision:
+            self._revision = revision
+            self.forget()

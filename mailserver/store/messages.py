@@ -1,0 +1,115 @@
+"""Mailboxes and the messages in them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+from sqlalchemy import Connection, delete, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from mailserver.errors import NotFound
+from mailserver.interfaces import Delivery, Message
+from mailserver.store.contents import release
+from mailserver.store.schema import mailbox, message
+from mailserver.store.statements import insert_rows, run, run_many
+
+
+def ensure_mailbox(connection: Connection, account_id: int, name: str, now: float) -> int:
+    """The row of a mailbox, which is made when it is missing; its UIDVALIDITY is the second in which it was made."""
+    found = find_mailbox(connection, account_id, name)
+    if found is not None:
+        return found[0]
+    values = {
+        "account_id": account_id, "name": name, "uidvalidity": int(now) & 0xFFFFFFFF, "uidnext": 1, "created": now
+    }
+    if connection.dialect.name == "postgresql":
+        connection.execute(postgresql.insert(mailbox).values(values).on_conflict_do_nothing())
+    else:
+        connection.execute(sqlite.insert(mailbox).values(values).on_conflict_do_nothing())
+    found = find_mailbox(connection, account_id, name)
+    assert found is not None
+    return found[0]
+
+
+def find_mailbox(connection: Connection, account_id: int, name: str) -> tuple[int, int] | None:
+    """The row and the UIDVALIDITY of a mailbox."""
+    row = run(
+        connection, "SELECT id, uidvalidity FROM mailbox WHERE account_id = ? AND name = ?", (account_id, name)
+    ).first()
+    return None if row is None else (row[0], row[1])
+
+
+def mailboxes(connection: Connection, account_id: int) -> list[str]:
+    """The names of an account's mailboxes."""
+    return list(
+        connection.execute(
+            select(mailbox.c.name).where(mailbox.c.account_id == account_id).order_by(mailbox.c.name)
+        ).scalars()
+    )
+
+
+def insert_deliveries(connection: Connection, deliveries: Sequence[Delivery]) -> None:
+    """A message row for each delivery, with the next UIDs of their mailboxes.
+
+    The contents' rows are there, and count these uses already.  Raises an IntegrityError when an account is gone.
+    """
+    boxes: dict[tuple[int, str], list[Delivery]] = {}
+    for each in deliveries:
+        boxes.setdefault((each.account.id, each.mailbox), []).append(each)
+    found: dict[tuple[int, str], tuple[int, int]] = {}
+    for account_id, name in sorted(boxes):          # in one order for all, so that two writers do not deadlock
+        found[account_id, name] = _next_uid(connection, account_id, name, boxes[account_id, name][0].received)
+    rows = []
+    moved = []
+    for place, those in boxes.items():
+        box, uid = found[place]
+        for each in those:
+            size = len(each.prefix) + each.content.size
+            rows.append((box, uid, each.message, size, each.received, each.flags, each.prefix))
+            uid += 1
+        moved.append((uid, box))
+    run_many(connection, "UPDATE mailbox SET uidnext = ? WHERE id = ?", moved)
+    insert_rows(connection, message, rows)
+
+
+def _next_uid(connection: Connection, account_id: int, name: str, now: float) -> tuple[int, int]:
+    """The row of a mailbox, locked, and its next UID."""
+    text = "SELECT id, uidnext FROM mailbox WHERE account_id = ? AND name = ?"
+    if connection.dialect.name == "postgresql":
+        text += " FOR UPDATE"
+    row = run(connection, text, (account_id, name)).first()
+    if row is None:
+        ensure_mailbox(connection, account_id, name, now)
+        row = run(connection, text, (account_id, name)).first()
+    return row[0], row[1]
+
+
+def listing(connection: Connection, mailbox_id: int) -> list[Message]:
+    """All messages of a mailbox, in ascending order of UID."""
+    rows = run(
+        connection, "SELECT uid, size, received, flags FROM message WHERE mailbox_id = ? ORDER BY uid", (mailbox_id,)
+    )
+    return [Message(*row) for row in rows.fetchall()]
+
+
+def find_message(connection: Connection, mailbox_id: int, uid: int) -> tuple[bytes, int]:
+    """The prefix and the content's id of a message; raises `NotFound`."""
+    row = run(
+        connection, "SELECT prefix, content_id FROM message WHERE mailbox_id = ? AND uid = ?", (mailbox_id, uid)
+    ).first()
+    if row is None:
+        raise NotFound(f"there is no message {uid} in this mailbox")
+    return bytes(row[0]), row[1]
+
+
+def remove(connection: Connection, contents: Path, mailbox_id: int, uids: Collection[int]) -> None:
+    """Expunge messages; those already gone are passed over."""
+    for uid in sorted(uids):
+        where = (message.c.mailbox_id == mailbox_id) & (message.c.uid == uid)
+        held = connection.execute(select(message.c.content_id).where(where)).scalar()
+        if held is not None:
+            connection.execute(delete(message).where(where))
+            release(connection, contents, held)
+
+

@@ -1,0 +1,208 @@
+"""The spool: one entry for each destination that is still to be reached."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, delete, func, or_, select, update
+
+from mailserver.address import Address
+from mailserver.envelope import Origin
+from mailserver.errors import NotFound
+from mailserver.store.contents import release
+from mailserver.store.schema import spool
+from mailserver.store.statements import insert_rows
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A destination that waits; the columns of the table ``spool`` (`mailserver.store.schema`) as values.
+
+    `kind` is "remote" (then `place` is a fixed host or empty) or "mailbox" (then it is "store/mailbox").
+    """
+
+    id: int
+    content_id: int             # the message's id too
+    origin: Origin
+    sender: Address | None
+    recipient: Address
+    kind: str
+    target: Address
+    place: str
+    domain: str
+    prefix: bytes
+    body: str
+    created: float
+    expires: float
+    next_attempt: float
+    attempts: int
+    held: bool
+    reason: str
+    owner: str = ""
+    lease: float = 0.0
+
+    def state(self, now: float) -> str:
+        """In the operator's words: held, ready (due, or being tried) or waiting."""
+        if self.held:
+            return "held"
+        return "ready" if self.next_attempt <= now or (self.owner and self.lease > now) else "waiting"
+
+
+def insert_many(connection: Connection, entries: Sequence[Entry]) -> None:
+    """Put entries into the spool; their contents' rows count them already."""
+    insert_rows(
+        connection,
+        spool,
+        [
+            (
+                each.id, each.content_id, each.origin.value, str(each.sender) if each.sender else "",
+                str(each.recipient), each.kind, str(each.target), each.place, each.domain, each.prefix, each.body,
+                each.created, each.expires, each.next_attempt, each.attempts, int(each.held), each.reason,
+                each.owner, each.lease,
+            )
+            for each in entries
+        ],
+    )
+
+
+def _entry(row: Any) -> Entry:
+    return Entry(
+        row.id, row.content_id, Origin(row.origin), Address.parse(row.sender) if row.sender else None,
+        Address.parse(row.recipient), row.kind, Address.parse(row.target), row.place, row.domain, bytes(row.prefix),
+        row.body, row.created, row.expires, row.next_attempt, row.attempts, bool(row.held), row.reason, row.owner,
+        row.lease,
+    )
+
+
+# -- the scheduler's side
+
+
+def claim(connection: Connection, owner: str, now: float, limit: int, lease: float) -> list[Entry]:
+    """Take entries that are due, and that nobody else is trying, for `lease` seconds."""
+    query = (
+        select(spool)
+        .where(spool.c.next_attempt <= now, spool.c.held == 0, or_(spool.c.owner == "", spool.c.lease <= now))
+        .order_by(spool.c.next_attempt)
+        .limit(limit)
+    )
+    if connection.dialect.name == "postgresql":
+        query = query.with_for_update(skip_locked=True)
+    entries = [_entry(row) for row in connection.execute(query)]
+    if entries:
+        connection.execute(
+            update(spool)
+            .where(spool.c.id.in_([each.id for each in entries]))
+            .values(owner=owner, lease=now + lease)
+        )
+    return entries
+
+
+def next_due(connection: Connection, now: float) -> float | None:
+    """When the next entry that nobody is trying becomes due; None: the spool has none."""
+    free: ColumnElement[bool] = or_(spool.c.owner == "", spool.c.lease <= now)
+    return connection.execute(select(func.min(spool.c.next_attempt)).where(spool.c.held == 0, free)).scalar()
+
+
+def note_attempt(connection: Connection, ids: Sequence[int], owner: str, next_attempt: float) -> list[int]:
+    """Write down that these are being tried and when they would be tried again; only those whose lease we hold."""
+    held = list(
+        connection.execute(select(spool.c.id).where(spool.c.id.in_(ids), spool.c.owner == owner)).scalars()
+    )
+    connection.execute(
+        update(spool).where(spool.c.id.in_(held)).values(attempts=spool.c.attempts + 1, next_attempt=next_attempt)
+    )
+    return held
+
+
+def owned(connection: Connection, ids: Sequence[int], owner: str, now: float) -> bool:
+    """Whether the leases of all these are still ours: asked before the final dot."""
+    count = connection.execute(
+        select(func.count())
+        .select_from(spool)
+        .where(spool.c.id.in_(ids), spool.c.owner == owner, spool.c.lease > now)
+    ).scalar()
+    return count == len(ids)
+
+
+def finish(connection: Connection, contents: Path, id: int, owner: str | None = None) -> bool:
+    """An entry is done with: delivered, bounced or removed.  False when it is not ours (any more)."""
+    where = spool.c.id == id
+    if owner is not None:
+        where &= spool.c.owner == owner
+    content_id = connection.execute(delete(spool).where(where).returning(spool.c.content_id)).scalar()
+    if content_id is None:
+        return False
+    release(connection, contents, content_id)
+    return True
+
+
+def postpone(connection: Connection, id: int, owner: str, reason: str, next_attempt: float | None = None) -> bool:
+    """It did not work yet: give the lease back, with the reason."""
+    values: dict[str, Any] = {"owner": "", "lease": 0.0, "reason": reason}
+    if next_attempt is not None:
+        values["next_attempt"] = next_attempt
+    done = connection.execute(update(spool).where(spool.c.id == id, spool.c.owner == owner).values(values))
+    return done.rowcount == 1
+
+
+def renew(connection: Connection, owner: str, until: float) -> None:
+    """The owner is alive: all its leases go on."""
+    connection.execute(update(spool).where(spool.c.owner == owner).values(lease=until))
+
+
+def free(connection: Connection, owner: str) -> None:
+    """Give back all leases of an owner that starts or stops."""
+    connection.execute(update(spool).where(spool.c.owner == owner).values(owner="", lease=0.0))
+
+
+# -- the operator's side
+
+
+def listing(
+    connection: Connection,
+    ids: Sequence[int] | None = None,
+    domain: str | None = None,
+    sender: str | None = None,
+    reason: str | None = None,
+    limit: int | None = None,
+) -> list[Entry]:
+    """Entries by id (theirs or their message's), domain, sender, or a part of their reason, oldest first."""
+    query = select(spool).where(*_conditions(ids, domain, sender, reason)).order_by(spool.c.id)
+    return [_entry(row) for row in connection.execute(query if limit is None else query.limit(limit))]
+
+
+def show(connection: Connection, id: int) -> Entry:
+    """One entry; raises `NotFound`."""
+    entries = listing(connection, [id])
+    if not entries:
+        raise NotFound("there is no such entry in the queue")
+    return entries[0]
+
+
+def retry(connection: Connection, ids: Sequence[int], now: float) -> int:
+    """Make entries due now; returns how many."""
+    done = connection.execute(update(spool).where(spool.c.id.in_(ids)).values(next_attempt=now))
+    return done.rowcount
+
+
+def remove(connection: Connection, contents: Path, ids: Sequence[int]) -> int:
+    """Take entries out, without a bounce; returns how many."""
+    return sum(finish(connection, contents, id) for id in ids)
+
+
+def _conditions(
+    ids: Sequence[int] | None, domain: str | None, sender: str | None, reason: str | None
+) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = []
+    if ids is not None:
+        conditions.append(or_(spool.c.id.in_(ids), spool.c.content_id.in_(ids)))
+    if domain is not None:
+        conditions.append(spool.c.domain == domain.lower())
+    if sender is not None:
+        conditions.append(func.lower(spool.c.sender) == sender.lower().strip("<>"))
+    if reason is not None:
+        conditions.append(spool.c.reason.icontains(reason, autoescape=True))
+    return conditions

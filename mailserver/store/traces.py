@@ -1,0 +1,88 @@
+"""The stories of messages: one record at acceptance, one for each event after it; and of what was refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, delete, func, insert, select
+
+from mailserver.errors import NotFound
+from mailserver.ident import first_at
+from mailserver.store.schema import refusal, trace
+from mailserver.store.statements import insert_rows
+
+
+def add_many(connection: Connection, records: Sequence[tuple[int, str]]) -> None:
+    """The first record of messages: (id, JSON)."""
+    insert_rows(connection, trace, [(id, 0, record) for id, record in records])
+
+
+def append(connection: Connection, id: int, record: str) -> None:
+    """One more event of a message."""
+    last = connection.execute(select(func.max(trace.c.number)).where(trace.c.id == id)).scalar()
+    connection.execute(insert(trace).values(id=id, number=0 if last is None else last + 1, record=record))
+
+
+def refuse_many(connection: Connection, records: Sequence[tuple[int, str]]) -> list[None]:
+    """The stories of what was refused: (id, JSON)."""
+    insert_rows(connection, refusal, list(records))
+    return [None] * len(records)
+
+
+def story(connection: Connection, id: int) -> list[dict[str, Any]]:
+    """All that is known under an id: its acceptance and what came after, or its refusal.  Raises `NotFound`."""
+    records = list(
+        connection.execute(select(trace.c.record).where(trace.c.id == id).order_by(trace.c.number)).scalars()
+    )
+    records += connection.execute(select(refusal.c.record).where(refusal.c.id == id)).scalars()
+    if not records:
+        raise NotFound("nothing is known under this id; stories are kept for a bounded time")
+    return [json.loads(record) for record in records]
+
+
+def search(
+    connection: Connection,
+    recipient: str | None = None,
+    sender: str | None = None,
+    since: float | None = None,
+    limit: int = 50,
+) -> list[dict[str, Any]]:
+    """First records, newest first, whose addresses hold these texts; `since` is in seconds since the epoch."""
+    found: list[tuple[int, dict[str, Any]]] = []
+    for table, condition in ((trace, trace.c.number == 0), (refusal, refusal.c.id > 0)):
+        query = select(table.c.id, table.c.record).where(condition).order_by(table.c.id.desc())
+        if since is not None:
+            query = query.where(table.c.id >= first_at(since))
+        count = 0
+        for row in connection.execution_options(yield_per=200).execute(query):
+            record = json.loads(row.record)
+            if _matches(record, recipient, sender):
+                found.append((row.id, record))
+                count += 1
+                if count >= limit:
+                    break
+    found.sort(key=lambda pair: pair[0], reverse=True)
+    return [record for _, record in found[:limit]]
+
+
+def _matches(record: dict[str, Any], recipient: str | None, sender: str | None) -> bool:
+    if sender is not None and sender.lower() not in record.get("sender", "").lower():
+        return False
+    if recipient is None:
+        return True
+    named = [*record.get("recipients", ()), *(each[0] for each in record.get("destinations", ()))]
+    return any(recipient.lower() in each.lower() for each in named)
+
+
+def purge(connection: Connection, before: float, most_refusals: int) -> None:
+    """Forget stories from before this time, and all refusals but the newest so many."""
+    oldest = first_at(before)
+    connection.execute(delete(trace).where(trace.c.id < oldest))
+    connection.execute(delete(refusal).where(refusal.c.id < oldest))
+    last = connection.execute(
+        select(refusal.c.id).order_by(refusal.c.id.desc()).offset(most_refusals).limit(1)
+    ).scalar()
+    if last is not None:
+        connection.execute(delete(refusal).where(refusal.c.id <= last))
