@@ -16,7 +16,7 @@ class Options(usage.Options):
     synopsis = "[options]"
     longdesc = "A mail server whose every decision can be a plugin."
     optParameters = [  # noqa: RUF012
-        ["config", "c", None, "The configuration file; else $MAILSERVER_CONFIG, ./mailserver.toml, /etc/mailserver/."],
+        ["config", "c", None, "The configuration; else $MAILSERVER_CONFIG, ./mailserver.toml, /etc/mailserver/."],
     ]
 
     config: Config

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
+from twisted.internet import tcp
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import (
     IHalfCloseableProtocol,
     IHandshakeListener,
     IPushProducer,
-    ITCPTransport,
 )
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
@@ -256,7 +256,7 @@ class Conversation(Protocol):
         self._closing = True
         self.deadline = self._house.clock.seconds() + LINGER
         self.transport.unregisterProducer()     # a transport that has a producer waits for it
-        if how is Then.LINGER and ITCPTransport.providedBy(self.transport) and not self.transport.TLS:
+        if how is Then.LINGER and isinstance(self.transport, tcp.Connection) and not self.transport.TLS:
             self.transport.loseWriteConnection()
         else:
             self.transport.loseConnection()

@@ -30,11 +30,10 @@ def prepare(text: str) -> str:
     for each in prepared:
         if any(table(each) for table in _FORBIDDEN):
             raise ValueError(f"the character U+{ord(each):04X} may not stand in a password or a login")
-    if any(stringprep.in_table_d1(each) for each in prepared):      # RFC 3454 6
-        if any(stringprep.in_table_d2(each) for each in prepared) or not (
-            stringprep.in_table_d1(prepared[0]) and stringprep.in_table_d1(prepared[-1])
-        ):
-            raise ValueError("writing directions are mixed")
+    to_the_left = [stringprep.in_table_d1(each) for each in prepared]           # RFC 3454 6
+    to_the_right = any(stringprep.in_table_d2(each) for each in prepared)
+    if any(to_the_left) and (to_the_right or not (to_the_left[0] and to_the_left[-1])):
+        raise ValueError("writing directions are mixed")
     return prepared
 
 

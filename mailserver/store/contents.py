@@ -73,7 +73,7 @@ class Incoming:
         path, self._path = self._path, None
         if path is not None:
             # A failure leaves a file without a row, which the sweep removes.
-            self._in_thread(_remove, descriptor, path)  # type: ignore[unused-coroutine]
+            self._in_thread(_remove, descriptor, path)
 
     async def _spill(self) -> None:
         await self._written()

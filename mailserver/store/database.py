@@ -140,7 +140,7 @@ class Database:
         return self.writer.submit(lambda connection, items: [job(connection, *args)], None, size, shared=False)
 
     def write_with(self, group: Callable[[Connection, list[I]], list[T]], item: I, size: int = 0) -> Deferred[T]:
-        """Like `write`, for jobs of one kind: ``group(connection, items)`` takes all of a batch and gives as many results."""
+        """Like `write`, for jobs of one kind: ``group(connection, items)`` takes all of a batch, with a result each."""
         return self.writer.submit(group, item, size, shared=True)
 
     def read(self, question: Callable[..., T], *args: Any) -> Deferred[T]:

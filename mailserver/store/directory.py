@@ -77,7 +77,10 @@ def domains(connection: Connection) -> list[str]:
 
 
 def remove_domain(connection: Connection, name: str) -> None:
-    """Forget a domain; its postmaster goes with it.  Raises `NotFound`, and `AlreadyExists` while others live there."""
+    """Forget a domain and its postmaster.
+
+    Raises `NotFound`, and `AlreadyExists` while others live there.
+    """
     id = _domain(connection, name)
     key = domain_key(name)
     others = [each for each in accounts(connection, key) if each.address.key != f"postmaster@{key}"]

@@ -50,7 +50,8 @@ def upgrade(engine: Engine) -> None:
 
         config = Config()
         config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-        if found is not None and found not in {each.revision for each in ScriptDirectory.from_config(config).walk_revisions()}:
+        known = {each.revision for each in ScriptDirectory.from_config(config).walk_revisions()}
+        if found is not None and found not in known:
             raise StartRefused(f"the database has revision {found}, which this program does not know; it is newer")
         config.attributes["connection"] = connection
         command.upgrade(config, HEAD)

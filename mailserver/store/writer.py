@@ -115,7 +115,7 @@ class Writer:
                 late.append(self._queue.popleft())
         if late:
             log.warn("{count} jobs were withdrawn: the database does not keep up", count=len(late))
-            self._answer([(job, Failure(TemporaryFailure("the database does not keep up"))) for job in late])
+            self._answer([(job, _failure(TemporaryFailure("the database does not keep up"))) for job in late])
 
     def _answer(self, results: list[tuple[Job, Any]]) -> None:
         for job, result in results:
@@ -164,19 +164,19 @@ class Writer:
                 return [self._look_up(job) for job in batch]
             if len(batch) > 1:
                 return [pair for job in batch for pair in self._commit([job])]
-            return [(batch[0], Failure())]
+            return [(batch[0], _failure(error))]
 
     def _look_up(self, job: Job) -> tuple[Job, Any]:
         """The connection went while it committed, so nobody knows: ask whether the job's rows are there."""
         look = getattr(job.group, "is_there", None)
         if look is None:
-            return job, Failure(TemporaryFailure("the connection to the database was lost"))
+            return job, _failure(TemporaryFailure("the connection to the database was lost"))
         try:
             with self._engine.connect() as connection:
                 if look(connection, job.item):
                     return job, None
         except Exception:
-            return job, Failure(TemporaryFailure("the connection to the database was lost"))
+            return job, _failure(TemporaryFailure("the connection to the database was lost"))
         return self._commit([job])[0]
 
 
@@ -188,3 +188,7 @@ def _run_jobs(connection: Connection, batch: list[Job]) -> list[tuple[Job, Any]]
     for jobs in groups.values():
         done += zip(jobs, jobs[0].group(connection, [job.item for job in jobs]), strict=True)
     return done
+
+
+def _failure(error: BaseException) -> Failure:
+    return Failure(error)  # type: ignore[no-untyped-call]
