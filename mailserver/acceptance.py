@@ -6,25 +6,29 @@ once.  All other destinations become entries of the spool, which `mailserver.del
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from twisted.logger import Logger
 
 from mailserver.address import Address
-from mailserver.content import Content
+from mailserver.content import CHUNK, Content
 from mailserver.destination import Drop, Mailbox, Remote
 from mailserver.envelope import Client, Envelope, Origin
 from mailserver.errors import PermanentFailure, TemporaryFailure
+from mailserver.header import remove_fields
 from mailserver.ident import spell
 from mailserver.interfaces import JUNK, Delivery, IMailboxStore, ITransactionalStore
 from mailserver.received import delivered_to, mail_date, received, return_path
 from mailserver.reply import Reply
 from mailserver.routing import Routed, Router
 from mailserver.store.accepting import Accepting, write_many
+from mailserver.store.contents import Incoming
 from mailserver.store.database import Database
 from mailserver.store.spool import Entry
 from mailserver.story import Story
+from mailserver.verdict import RemoveHeader
 from mailserver.world import World
 
 log = Logger()
@@ -33,7 +37,11 @@ OURSELVES = Client("", service="internal")
 
 
 class Acceptance:
-    """Takes messages in.  `life` is how long an entry of the spool is tried, in seconds."""
+    """Takes messages in.
+
+    `life` is how long an entry of the spool is tried, in seconds; `reserve` is how many octets of the disk must
+    stay free for anything to be taken.
+    """
 
     def __init__(
         self,
@@ -44,6 +52,7 @@ class Acceptance:
         world: World,
         hostname: str,
         life: float,
+        reserve: int = 0,
     ) -> None:
         self._database = database
         self._router = router
@@ -52,6 +61,9 @@ class Acceptance:
         self._world = world
         self._hostname = hostname
         self._life = life
+        self._reserve = reserve
+        self._has_room = True
+        self._disk_looked = float("-inf")
         self._transactional = {
             name: store for name, store in stores.items() if ITransactionalStore.providedBy(store)
         }
@@ -73,6 +85,35 @@ class Acceptance:
         await self.accept(envelope, content, OURSELVES, story, routes)
         return id
 
+    def has_room(self) -> bool:
+        """Whether the disk has more free than its reserve; the answer may be a second old."""
+        now = self._world.clock.seconds()
+        if now - self._disk_looked >= 1.0:
+            self._disk_looked = now
+            disk = os.statvfs(self._database.data)
+            self._has_room = disk.f_bavail * disk.f_frsize > self._reserve
+        return self._has_room
+
+    async def without(self, id: int, content: Content, removals: Sequence[RemoveHeader]) -> Content:
+        """The content without some of its header fields; a large one is written anew under another name."""
+        header = content.header
+        left = remove_fields(header, [(each.name, each.which) for each in removals])
+        if len(left) == len(header):
+            return content
+        if not content.is_large:
+            return Content.of(left + content.beginning[len(header):])
+        incoming = Incoming(self._database.contents, f"{spell(id)}.without", self._world.in_thread)
+        try:
+            await incoming.write(left)
+            start = len(header)
+            while octets := await self._world.in_thread(content.read, start, CHUNK):
+                start += len(octets)
+                await incoming.write(octets)
+            return await incoming.finish()
+        except BaseException:
+            incoming.discard()
+            raise
+
     async def accept(
         self,
         envelope: Envelope,
@@ -88,6 +129,8 @@ class Acceptance:
         `added` are header lines to stand above the content; `junk` are the recipients whose copy goes to Junk.
         Raises `TemporaryFailure` when it cannot be promised now: then nothing was written.
         """
+        if self._database.writer.full:
+            await self._database.writer.drained()
         now = self._world.now()
         above = received(client, envelope, self._hostname, mail_date(now)) + added
         deliveries: dict[tuple[str, int, str], Delivery] = {}

@@ -17,8 +17,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
+import attrs
 from zope.interface import Attribute, Interface
 
 from mailserver.address import Address
@@ -28,6 +29,7 @@ from mailserver.envelope import Client, Envelope
 from mailserver.verdict import Verdicts
 
 T = TypeVar("T")
+Maybe: TypeAlias = T | Awaitable[T]
 
 SEEN = 1                # flags of a message are one integer: the system flags of RFC 9051 2.3.2
 ANSWERED = 2
@@ -74,6 +76,11 @@ class Message:
     size: int                   # octets, the prefix included
     received: float             # seconds since the epoch: the internal date (RFC 9051 2.3.3)
     flags: int
+
+
+@attrs.frozen
+class NoOptions:
+    """The options of a plugin whose table has no keys of its own."""
 
 
 class IResolver(Interface):
@@ -145,26 +152,26 @@ class IFilter(Interface):
 class IFilterHooks(Interface):
     """The hooks of an `IFilter`, each of which it may have or not."""
 
-    def connected(client: Client) -> Verdicts:
+    def connected(client: Client) -> Maybe[Verdicts]:
         """A peer connected; nothing else is known."""
 
-    def hello(client: Client, name: str) -> Verdicts:
+    def hello(client: Client, name: str) -> Maybe[Verdicts]:
         """It said EHLO, HELO or LHLO with `name`."""
 
-    def sender(client: Client, envelope: Envelope) -> Verdicts:
+    def sender(client: Client, envelope: Envelope) -> Maybe[Verdicts]:
         """MAIL FROM: `envelope.sender` is new."""
 
-    def recipient(client: Client, envelope: Envelope, address: Address) -> Verdicts:
+    def recipient(client: Client, envelope: Envelope, address: Address) -> Maybe[Verdicts]:
         """RCPT TO, once per recipient; `envelope.recipients` holds those before it."""
 
-    def content(client: Client, envelope: Envelope, content: Content) -> Verdicts:
+    def content(client: Client, envelope: Envelope, content: Content) -> Maybe[Verdicts]:
         """The message is here, once for all recipients."""
 
 
 class IForwarder(Interface):
     """Says where mail for an address goes."""
 
-    def forward(recipient: Address) -> Sequence[Destination] | None:
+    def forward(recipient: Address) -> Maybe[Sequence[Destination] | None]:
         """None: not mine, ask the next one.  Empty: take it and drop it.
 
         Raise `mailserver.errors.TemporaryFailure` if the answer cannot be known now.  A
@@ -175,8 +182,8 @@ class IForwarder(Interface):
 class IAuthenticator(Interface):
     """Says whose a login is."""
 
-    def check(name: str, password: str, client: Client) -> Address | None:
-        """The address of the account when `password` is right for the login `name`; None: not by me, ask the next one.
+    def check(name: str, password: str, client: Client) -> Maybe[Address | None]:
+        """The address of the account when `password` is right for the login `name`; None: not by me, ask the next.
 
         An unknown name and a wrong password must take the same time.  Raise
         `mailserver.errors.TemporaryFailure` if it cannot be known now.

@@ -28,7 +28,7 @@ from zope.interface.exceptions import Invalid
 from zope.interface.verify import verifyClass
 
 from mailserver.errors import MailserverError
-from mailserver.interfaces import IAuthenticator, IFilter, IForwarder, IMailboxStore
+from mailserver.interfaces import IAuthenticator, IFilter, IForwarder, IMailboxStore, NoOptions
 
 GROUP = "mailserver.plugins"
 
@@ -115,11 +115,6 @@ class Found:
 
     offer: Offer
     file: str
-
-
-@attrs.frozen
-class NoOptions:
-    """For plugins whose table has no keys of its own."""
 
 
 class Registry:

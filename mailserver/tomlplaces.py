@@ -94,7 +94,7 @@ class _Scanner:
         return (*path, names[-1])
 
     def key(self) -> list[str]:
-        names = []
+        names: list[str] = []
         while True:
             self.skip(_SPACE)
             found = _BARE.match(self.text, self.at) or _STRING.match(self.text, self.at)

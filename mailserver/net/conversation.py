@@ -257,7 +257,7 @@ class Conversation(Protocol):
         self.deadline = self._house.clock.seconds() + LINGER
         self.transport.unregisterProducer()     # a transport that has a producer waits for it
         if how is Then.LINGER and isinstance(self.transport, tcp.Connection) and not self.transport.TLS:
-            self.transport.loseWriteConnection()
+            self.transport.loseWriteConnection()  # type: ignore[no-untyped-call]
         else:
             self.transport.loseConnection()
 

@@ -32,7 +32,7 @@ class ConversationFactory(Factory):
         tls: Any = None,
         implicit_tls: bool = False,
     ) -> None:
-        self._talk = talk
+        self.talk = talk
         self._house = house
         self._tls = tls
         self._implicit_tls = implicit_tls
@@ -42,7 +42,7 @@ class ConversationFactory(Factory):
         port = int(getattr(addr, "port", 0) or 0)
         if host.startswith("::ffff:"):          # an IPv4 peer of a socket that serves both
             host = host.removeprefix("::ffff:")
-        talker = self._talk(host, port)
+        talker = self.talk(host, port)
         conversation = Conversation(talker, host, self._house, self._tls, self._implicit_tls)
         conversation.factory = self
         return conversation

@@ -30,7 +30,7 @@ class SmtpPolicy:
     directory: IDirectory
     authentication: Authentication
     acceptance: Acceptance
-    incoming: Callable[[], Incoming]            # a new place for the octets of one content
+    incoming: Callable[[int], Incoming]         # a place for the octets of the content with this id
     refused: Callable[[int, str], None]         # id, record
     trusted: Callable[[str], bool]              # whether an address is inside [relay] networks
     tls: bool = False                           # STARTTLS can be had, or TLS is on from the start

@@ -182,6 +182,8 @@ class SmtpSession:
             return replies.TLS_REQUIRED if client.tls is None and policy.tls else replies.AUTH_REQUIRED
         if command.size > policy.size:
             return replies.TOO_BIG
+        if not policy.acceptance.has_room():
+            return replies.NO_ROOM
         id = policy.world.new_id()
         origin = Origin.SUBMISSION if client.may_relay and not policy.lmtp else Origin.ARRIVAL
         envelope = Envelope(id, origin, command.sender, (), command.size, command.body)
@@ -241,15 +243,13 @@ class SmtpSession:
 
     async def _data(self, command: Data) -> Reply:
         assert self._transaction is not None
-        self._transaction.incoming = self._policy.incoming()
+        self._transaction.incoming = self._policy.incoming(self._transaction.envelope.id)
         return replies.GO_AHEAD
 
     async def _chunk(self, command: Chunk) -> Answer:
         transaction = self._transaction
         assert transaction is not None and transaction.incoming is not None
-        written = transaction.incoming.add(command.octets)
-        if written is not None:
-            await written
+        await transaction.incoming.write(command.octets)
         return _NOTHING
 
     async def _end_of_content(self, command: EndOfContent) -> Reply | Answer:
@@ -281,9 +281,7 @@ class SmtpSession:
         policy, client = self._policy, self._client
         incoming = transaction.incoming
         assert incoming is not None
-        written = incoming.add(octets)
-        if written is not None:
-            await written
+        await incoming.write(octets)
         content: Content = await incoming.finish()
         envelope, story = transaction.envelope, transaction.story
         if policy.pipeline.asks("content", envelope.origin):
@@ -292,7 +290,7 @@ class SmtpSession:
                 return outcome.refusal
             self._note(transaction, outcome)
             if outcome.remove:
-                content = await policy.acceptance.without(content, outcome.remove)
+                content = await policy.acceptance.without(envelope.id, content, outcome.remove)
         routes = transaction.routes
         if transaction.discard is not None:
             routes = [Routed(each.recipient, (Drop(transaction.discard),)) for each in routes]

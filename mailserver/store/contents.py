@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -43,13 +44,12 @@ class Incoming:
         self._path: Path | None = None
         self._writing: Awaitable[None] | None = None
 
-    def add(self, octets: bytes) -> Awaitable[None] | None:
-        """Keep some octets; what is returned, if anything, must be awaited before more are added."""
+    async def write(self, octets: bytes) -> None:
+        """Keep some octets; raises `OSError` when a file cannot take them."""
         self._gathered.append(octets)
         self._size += len(octets)
-        if self._size <= (LARGE if self._start is None else WRITE_AT):
-            return None
-        return self._spill()
+        if self._size > (LARGE if self._start is None else WRITE_AT):
+            await self._spill()
 
     async def finish(self) -> Content:
         """The whole content; a large one is durable in its file when this returns.
@@ -205,6 +205,25 @@ async def stream(database: Database, id: int, in_thread: InThread) -> AsyncItera
         while octets := await database.read(read_piece, id, number):
             number += 1
             yield octets
+
+
+async def as_content(database: Database, id: int, in_thread: InThread) -> tuple[Content, Incoming | None]:
+    """A stored content as a value; what comes with it must be discarded after use.  Raises `NotFound`."""
+    stored = await database.read(load, id)
+    if stored.whole is not None:
+        return Content.of(stored.whole), None
+    if stored.file is not None:
+        path = database.contents / stored.file
+        return Content(stored.size, await in_thread(_read_start, path), str(path)), None
+    copy = Incoming(database.contents, f"copy-{secrets.token_hex(8)}", in_thread)
+    async for octets in stream(database, id, in_thread):
+        await copy.write(octets)
+    return await copy.finish(), copy
+
+
+def _read_start(path: Path) -> bytes:
+    with open(path, "rb") as file:
+        return file.read(LARGE)
 
 
 def acquire(connection: Connection, id: int, count: int = 1) -> None:

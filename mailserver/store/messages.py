@@ -73,6 +73,21 @@ def insert_deliveries(connection: Connection, deliveries: Sequence[Delivery]) ->
     insert_rows(connection, message, rows)
 
 
+def is_delivered(connection: Connection, delivery: Delivery) -> bool:
+    """Whether the mailbox holds this message with this prefix already."""
+    query = (
+        select(message.c.uid)
+        .join(mailbox)
+        .where(
+            mailbox.c.account_id == delivery.account.id,
+            mailbox.c.name == delivery.mailbox,
+            message.c.content_id == delivery.message,
+            message.c.prefix == delivery.prefix,
+        )
+    )
+    return connection.execute(query.limit(1)).first() is not None
+
+
 def _next_uid(connection: Connection, account_id: int, name: str, now: float) -> tuple[int, int]:
     """The row of a mailbox, locked, and its next UID."""
     text = "SELECT id, uidnext FROM mailbox WHERE account_id = ? AND name = ?"

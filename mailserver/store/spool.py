@@ -80,14 +80,18 @@ def _entry(row: Any) -> Entry:
 # -- the scheduler's side
 
 
-def claim(connection: Connection, owner: str, now: float, limit: int, lease: float) -> list[Entry]:
-    """Take entries that are due, and that nobody else is trying, for `lease` seconds."""
+def claim(
+    connection: Connection, owner: str, now: float, limit: int, lease: float, busy: Sequence[str] = ()
+) -> list[Entry]:
+    """Take entries that are due, and that nobody else is trying, for `lease` seconds; none of the domains `busy`."""
     query = (
         select(spool)
         .where(spool.c.next_attempt <= now, spool.c.held == 0, or_(spool.c.owner == "", spool.c.lease <= now))
         .order_by(spool.c.next_attempt)
         .limit(limit)
     )
+    if busy:
+        query = query.where(spool.c.domain.not_in(busy))
     if connection.dialect.name == "postgresql":
         query = query.with_for_update(skip_locked=True)
     entries = [_entry(row) for row in connection.execute(query)]
@@ -148,6 +152,13 @@ def postpone(connection: Connection, id: int, owner: str, reason: str, next_atte
     return done.rowcount == 1
 
 
+def give_back(connection: Connection, ids: Sequence[int], owner: str) -> None:
+    """Claimed and not tried: somebody else may."""
+    connection.execute(
+        update(spool).where(spool.c.id.in_(ids), spool.c.owner == owner).values(owner="", lease=0.0)
+    )
+
+
 def renew(connection: Connection, owner: str, until: float) -> None:
     """The owner is alive: all its leases go on."""
     connection.execute(update(spool).where(spool.c.owner == owner).values(lease=until))
@@ -156,6 +167,11 @@ def renew(connection: Connection, owner: str, until: float) -> None:
 def free(connection: Connection, owner: str) -> None:
     """Give back all leases of an owner that starts or stops."""
     connection.execute(update(spool).where(spool.c.owner == owner).values(owner="", lease=0.0))
+
+
+def free_all(connection: Connection) -> None:
+    """Give back every lease: nobody else works on this database."""
+    connection.execute(update(spool).where(spool.c.owner != "").values(owner="", lease=0.0))
 
 
 # -- the operator's side

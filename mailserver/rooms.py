@@ -1,0 +1,95 @@
+"""The rooms furnished: every plugin that a configuration names, built and in its place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mailserver.authentication import Authentication
+from mailserver.config import Config, Mistake, Use
+from mailserver.errors import MailserverError, StartRefused
+from mailserver.hooks import Asked
+from mailserver.interfaces import IMailboxStore, IServer, NoOptions
+from mailserver.pipeline import Pipeline
+from mailserver.plugin import OptionError, PluginError, Registry, structure
+from mailserver.routing import Router
+
+
+@dataclass(frozen=True)
+class Rooms:
+    """The plugins of one server, where the core asks them."""
+
+    registry: Registry
+    stores: Mapping[str, IMailboxStore]
+    router: Router
+    authentication: Authentication
+    pipeline: Pipeline
+
+
+def find_plugins(config: Config) -> Registry:
+    """The registry over the configuration's folders; raises `StartRefused` with everything that cannot be read."""
+    registry = Registry(config.folders).load()
+    if registry.errors:
+        raise StartRefused("\n".join(map(str, registry.errors)))
+    return registry
+
+
+def mistakes(config: Config, registry: Registry) -> list[Mistake]:
+    """What is wrong with the plugins that are wanted, without building any."""
+    found = []
+    for kind, uses in _kinds(config).items():
+        for use in uses:
+            try:
+                cls = registry.load_class(kind, use.name)
+                structure(getattr(cls, "Options", NoOptions), use.table)
+            except (PluginError, OptionError) as error:
+                found.append(_mistake(use, error))
+    return found
+
+
+def furnish(config: Config, registry: Registry, server: IServer) -> Rooms:
+    """Build everything; raises `StartRefused` with all that cannot be built, a line each."""
+    wrong: list[Mistake] = []
+    built: dict[str, list[tuple[Use, Any]]] = {}
+    for kind, uses in _kinds(config).items():
+        built[kind] = []
+        for use in uses:
+            try:
+                built[kind].append((use, registry.build(kind, use.name, use.table, server)))
+            except MailserverError as error:
+                wrong.append(_mistake(use, error))
+    if wrong:
+        raise StartRefused("\n".join(map(str, wrong)))
+    asked = {
+        kind: [Asked(use.name, plugin, server.clock, use.on_error, use.budget) for use, plugin in pairs]
+        for kind, pairs in built.items()
+        if kind != "mailbox"
+    }
+    return Rooms(
+        registry,
+        {use.name: plugin for use, plugin in built["mailbox"]},
+        Router(asked["forward"], server.directory, config.hostname),
+        Authentication(asked["auth"], server.directory),
+        Pipeline(asked["filter"], server.clock),
+    )
+
+
+def _kinds(config: Config) -> dict[str, tuple[Use, ...]]:
+    return {"mailbox": config.mailbox, "auth": config.auth, "forward": config.forward, "filter": config.filters}
+
+
+def _mistake(use: Use, error: MailserverError) -> Mistake:
+    if isinstance(error, OptionError):
+        return Mistake(use.keys.get(error.key, use.place), f"{use.name}: {error.sentence}", error.suggestion)
+    return Mistake(use.place, str(error))
+
+
+def data_folder(config: Config) -> Path:
+    """The server's folder; it is made when it is missing.  Raises `StartRefused`."""
+    try:
+        config.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise StartRefused(f"cannot make {config.data}: {error.strerror}") from None
+    return config.data

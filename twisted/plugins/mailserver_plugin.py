@@ -1,0 +1,25 @@
+"""What this package offers: the twistd command, and the built-in plugins, each by one line."""
+
+from twisted.application.service import ServiceMaker
+
+from mailserver.plugin import AuthenticatorOffer, FilterOffer, ForwarderOffer, MailboxOffer
+
+command = ServiceMaker("Mail server", "mailserver.tap", "A mail server whose every decision can be a plugin.", "mailserver")
+
+sql = MailboxOffer("sql", "mailserver.mailbox.sql.Sql", "Keep mail in the server's database.")
+maildir = MailboxOffer("maildir", "mailserver.mailbox.maildir.Maildir", "Keep mail in Maildir folders.")
+memory = MailboxOffer("memory", "mailserver.mailbox.memory.Memory", "Keep mail until the server stops (for tests).")
+
+passwords = AuthenticatorOffer("passwords", "mailserver.auth.passwords.Passwords", "Check the directory's passwords.")
+cred = AuthenticatorOffer("cred", "mailserver.auth.cred.Cred", "Ask any twisted.cred checker.")
+
+accounts = ForwarderOffer("accounts", "mailserver.forwarding.accounts.Accounts", "Deliver to an account's mailbox.")
+aliases = ForwarderOffer("aliases", "mailserver.forwarding.aliases.Aliases", "Send an alias's mail to its targets.")
+catchall = ForwarderOffer("catchall", "mailserver.forwarding.catchall.CatchAll", "Send everybody else's mail to @domain.")
+subaddress = ForwarderOffer("subaddress", "mailserver.forwarding.subaddress.Subaddress", "Take user+detail for user.")
+smarthost = ForwarderOffer("smarthost", "mailserver.forwarding.smarthost.Smarthost", "Send through one server.")
+
+headers = FilterOffer("headers", "mailserver.filters.headers.Headers", "Add Date and Message-ID to submissions.")
+loops = FilterOffer("loops", "mailserver.filters.loops.Loops", "Refuse what goes in a circle.")
+rate = FilterOffer("rate", "mailserver.filters.rate.Rate", "Slow down who sends too much.")
+dnsbl = FilterOffer("dnsbl", "mailserver.filters.dnsbl.Dnsbl", "Refuse peers that DNS lists name.")
