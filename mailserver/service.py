@@ -77,7 +77,7 @@ class MailServer(Service):
         except StartRefused as refused:
             self._let_go()
             raise SystemExit(f"mailserver: {refused}") from None
-        super().startService()
+        super().startService()  # type: ignore[no-untyped-call]
 
     def _bind(self) -> None:
         """Take every port, or none; does nothing the second time."""
@@ -195,7 +195,7 @@ class MailServer(Service):
 
     def stopService(self) -> Deferred[None]:
         """No new connections; 421 for those that wait; what is being committed is; then everything is closed."""
-        super().stopService()
+        super().stopService()  # type: ignore[no-untyped-call]
         return Deferred.fromCoroutine(self._stop())
 
     def _let_go(self) -> None:

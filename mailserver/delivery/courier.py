@@ -161,7 +161,8 @@ class Courier(Protocol):
                 self.abort()
                 raise Unusable("the server said more than its answer to STARTTLS")
         self._replies = ReplyReader()
-        self._handshake = handshake = Deferred()
+        handshake: Deferred[None] = Deferred()
+        self._handshake = handshake
         self.transport.startTLS(context)
         try:
             await handshake.addTimeout(HANDSHAKE, self._clock)
