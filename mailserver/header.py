@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-_FIELD = re.compile(rb"[^\r\n]*(?:\r\n|\Z)(?:[ \t][^\r\n]*(?:\r\n|\Z))*")
+_FIELD: re.Pattern[bytes] = re.compile(rb"[^\r\n]*(?:\r\n|\Z)(?:[ \t][^\r\n]*(?:\r\n|\Z))*")
 
 
 def remove_fields(header: bytes, removals: Sequence[tuple[str, int | None]]) -> bytes:
@@ -14,14 +14,14 @@ def remove_fields(header: bytes, removals: Sequence[tuple[str, int | None]]) -> 
     for name, which in removals:
         wanted.setdefault(name.lower().encode("ascii", "replace"), set()).add(which)
     seen: dict[bytes, int] = {}
-    kept = []
+    kept: list[bytes] = []
     for found in _FIELD.finditer(header):
-        field: bytes = found[0]
-        name = field.partition(b":")[0].rstrip(b" \t").lower()
-        if name in wanted:
-            number = seen.get(name, 0)
-            seen[name] = number + 1
-            if None in wanted[name] or number in wanted[name]:
+        octets = found.group(0)
+        key = octets.partition(b":")[0].rstrip(b" \t").lower()
+        if key in wanted:
+            number = seen.get(key, 0)
+            seen[key] = number + 1
+            if None in wanted[key] or number in wanted[key]:
                 continue
-        kept.append(field)
+        kept.append(octets)
     return b"".join(kept)
