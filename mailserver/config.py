@@ -126,6 +126,7 @@ class Config:
     mailbox: tuple[Use, ...]
     folders: tuple[Path, ...]
     relay_domains: tuple[str, ...] = ()     # taken from anybody and sent on; "*" is every domain
+    folders_place: Place = Place("", 1, 1)       # where [plugins] folders stands
 
 
 def find(given: str | None) -> Path:
@@ -203,6 +204,7 @@ class _Reader:
         config = Config(
             self.file, hostname, data, database, tls, names, listen, networks, outbound, limits, trace_days,
             trace_refusals, clear_passwords, filters, forward, auth, mailbox, folders, relay_domains,
+            self.mistakes.place(("plugins", "folders")),
         )
         if self.mistakes.found:
             raise ConfigErrors(self.mistakes.found, config)
