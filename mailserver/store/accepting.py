@@ -12,7 +12,7 @@ from mailserver.content import Content
 from mailserver.interfaces import Delivery
 from mailserver.store import contents, spool, traces
 from mailserver.store.spool import Entry
-from mailserver.store.statements import run
+from mailserver.store.statements import fetch_one
 
 Write: TypeAlias = Callable[[Any, Sequence[Delivery]], None]
 
@@ -49,7 +49,7 @@ def write_many(connection: Connection, batch: Sequence[Accepting]) -> list[None]
 
 
 def _is_there(connection: Connection, accepting: Accepting) -> bool:
-    return run(connection, "SELECT 1 FROM trace WHERE id = ? AND number = 0", (accepting.id,)).first() is not None
+    return fetch_one(connection, "SELECT 1 FROM trace WHERE id = ? AND number = 0", (accepting.id,)) is not None
 
 
 write_many.is_there = _is_there  # type: ignore[attr-defined]

@@ -5,20 +5,26 @@ from __future__ import annotations
 import os
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, delete, select, update
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
 
+from mailserver import ident
 from mailserver.content import CHUNK, LARGE, Content
 from mailserver.errors import NotFound
 from mailserver.store.database import Database
 from mailserver.store.schema import content, piece
-from mailserver.store.statements import insert_rows, run
+from mailserver.store.statements import batches, fetch_one, insert_rows, run_many
 from mailserver.store.unlink import unlink_after_commit
 
+log = Logger()
 InThread = Callable[..., Awaitable[Any]]
 
 WRITE_AT = 512 * 1024       # octets gathered before they are written to a file
@@ -28,20 +34,17 @@ ORPHAN_AGE = 24 * 3600.0    # seconds after which a file without a row is nobody
 class Incoming:
     """Takes the octets of one content as they come: memory first, a file once they are `LARGE`.
 
-    While one piece is written in a thread the next one gathers; whoever adds waits only when both are full.
+    While one piece is written in a thread the next one gathers; whoever writes waits only when both are full.
     """
 
-    __slots__ = ("_descriptor", "_folder", "_gathered", "_in_thread", "_name", "_path", "_size", "_start", "_writing")
+    __slots__ = ("_file", "_gathered", "_in_thread", "_size", "_start", "_writing")
 
     def __init__(self, folder: Path, name: str, in_thread: InThread) -> None:
-        self._folder = folder
-        self._name = name
         self._in_thread = in_thread
+        self._file = _File(folder, name)
         self._gathered: list[bytes] = []
         self._size = 0                      # octets gathered and not yet handed to a write
         self._start: bytes | None = None    # the beginning of a content that has become large
-        self._descriptor: int | None = None
-        self._path: Path | None = None
         self._writing: Awaitable[None] | None = None
 
     async def write(self, octets: bytes) -> None:
@@ -58,22 +61,26 @@ class Incoming:
         """
         if self._start is None:
             octets = b"".join(self._gathered)
-            if len(octets) <= LARGE:
-                return Content(len(octets), octets)
+            return Content(len(octets), octets)
         await self._spill()
         await self._written()
-        assert self._start is not None
-        size, path = await self._in_thread(self._seal)
+        size, path = await self._in_thread(self._file.seal)
         return Content(size, self._start, str(path))
 
     def discard(self) -> None:
         """Throw it away, before `finish` or after."""
         self._gathered.clear()
-        descriptor, self._descriptor = self._descriptor, None
-        path, self._path = self._path, None
-        if path is not None:
-            # A failure leaves a file without a row, which the sweep removes.
-            self._in_thread(_remove, descriptor, path)
+        if self._start is not None:
+            Deferred.fromCoroutine(self._throw_away())
+
+    async def _throw_away(self) -> None:
+        try:
+            try:
+                await self._written()
+            finally:
+                await self._in_thread(self._file.remove)
+        except OSError as error:
+            log.warn("a content that was thrown away: {words}", words=str(error))
 
     async def _spill(self) -> None:
         await self._written()
@@ -82,40 +89,63 @@ class Incoming:
         self._size = 0
         if self._start is None:
             self._start = block[:LARGE]
-        self._writing = self._in_thread(self._write, block)
+        self._writing = self._in_thread(self._file.write, block)
 
     async def _written(self) -> None:
         writing, self._writing = self._writing, None
         if writing is not None:
             await writing
 
-    # -- in a thread
 
-    def _write(self, block: bytes) -> None:
-        if self._descriptor is None:
-            self._path = self._folder / f"{self._name}.part"
-            self._descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        view = memoryview(block)
-        while view:
-            view = view[os.write(self._descriptor, view):]
+class _File:
+    """The file of a large content, for threads: one at a time, and nothing is written any more once it is removed."""
 
-    def _seal(self) -> tuple[int, Path]:
-        assert self._descriptor is not None and self._path is not None
-        os.fsync(self._descriptor)
-        size = os.fstat(self._descriptor).st_size
+    __slots__ = ("_descriptor", "_folder", "_lock", "_name", "_path", "_removed")
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self._folder = folder
+        self._name = name
+        self._lock = Lock()
+        self._descriptor: int | None = None
+        self._path: Path | None = None
+        self._removed = False
+
+    def write(self, block: bytes) -> None:
+        with self._lock:
+            if self._removed:
+                return
+            if self._descriptor is None:
+                path = self._folder / f"{self._name}.part"
+                self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+                self._path = path
+            view = memoryview(block)
+            while view:
+                view = view[os.write(self._descriptor, view):]
+
+    def seal(self) -> tuple[int, Path]:
+        """Make it durable under its name: the octets, then the name."""
+        with self._lock:
+            assert self._descriptor is not None and self._path is not None
+            os.fsync(self._descriptor)
+            size = os.fstat(self._descriptor).st_size
+            self._close()
+            final = self._folder / self._name
+            os.rename(self._path, final)
+            self._path = final
+            sync_folder(self._folder)
+            return size, final
+
+    def remove(self) -> None:
+        with self._lock:
+            self._removed = True
+            self._close()
+            if self._path is not None:
+                self._path.unlink(missing_ok=True)
+
+    def _close(self) -> None:
         descriptor, self._descriptor = self._descriptor, None
-        os.close(descriptor)
-        final = self._folder / self._name
-        os.rename(self._path, final)
-        self._path = final
-        sync_folder(self._folder)
-        return size, final
-
-
-def _remove(descriptor: int | None, path: Path) -> None:
-    if descriptor is not None:
-        os.close(descriptor)
-    path.unlink(missing_ok=True)
+        if descriptor is not None:
+            os.close(descriptor)
 
 
 def sync_folder(folder: Path) -> None:
@@ -151,13 +181,13 @@ def insert_many(connection: Connection, contents: Sequence[tuple[int, Content, i
         for id, each, _ in contents:
             if each.path is not None:
                 for number, octets in enumerate(each.chunks()):
-                    connection.execute(insert(piece).values(content_id=id, number=number, data=octets))
+                    insert_rows(connection, piece, [(id, number, octets)])
                 unlink_after_commit(connection, Path(each.path))
 
 
 def load(connection: Connection, id: int) -> Stored:
     """The row of a content; raises `NotFound`."""
-    row = run(connection, "SELECT size, file, data FROM content WHERE id = ?", (id,)).first()
+    row = fetch_one(connection, "SELECT size, file, data FROM content WHERE id = ?", (id,))
     if row is None:
         raise NotFound(f"there is no content {id}")
     return Stored(id, row[0], row[1], bytes(row[2]) if row[2] is not None else None)
@@ -216,9 +246,13 @@ async def as_content(database: Database, id: int, in_thread: InThread) -> tuple[
         path = database.contents / stored.file
         return Content(stored.size, await in_thread(_read_start, path), str(path)), None
     copy = Incoming(database.contents, f"copy-{secrets.token_hex(8)}", in_thread)
-    async for octets in stream(database, id, in_thread):
-        await copy.write(octets)
-    return await copy.finish(), copy
+    try:
+        async for octets in stream(database, id, in_thread):
+            await copy.write(octets)
+        return await copy.finish(), copy
+    except BaseException:
+        copy.discard()
+        raise
 
 
 def _read_start(path: Path) -> bytes:
@@ -227,33 +261,56 @@ def _read_start(path: Path) -> bytes:
 
 
 def acquire(connection: Connection, id: int, count: int = 1) -> None:
-    """`count` more rows hold this content."""
-    connection.execute(update(content).where(content.c.id == id).values(uses=content.c.uses + count))
+    """`count` more rows hold this content; raises `NotFound` when it has gone."""
+    done = connection.execute(update(content).where(content.c.id == id).values(uses=content.c.uses + count))
+    if not done.rowcount:
+        raise NotFound(f"there is no content {id}")
 
 
 def release(connection: Connection, folder: Path, id: int, count: int = 1) -> None:
     """`count` fewer rows hold it; the last one takes it away, its file after the commit."""
-    connection.execute(update(content).where(content.c.id == id).values(uses=content.c.uses - count))
-    row = connection.execute(select(content.c.uses, content.c.file).where(content.c.id == id)).first()
-    if row is None or row.uses > 0:
-        return
-    if connection.dialect.name != "sqlite":
-        connection.execute(delete(piece).where(piece.c.content_id == id))
-    connection.execute(delete(content).where(content.c.id == id))
-    if row.file is not None:
-        unlink_after_commit(connection, folder / row.file)
+    release_many(connection, folder, [id] * count)
+
+
+def release_many(connection: Connection, folder: Path, ids: Iterable[int]) -> None:
+    """One row fewer holds each of these; an id may be there several times."""
+    fewer = sorted((id, count) for id, count in Counter(ids).items())       # in one order for all: no deadlock
+    run_many(connection, "UPDATE content SET uses = uses - ? WHERE id = ?", [(count, id) for id, count in fewer])
+    for some in batches([id for id, _ in fewer]):
+        gone = (content.c.id.in_(some)) & (content.c.uses <= 0)
+        if connection.dialect.name != "sqlite":
+            connection.execute(delete(piece).where(piece.c.content_id.in_(select(content.c.id).where(gone))))
+        for file in connection.execute(delete(content).where(gone).returning(content.c.file)).scalars():
+            if file is not None:
+                unlink_after_commit(connection, folder / file)
 
 
 def sweep(connection: Connection, folder: Path, now: float | None = None) -> int:
-    """Remove files that no row speaks of and that are older than a day; returns how many.  Blocks."""
-    now = time.time() if now is None else now
+    """Remove files that no row speaks of and that are older than a day; returns how many.  Blocks.
+
+    Such files are left by a server that died between a file and its row, or between a delete and its unlink.
+    """
+    oldest = (time.time() if now is None else now) - ORPHAN_AGE
     removed = 0
-    for entry in os.scandir(folder):
-        if entry.is_file() and entry.stat().st_mtime < now - ORPHAN_AGE:
-            known = connection.execute(
-                select(func.count()).select_from(content).where(content.c.file == entry.name)
-            ).scalar()
-            if not known:
-                os.unlink(entry.path)
-                removed += 1
+    for names in batches([each.name for each in os.scandir(folder) if _is_older(each, oldest)]):
+        ids = [ident.read(name[:13]) for name in names if _is_id(name[:13])]
+        known = set(connection.execute(select(content.c.file).where(content.c.id.in_(ids))).scalars())
+        for name in set(names) - known:
+            (folder / name).unlink(missing_ok=True)
+            removed += 1
     return removed
+
+
+def _is_older(entry: os.DirEntry[str], oldest: float) -> bool:
+    try:
+        return entry.is_file() and entry.stat().st_mtime < oldest
+    except FileNotFoundError:
+        return False
+
+
+def _is_id(text: str) -> bool:
+    try:
+        ident.read(text)
+    except ValueError:
+        return False
+    return True

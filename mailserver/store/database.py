@@ -8,20 +8,19 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import SQLAlchemyError
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThreadPool
 from twisted.python.threadpool import ThreadPool
 
-from mailserver.errors import StartRefused
-from mailserver.store.engine import flock, postgresql_engine, sqlite_engine
-from mailserver.store.unlink import forget_unlinks, unlink_released
+from mailserver.errors import StartRefused, TemporaryFailure
+from mailserver.store.engine import READERS, flock, postgresql_engine, sqlite_engine
+from mailserver.store.failures import in_words, translated
+from mailserver.store.unlink import connect, released, unlink
 from mailserver.store.writer import Writer
 
 T = TypeVar("T")
 I = TypeVar("I")  # noqa: E741
-
-READERS = 4
 
 
 class Database:
@@ -52,8 +51,11 @@ class Database:
         try:
             self.contents.mkdir(parents=True, exist_ok=True, mode=0o700)
             if self.url is None:
-                if not migrate and not self.file.exists():
-                    raise StartRefused(f"there is no database in {self.data}; mailserver init makes one")
+                if not self.file.exists():
+                    if not migrate:
+                        raise StartRefused(f"there is no database in {self.data}; mailserver init makes one")
+                    # Nobody else reads the mail of others; the files that SQLite puts beside it do as it does.
+                    self.file.touch(mode=0o600)
                 self._writing = sqlite_engine(self.file, writing=True)
                 self._reading = sqlite_engine(self.file, writing=False)
             else:
@@ -63,9 +65,9 @@ class Database:
                     upgrade(self._writing)
             else:
                 refuse_foreign_revision(self._writing)
-        except OperationalError as error:
+        except SQLAlchemyError as error:
             self.close()
-            raise StartRefused(f"the database cannot be opened: {error.orig}") from None
+            raise StartRefused(f"the database cannot be opened: {in_words(error)}") from None
         except OSError as error:
             self.close()
             raise StartRefused(f"cannot use {error.filename}: {error.strerror}") from None
@@ -87,22 +89,24 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
-        """A write transaction, committed at the end of the block; one process at a time on SQLite."""
+        """A write transaction, committed at the end of the block; one process at a time on SQLite.
+
+        Raises `TemporaryFailure` when the database cannot do it now.
+        """
         assert self._writing is not None, "the database is not open"
-        with self._alone(), self._writing.connect() as connection:
-            try:
-                with connection.begin():
-                    yield connection
-            except BaseException:
-                forget_unlinks(connection)
-                raise
-            unlink_released(connection)
+        with translated():
+            with self._alone(), connect(self._writing) as connection, connection.begin():
+                yield connection
+            unlink(self.contents, released(connection))
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """A consistent view, for as short as can be: while it lasts, the write-ahead log grows."""
+        """A consistent view, for as short as can be: while it lasts, the write-ahead log grows.
+
+        Raises `TemporaryFailure` when the database cannot be read now.
+        """
         assert self._reading is not None, "the database is not open"
-        with self._reading.connect() as connection, connection.begin():
+        with translated(), self._reading.connect() as connection, connection.begin():
             yield connection
 
     # -- for the reactor's thread
@@ -111,17 +115,16 @@ class Database:
         """Start the writer's and the readers' threads."""
         assert self._writing is not None, "the database is not open"
         self._reactor = reactor
-        self._writer = Writer(self._writing, self._alone, reactor)
+        self._writer = Writer(self._writing, self._alone, self.contents, reactor)
         self._writer.start()
         self._readers = ThreadPool(0, READERS, "readers")
         self._readers.start()
 
     async def stop(self) -> None:
-        """Finish what is queued, then end the threads."""
-        writer, self._writer = self._writer, None
+        """Finish what is queued, then end the threads; whoever still asks hears "not now"."""
+        if self._writer is not None:
+            await self._writer.stop()
         readers, self._readers = self._readers, None
-        if writer is not None:
-            await writer.stop()
         if readers is not None:
             await deferToThreadPool(self._reactor, self._reactor.getThreadPool(), readers.stop)
 
@@ -145,7 +148,8 @@ class Database:
 
     def read(self, question: Callable[..., T], *args: Any) -> Deferred[T]:
         """Run ``question(connection, *args)`` in a reader's thread."""
-        assert self._readers is not None, "the database is not running"
+        if self._readers is None:
+            raise TemporaryFailure("the server is stopping")
         return deferToThreadPool(self._reactor, self._readers, self._ask, question, args)
 
     def _ask(self, question: Callable[..., T], args: tuple[Any, ...]) -> T:

@@ -14,8 +14,7 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 from mailserver.address import Address, domain_key, parse_domain
 from mailserver.errors import AlreadyExists, NotFound
 from mailserver.interfaces import INBOX, Account
-from mailserver.store.contents import release
-from mailserver.store.messages import ensure_mailbox
+from mailserver.store.messages import ensure_mailbox, remove_mailboxes
 from mailserver.store.schema import account, alias, credential, domain, mailbox, message, revision
 
 NAME = "directory"
@@ -161,13 +160,7 @@ def remove_account(connection: Connection, address: Address, contents: Path) -> 
 
 
 def _drop_account(connection: Connection, found: Account, contents: Path | None) -> None:
-    boxes = list(connection.execute(select(mailbox.c.id).where(mailbox.c.account_id == found.id)).scalars())
-    for box in boxes:
-        held = list(connection.execute(select(message.c.content_id).where(message.c.mailbox_id == box)).scalars())
-        connection.execute(delete(message).where(message.c.mailbox_id == box))
-        for id in held:
-            release(connection, contents or Path(), id)
-    connection.execute(delete(mailbox).where(mailbox.c.account_id == found.id))
+    remove_mailboxes(connection, contents or Path(), found.id)
     connection.execute(delete(credential).where(credential.c.account_id == found.id))
     connection.execute(delete(account).where(account.c.id == found.id))
 

@@ -10,13 +10,18 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import QueuePool
 
 from mailserver.errors import StartRefused
 
 OLDEST_SQLITE = (3, 51, 3)
+READERS = 4             # threads that read, each with its connection
 BUSY = 30.0             # seconds that a statement waits for another process
 CHECKPOINT = 4000       # pages of the write-ahead log before it is moved into the file
+LARGEST_LOG = 64 * 1024 * 1024      # octets that the write-ahead log keeps of the disk when it is empty again
+CONNECT = 10            # seconds until a PostgreSQL that does not answer counts as away
 
 
 def sqlite_engine(file: Path, writing: bool) -> Engine:
@@ -33,7 +38,9 @@ def sqlite_engine(file: Path, writing: bool) -> Engine:
         f"sqlite+pysqlite:///{file}",
         module=dbapi2,
         poolclass=QueuePool,
-        pool_size=4,
+        pool_size=1 if writing else READERS,    # each that is kept has a cache of its own
+        max_overflow=20,
+        pool_use_lifo=True,
         connect_args={"check_same_thread": False, "timeout": BUSY, "isolation_level": None},
     )
 
@@ -44,6 +51,7 @@ def sqlite_engine(file: Path, writing: bool) -> Engine:
         cursor.execute("PRAGMA synchronous=FULL")
         cursor.execute("PRAGMA foreign_keys=ON")
         cursor.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT}")
+        cursor.execute(f"PRAGMA journal_size_limit={LARGEST_LOG}")
         if not writing:
             cursor.execute("PRAGMA query_only=ON")
         cursor.close()
@@ -68,13 +76,23 @@ def refuse_old_sqlite(version: str) -> None:
 def postgresql_engine(url: str) -> Engine:
     """An engine for PostgreSQL by psycopg; raises `StartRefused` when the driver is missing."""
     try:
+        place = make_url(url)
+    except ArgumentError:
+        raise StartRefused("the database is not a URL like postgresql://user@host/name") from None
+    if place.drivername not in ("postgresql", "postgresql+psycopg"):
+        raise StartRefused(
+            f"the database {place.drivername}:// is not known; it is postgresql:// or nothing, for SQLite"
+        )
+    try:
         import psycopg  # noqa: F401
     except ImportError:
         raise StartRefused('the driver of PostgreSQL is missing: pip install "mailserver[postgresql]"') from None
-    scheme, _, rest = url.partition("://")
-    if scheme not in ("postgresql", "postgresql+psycopg"):
-        raise StartRefused(f"the database {scheme}:// is not known; it is postgresql:// or nothing, for SQLite")
-    return create_engine(f"postgresql+psycopg://{rest}", pool_size=5, pool_pre_ping=True)
+    return create_engine(
+        place.set(drivername="postgresql+psycopg"),
+        pool_size=READERS + 1,
+        pool_pre_ping=True,
+        connect_args={"connect_timeout": CONNECT, "application_name": "mailserver"} | dict(place.query),
+    )
 
 
 @contextmanager

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, delete, insert, select, update
+from typing import Any
+
+from sqlalchemy import Connection, delete, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from mailserver.store.schema import lock
 
 
 def take(connection: Connection, name: str, owner: str, now: float, until: float) -> bool:
     """Take a lock that is free or whose lease has ended; False when somebody holds it."""
-    query = select(lock.c.until).where(lock.c.name == name)
-    if connection.dialect.name == "postgresql":
-        query = query.with_for_update()
-    held = connection.execute(query).scalar()
-    if held is None:
-        connection.execute(insert(lock).values(name=name, owner=owner, until=until))
-        return True
-    if held > now:
-        return False
-    connection.execute(update(lock).where(lock.c.name == name).values(owner=owner, until=until))
-    return True
+    new: Any = postgresql.insert(lock) if connection.dialect.name == "postgresql" else sqlite.insert(lock)
+    new = new.values(name=name, owner=owner, until=until).on_conflict_do_update(
+        index_elements=[lock.c.name], set_={"owner": owner, "until": until}, where=lock.c.until <= now
+    )
+    return connection.execute(new.returning(lock.c.name)).first() is not None
 
 
 def renew(connection: Connection, owner: str, until: float) -> None:

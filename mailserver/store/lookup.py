@@ -18,8 +18,9 @@ from mailserver.store.database import Database
 log = Logger()
 T = TypeVar("T")
 
-MOST_REMEMBERED = 20_000    # answers
+MOST_REMEMBERED = 8192      # answers, of half a kilobyte each
 LOOK = 0.5                  # seconds between two looks at the revision
+LATELY = 5.0                # seconds after a change in which an answer may have been begun before it
 
 
 @implementer(IDirectory)
@@ -32,7 +33,11 @@ class Directory:
     def __init__(self, database: Database, clock: Any) -> None:
         self._database = database
         self._known: OrderedDict[tuple[str, Any], Any] = OrderedDict()
+        self._clock = clock
         self._revision: int | None = None
+        self._moved = -LATELY           # when a change was last seen
+        self._asked = 0                 # looks that were begun, and the newest of them that was answered
+        self._answered = 0
         self._look = LoopingCall(self._look_at_revision)
         self._look.clock = clock
 
@@ -69,10 +74,9 @@ class Directory:
         self._known.clear()
 
     async def refreshed(self) -> bool:
-        """Look for changes now; True when there were some, so that a "no" from memory must be asked again."""
-        before = self._revision
+        """Look for changes now; True when there were some lately, so that a "no" from memory must be asked again."""
         await self._look_at_revision()
-        return self._revision != before or self._revision is None
+        return self._revision is None or self._clock.seconds() - self._moved < LATELY
 
     async def _answer(self, what: str, key: Any, question: Callable[..., T | None], argument: Any) -> T | None:
         known = self._known
@@ -89,13 +93,17 @@ class Directory:
         return answer
 
     async def _look_at_revision(self) -> None:
+        self._asked += 1
+        asked = self._asked
         try:
-            revision = await self._database.read(directory.current)
-        except Exception:
-            log.failure("cannot look for changes of the directory")
-            self._revision = None
-            self.forget()
-            return
-        if revision != self._revision:
+            revision: int | None = await self._database.read(directory.current)
+        except Exception as error:
+            log.error("cannot look for changes of the directory: {error}", error=error)
+            revision = None
+        if asked < self._answered:
+            return      # a later look was faster
+        self._answered = asked
+        if revision is None or revision != self._revision:
+            self._moved = self._clock.seconds()
             self._revision = revision
             self.forget()

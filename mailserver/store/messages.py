@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 from sqlalchemy import Connection, delete, select
@@ -10,9 +11,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from mailserver.errors import NotFound
 from mailserver.interfaces import Delivery, Message
-from mailserver.store.contents import release
+from mailserver.store.contents import release_many
 from mailserver.store.schema import mailbox, message
-from mailserver.store.statements import insert_rows, run, run_many
+from mailserver.store.statements import batches, fetch, fetch_one, insert_rows, run_many
 
 
 def ensure_mailbox(connection: Connection, account_id: int, name: str, now: float) -> int:
@@ -34,9 +35,9 @@ def ensure_mailbox(connection: Connection, account_id: int, name: str, now: floa
 
 def find_mailbox(connection: Connection, account_id: int, name: str) -> tuple[int, int] | None:
     """The row and the UIDVALIDITY of a mailbox."""
-    row = run(
+    row = fetch_one(
         connection, "SELECT id, uidvalidity FROM mailbox WHERE account_id = ? AND name = ?", (account_id, name)
-    ).first()
+    )
     return None if row is None else (row[0], row[1])
 
 
@@ -57,9 +58,11 @@ def insert_deliveries(connection: Connection, deliveries: Sequence[Delivery]) ->
     boxes: dict[tuple[int, str], list[Delivery]] = {}
     for each in deliveries:
         boxes.setdefault((each.account.id, each.mailbox), []).append(each)
-    found: dict[tuple[int, str], tuple[int, int]] = {}
-    for account_id, name in sorted(boxes):          # in one order for all, so that two writers do not deadlock
-        found[account_id, name] = _next_uid(connection, account_id, name, boxes[account_id, name][0].received)
+    found = _next_uids(connection, boxes)
+    for account_id, name in boxes.keys() - found.keys():
+        ensure_mailbox(connection, account_id, name, boxes[account_id, name][0].received)
+    if len(found) < len(boxes):
+        found = _next_uids(connection, boxes)
     rows = []
     moved = []
     for place, those in boxes.items():
@@ -88,31 +91,44 @@ def is_delivered(connection: Connection, delivery: Delivery) -> bool:
     return connection.execute(query.limit(1)).first() is not None
 
 
-def _next_uid(connection: Connection, account_id: int, name: str, now: float) -> tuple[int, int]:
-    """The row of a mailbox, locked, and its next UID."""
-    text = "SELECT id, uidnext FROM mailbox WHERE account_id = ? AND name = ?"
-    if connection.dialect.name == "postgresql":
-        text += " FOR UPDATE"
-    row = run(connection, text, (account_id, name)).first()
-    if row is None:
-        ensure_mailbox(connection, account_id, name, now)
-        row = run(connection, text, (account_id, name)).first()
-    return row[0], row[1]
+def _next_uids(
+    connection: Connection, places: Collection[tuple[int, str]]
+) -> dict[tuple[int, str], tuple[int, int]]:
+    """The rows of mailboxes, locked, and their next UIDs, by account and name; those that exist."""
+    found = {}
+    for some in batches(list(places)):
+        # Asked for once for all.  A list is filled up to a power of two, so that there are few texts to prepare.
+        count = 1 << (len(some) - 1).bit_length()
+        wanted = [*some, *[some[-1]] * (count - len(some))]
+        text = _lock_mailboxes(connection.dialect.name, count)
+        for account_id, name, id, uid in fetch(connection, text, [each for pair in wanted for each in pair]):
+            found[account_id, name] = (id, uid)
+    return found
+
+
+@lru_cache(maxsize=32)
+def _lock_mailboxes(dialect: str, count: int) -> str:
+    text = (
+        "SELECT account_id, name, id, uidnext FROM mailbox"
+        f" WHERE (account_id, name) IN (VALUES {', '.join(['(?, ?)'] * count)})"
+    )
+    # On PostgreSQL locked in order of id, as everybody does, so that two transactions never wait for each other.
+    return text if dialect == "sqlite" else f"{text} ORDER BY id FOR UPDATE"
 
 
 def listing(connection: Connection, mailbox_id: int) -> list[Message]:
     """All messages of a mailbox, in ascending order of UID."""
-    rows = run(
+    rows = fetch(
         connection, "SELECT uid, size, received, flags FROM message WHERE mailbox_id = ? ORDER BY uid", (mailbox_id,)
     )
-    return [Message(*row) for row in rows.fetchall()]
+    return [Message(*row) for row in rows]
 
 
 def find_message(connection: Connection, mailbox_id: int, uid: int) -> tuple[bytes, int]:
     """The prefix and the content's id of a message; raises `NotFound`."""
-    row = run(
+    row = fetch_one(
         connection, "SELECT prefix, content_id FROM message WHERE mailbox_id = ? AND uid = ?", (mailbox_id, uid)
-    ).first()
+    )
     if row is None:
         raise NotFound(f"there is no message {uid} in this mailbox")
     return bytes(row[0]), row[1]
@@ -120,11 +136,21 @@ def find_message(connection: Connection, mailbox_id: int, uid: int) -> tuple[byt
 
 def remove(connection: Connection, contents: Path, mailbox_id: int, uids: Collection[int]) -> None:
     """Expunge messages; those already gone are passed over."""
-    for uid in sorted(uids):
-        where = (message.c.mailbox_id == mailbox_id) & (message.c.uid == uid)
-        held = connection.execute(select(message.c.content_id).where(where)).scalar()
-        if held is not None:
-            connection.execute(delete(message).where(where))
-            release(connection, contents, held)
+    held: list[int] = []
+    for some in batches(sorted(uids)):
+        where = (message.c.mailbox_id == mailbox_id) & message.c.uid.in_(some)
+        held += connection.execute(delete(message).where(where).returning(message.c.content_id)).scalars()
+    release_many(connection, contents, held)
 
 
+def remove_mailboxes(connection: Connection, contents: Path, account_id: int) -> None:
+    """Remove all mailboxes of an account with the mail in them."""
+    query = select(mailbox.c.id).where(mailbox.c.account_id == account_id).order_by(mailbox.c.id)
+    if connection.dialect.name == "postgresql":
+        query = query.with_for_update()     # whoever delivers now waits, and finds nobody
+    boxes = list(connection.execute(query).scalars())
+    held = connection.execute(
+        delete(message).where(message.c.mailbox_id.in_(boxes)).returning(message.c.content_id)
+    ).scalars()
+    release_many(connection, contents, held)
+    connection.execute(delete(mailbox).where(mailbox.c.account_id == account_id))

@@ -74,6 +74,8 @@ revision = Table(
     Column("number", _Number, nullable=False),
 )
 
+# Whoever holds a content counts in `uses`.  No foreign key says so: each delete of a content would have to look
+# through every message for it, or every message pay for an index that answers no other question.
 content = Table(
     "content",
     metadata,
@@ -110,7 +112,7 @@ message = Table(
     metadata,
     Column("mailbox_id", _Number, ForeignKey("mailbox.id"), primary_key=True, autoincrement=False),
     Column("uid", _Number, primary_key=True, autoincrement=False),
-    Column("content_id", _Number, ForeignKey("content.id"), nullable=False),
+    Column("content_id", _Number, nullable=False),
     Column("size", _Number, nullable=False),                    # prefix and content
     Column("received", Double, nullable=False),
     Column("flags", Integer, nullable=False),
@@ -123,7 +125,7 @@ spool = Table(
     "spool",
     metadata,
     Column("id", _Number, primary_key=True, autoincrement=False),
-    Column("content_id", _Number, ForeignKey("content.id"), nullable=False),
+    Column("content_id", _Number, nullable=False),
     Column("origin", Text, nullable=False),
     Column("sender", Text, nullable=False),                     # "" is the null reverse-path
     Column("recipient", Text, nullable=False),                  # as the sender named it: what a DSN speaks of

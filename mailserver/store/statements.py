@@ -1,41 +1,79 @@
 """The hottest statements, as text for the driver.
 
 SQLAlchemy Core describes the tables and says what the rare statements say; what runs for every message is
-written out once and goes to the driver directly.
+written out once, with ``?`` for either database.  On SQLite it goes straight to the driver, since there
+SQLAlchemy takes as long as the statement does (`benchmarks/store.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Table
+from sqlalchemy.exc import DBAPIError
+
+T = TypeVar("T")
+
+MOST_PARAMETERS = 500       # of one statement
 
 
-@lru_cache(maxsize=64)
-def _insert(table: Table, mark: str) -> str:
-    names = [column.name for column in table.columns]
-    return f'INSERT INTO "{table.name}" ({", ".join(names)}) VALUES ({", ".join([mark] * len(names))})'
+def fetch(connection: Connection, text: str, parameters: Sequence[Any] = ()) -> Sequence[Any]:
+    """Run a query; all its rows."""
+    if connection.dialect.name != "sqlite":
+        return connection.exec_driver_sql(text.replace("?", "%s"), tuple(parameters)).fetchall()
+    cursor = connection.connection.cursor()
+    try:
+        cursor.execute(text, parameters)
+        return cursor.fetchall()
+    except _errors(connection) as error:
+        raise _as_sqlalchemy_raises(connection, text, error) from error
+    finally:
+        cursor.close()
+
+
+def fetch_one(connection: Connection, text: str, parameters: Sequence[Any] = ()) -> Any:
+    """Run a query that has one row or none."""
+    rows = fetch(connection, text, parameters)
+    return rows[0] if rows else None
+
+
+def run_many(connection: Connection, text: str, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Run a statement once for each row of parameters."""
+    if not rows:
+        return
+    if connection.dialect.name != "sqlite":
+        connection.exec_driver_sql(text.replace("?", "%s"), list(rows))
+        return
+    cursor = connection.connection.cursor()
+    try:
+        cursor.executemany(text, rows)
+    except _errors(connection) as error:
+        raise _as_sqlalchemy_raises(connection, text, error) from error
+    finally:
+        cursor.close()
 
 
 def insert_rows(connection: Connection, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:
     """Insert rows that have a value for each column, in the order of the schema."""
-    if rows:
-        mark = "?" if connection.dialect.paramstyle == "qmark" else "%s"
-        connection.exec_driver_sql(_insert(table, mark), list(rows))
+    run_many(connection, _insert(table), rows)
 
 
-def run(connection: Connection, text: str, parameters: Iterable[Any] = ()) -> Any:
-    """Run a statement written with ``?`` on either database."""
-    if connection.dialect.paramstyle != "qmark":
-        text = text.replace("?", "%s")
-    return connection.exec_driver_sql(text, tuple(parameters))
+@lru_cache(maxsize=64)
+def _insert(table: Table) -> str:
+    names = [column.name for column in table.columns]
+    return f'INSERT INTO "{table.name}" ({", ".join(names)}) VALUES ({", ".join("?" * len(names))})'
 
 
-def run_many(connection: Connection, text: str, rows: Sequence[tuple[Any, ...]]) -> None:
-    """The same for many rows."""
-    if rows:
-        if connection.dialect.paramstyle != "qmark":
-            text = text.replace("?", "%s")
-        connection.exec_driver_sql(text, list(rows))
+def batches(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    """As many at a time as one statement may name."""
+    return (items[start : start + MOST_PARAMETERS] for start in range(0, len(items), MOST_PARAMETERS))
+
+
+def _errors(connection: Connection) -> type[Exception]:
+    return connection.dialect.loaded_dbapi.Error
+
+
+def _as_sqlalchemy_raises(connection: Connection, text: str, error: Exception) -> BaseException:
+    return DBAPIError.instance(text, None, error, _errors(connection), hide_parameters=True, dialect=connection.dialect)

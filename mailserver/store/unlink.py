@@ -3,27 +3,39 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Engine
+from twisted.logger import Logger
+
+log = Logger()
 
 _KEY = "released files"
 
 
+def connect(engine: Engine) -> Connection:
+    """A connection on which `unlink_after_commit` may be called; the list lives as long as it does."""
+    return engine.connect().execution_options(**{_KEY: []})
+
+
 def unlink_after_commit(connection: Connection, path: Path) -> None:
-    """Remember a file whose row is being deleted on this connection."""
-    connection.info.setdefault(_KEY, []).append(path)
+    """Remember a file whose row is being deleted; a relative path is below the folder of contents."""
+    released(connection).append(path)
 
 
-def forget_unlinks(connection: Connection) -> None:
-    """The transaction was rolled back: its files stay."""
-    connection.info.pop(_KEY, None)
+def released(connection: Connection) -> list[Path]:
+    """What is remembered; a part that is rolled back cuts it back."""
+    paths: list[Path] = connection.get_execution_options()[_KEY]
+    return paths
 
 
-def unlink_released(connection: Connection) -> None:
-    """The transaction is committed: its files go."""
-    for path in connection.info.pop(_KEY, ()):
+def unlink(folder: Path, paths: Iterable[Path]) -> None:
+    """Remove files.  Never raises, for the commit stands: a file that stays is removed by the sweep."""
+    for path in paths:
         try:
-            os.unlink(path)
+            os.unlink(folder / path)
         except FileNotFoundError:
             pass
+        except OSError as error:
+            log.warn("cannot remove {path}: {words}", path=str(path), words=str(error))

@@ -10,24 +10,33 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from pathlib import Path
 from threading import Condition, Thread
-from typing import Any
+from typing import Any, TypeAlias
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DBAPIError
 from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from mailserver.errors import TemporaryFailure
-from mailserver.store.unlink import forget_unlinks, unlink_released
+from mailserver.store.failures import as_told, connection_lost, from_database, is_deadlock
+from mailserver.store.unlink import connect, released, unlink
 
 log = Logger()
 
 MOST_WAITING = 32 * 1024 * 1024     # octets of jobs that wait before `Writer.full`
 MOST_IN_BATCH = 500                 # jobs of one transaction
+LARGEST_BATCH = 8 * 1024 * 1024     # octets of one transaction, but for one job that is larger
 LONGEST_WAIT = 60.0                 # seconds before a job that has not started is withdrawn
+TRIES = 3                           # of a transaction that deadlocked or whose connection went before its commit
+
+Results: TypeAlias = list[tuple["Job", Any]]
+
+
+class OutcomeUnknown(Exception):
+    """The connection went while it committed: perhaps it is done, perhaps not."""
 
 
 @dataclass(eq=False, slots=True)
@@ -45,12 +54,16 @@ class Job:
 class Writer:
     """Runs jobs in its own thread; every method is for the reactor's thread.
 
-    `alone` gives the lock that processes on one SQLite file take in turn.
+    `alone` gives the lock that processes on one SQLite file take in turn; `contents` is the folder of the files
+    that jobs release.
     """
 
-    def __init__(self, engine: Engine, alone: Callable[[], AbstractContextManager[None]], reactor: Any) -> None:
+    def __init__(
+        self, engine: Engine, alone: Callable[[], AbstractContextManager[None]], contents: Path, reactor: Any
+    ) -> None:
         self._engine = engine
         self._alone = alone
+        self._contents = contents
         self._reactor = reactor
         self._news = Condition()
         self._queue: deque[Job] = deque()
@@ -117,7 +130,7 @@ class Writer:
             log.warn("{count} jobs were withdrawn: the database does not keep up", count=len(late))
             self._answer([(job, _failure(TemporaryFailure("the database does not keep up"))) for job in late])
 
-    def _answer(self, results: list[tuple[Job, Any]]) -> None:
+    def _answer(self, results: Results) -> None:
         for job, result in results:
             self._waiting -= job.size
             job.done.callback(result)
@@ -130,63 +143,102 @@ class Writer:
 
     def _run(self) -> None:
         try:
-            while True:
-                with self._news:
-                    while not self._queue and not self._stopping:
-                        self._news.wait()
-                    if not self._queue:
-                        return
-                    batch = [self._queue.popleft() for _ in range(min(len(self._queue), MOST_IN_BATCH))]
+            while batch := self._next_batch():
                 results = self._commit(batch)
                 self.batches += 1
                 self.jobs += len(batch)
                 self._reactor.callFromThread(self._answer, results)
+                del batch, results      # an idle writer holds nobody's mail
         finally:
             self._reactor.callFromThread(self._stopped.callback, None)
 
-    def _commit(self, batch: list[Job]) -> list[tuple[Job, Any]]:
-        """Each job with what it returned, or its failure: a batch that fails is run again, one by one."""
-        committing = False
-        try:
-            with self._alone(), self._engine.connect() as connection:
-                try:
-                    transaction = connection.begin()
-                    results = _run_jobs(connection, batch)
-                    committing = True
-                    transaction.commit()
-                except BaseException:
-                    forget_unlinks(connection)
-                    raise
-                unlink_released(connection)
-                return results
-        except Exception as error:
-            if committing and isinstance(error, DBAPIError) and error.connection_invalidated:
+    def _next_batch(self) -> list[Job]:
+        """What has gathered, as soon as there is something; nothing: it is time to stop."""
+        batch: list[Job] = []
+        size = 0
+        with self._news:
+            while not self._queue and not self._stopping:
+                self._news.wait()
+            while self._queue and len(batch) < MOST_IN_BATCH:
+                size += self._queue[0].size
+                if batch and size > LARGEST_BATCH:
+                    break
+                batch.append(self._queue.popleft())
+        return batch
+
+    def _commit(self, batch: list[Job]) -> Results:
+        """Each job with what it returned, or its failure: one that cannot be done does not stop the others."""
+        run = _run_together
+        tries = 0
+        while True:
+            tries += 1
+            try:
+                return self._transact(batch, run)
+            except OutcomeUnknown:
                 return [self._look_up(job) for job in batch]
-            if len(batch) > 1:
-                return [pair for job in batch for pair in self._commit([job])]
-            return [(batch[0], _failure(error))]
+            except Exception as error:
+                if tries < TRIES and (is_deadlock(error) or connection_lost(error)):
+                    continue
+                if run is _run_together and not from_database(error):
+                    run = _run_one_by_one
+                    continue
+                told = _failure(as_told(error))
+                return [(job, told) for job in batch]
+
+    def _transact(self, batch: list[Job], run: Callable[[Connection, list[Job]], Results]) -> Results:
+        """Run and commit a batch.  What it raises was rolled back, unless it is `OutcomeUnknown`."""
+        with self._alone(), connect(self._engine) as connection, connection.begin() as transaction:
+            results = run(connection, batch)
+            try:
+                transaction.commit()
+            except Exception as error:
+                if connection_lost(error):
+                    raise OutcomeUnknown from error
+                raise
+        unlink(self._contents, released(connection))
+        return results
 
     def _look_up(self, job: Job) -> tuple[Job, Any]:
-        """The connection went while it committed, so nobody knows: ask whether the job's rows are there."""
+        """Nobody knows whether this was committed: ask whether its rows are there, and write them if they are not."""
         look = getattr(job.group, "is_there", None)
-        if look is None:
-            return job, _failure(TemporaryFailure("the connection to the database was lost"))
-        try:
-            with self._engine.connect() as connection:
-                if look(connection, job.item):
-                    return job, None
-        except Exception:
-            return job, _failure(TemporaryFailure("the connection to the database was lost"))
-        return self._commit([job])[0]
+        if look is not None:
+            try:
+                with self._engine.connect() as connection, connection.begin():
+                    there = look(connection, job.item)
+            except Exception as error:
+                return job, _failure(as_told(error))
+            return (job, None) if there else self._commit([job])[0]
+        return job, _failure(TemporaryFailure("the connection to the database was lost"))
 
 
-def _run_jobs(connection: Connection, batch: list[Job]) -> list[tuple[Job, Any]]:
+def _run_together(connection: Connection, batch: list[Job]) -> Results:
     groups: dict[Any, list[Job]] = {}
     for job in batch:
         groups.setdefault(job.group if job.shared else job, []).append(job)
-    done: list[tuple[Job, Any]] = []
+    done: Results = []
     for jobs in groups.values():
         done += zip(jobs, jobs[0].group(connection, [job.item for job in jobs]), strict=True)
+    return done
+
+
+def _run_one_by_one(connection: Connection, batch: list[Job]) -> Results:
+    """Each job inside a savepoint of its own: one that fails is undone alone, and one commit serves the rest."""
+    done: Results = []
+    files = released(connection)
+    for job in batch:
+        kept = len(files)
+        savepoint = connection.begin_nested()
+        try:
+            [result] = job.group(connection, [job.item])
+        except Exception as error:
+            if from_database(error) or is_deadlock(error):
+                raise
+            savepoint.rollback()
+            del files[kept:]
+            result = _failure(as_told(error))
+        else:
+            savepoint.commit()
+        done.append((job, result))
     return done
 
 

@@ -125,10 +125,6 @@ def upgrade() -> None:
         sa.Column("reason", sa.Text(), nullable=False),
         sa.Column("owner", sa.Text(), nullable=False),
         sa.Column("lease", sa.Double(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["content_id"],
-            ["content.id"],
-        ),
         sa.PrimaryKeyConstraint("id"),
     )
     with op.batch_alter_table("spool", schema=None) as batch_op:
@@ -177,10 +173,6 @@ def upgrade() -> None:
         sa.Column("received", sa.Double(), nullable=False),
         sa.Column("flags", sa.Integer(), nullable=False),
         sa.Column("prefix", sa.LargeBinary(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["content_id"],
-            ["content.id"],
-        ),
         sa.ForeignKeyConstraint(
             ["mailbox_id"],
             ["mailbox.id"],
