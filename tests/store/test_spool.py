@@ -1,0 +1,156 @@
+"""The spool: who tries an entry holds its lease, and whoever lost it does nothing."""
+
+from __future__ import annotations
+
+from mailserver.content import Content
+from mailserver.errors import NotFound
+from mailserver.store import contents, spool
+from mailserver.store.schema import content
+from mailserver.store.spool import Entry
+from tests.store.cases import NOW, Contract, PostgresqlCase, SqliteCase
+
+US, THEM = "us/1", "them/2"
+
+
+class SpoolContract(Contract):
+    def put(self, *entries: Entry) -> None:
+        with self.writing() as connection:
+            for id in sorted({each.content_id for each in entries}):
+                uses = sum(each.content_id == id for each in entries)
+                contents.insert_many(connection, [(id, Content.of(b"x"), uses)])
+            spool.insert_many(connection, entries)
+
+    def claim(self, owner: str, now: float = NOW, limit: int = 10, lease: float = 60) -> list[int]:
+        with self.writing() as connection:
+            return [each.id for each in spool.claim(connection, owner, now, limit, lease)]
+
+    def test_an_entry_comes_back_as_it_was(self) -> None:
+        """All its values, the null reverse-path too."""
+        one = self.entry(1, "carol@example.com", reason="451 later", attempts=3, held=True)
+        two = self.entry(1, "dave@example.com", sender=None, kind="mailbox", place="maildir/INBOX")
+        self.put(one, two)
+        with self.reading() as connection:
+            self.assertEqual(spool.listing(connection), [one, two])
+            self.assertEqual(spool.show(connection, two.id), two)
+            with self.assertRaises(NotFound):
+                spool.show(connection, 5)
+
+    def test_an_entry_is_claimed_once(self) -> None:
+        """Two servers ask: each entry is tried by one of them."""
+        entries = [self.entry(1, f"user{number}@example.com") for number in range(5)]
+        self.put(*entries)
+        ours, theirs = self.claim(US, limit=2), self.claim(THEM)
+        self.assertEqual((len(ours), len(theirs)), (2, 3))
+        self.assertEqual(sorted(ours + theirs), [each.id for each in entries])
+        self.assertEqual(self.claim(US), [])
+
+    def test_what_is_not_due_or_is_held_waits(self) -> None:
+        due, later, held = self.entry(1), self.entry(1, next_attempt=NOW + 10), self.entry(1, held=True)
+        self.put(due, later, held)
+        with self.reading() as connection:
+            self.assertEqual(spool.next_due(connection, NOW), NOW)
+        self.assertEqual(self.claim(US), [due.id])
+        with self.reading() as connection:
+            self.assertEqual(spool.next_due(connection, NOW), NOW + 10)
+        self.assertEqual([each.state(NOW) for each in (due, later, held)], ["ready", "waiting", "held"])
+
+    def test_the_next_attempt_is_noted_first(self) -> None:
+        """Whoever dies while it tries has counted the attempt already."""
+        entry = self.entry(1)
+        self.put(entry)
+        self.claim(US)
+        with self.writing() as connection:
+            self.assertEqual(spool.note_attempt(connection, [entry.id], THEM, NOW + 300), [])
+            self.assertEqual(spool.note_attempt(connection, [entry.id], US, NOW + 300), [entry.id])
+        with self.reading() as connection:
+            noted = spool.show(connection, entry.id)
+        self.assertEqual((noted.attempts, noted.next_attempt, noted.owner), (1, NOW + 300, US))
+
+    def test_a_lease_that_lapsed_is_lost(self) -> None:
+        """Another server took over: the first one may neither finish nor postpone, and sends no final dot."""
+        entry = self.entry(1)
+        self.put(entry)
+        self.claim(US)
+        self.assertEqual(self.claim(THEM, NOW + 61), [entry.id])
+        with self.writing() as connection:
+            self.assertFalse(spool.owned(connection, [entry.id], US, NOW + 61))
+            self.assertFalse(spool.postpone(connection, entry.id, US, "late"))
+            self.assertFalse(spool.finish(connection, self.database.contents, entry.id, US))
+            self.assertTrue(spool.owned(connection, [entry.id], THEM, NOW + 61))
+            self.assertTrue(spool.finish(connection, self.database.contents, entry.id, THEM))
+        self.assertEqual(self.count(content), 0)
+
+    def test_a_lease_that_is_renewed_stays(self) -> None:
+        entry = self.entry(1)
+        self.put(entry)
+        self.claim(US)
+        with self.writing() as connection:
+            spool.renew(connection, US, NOW + 120)
+        self.assertEqual(self.claim(THEM, NOW + 61), [])
+        with self.writing() as connection:
+            spool.free(connection, US)
+        self.assertEqual(self.claim(THEM, NOW + 62), [entry.id])
+        with self.writing() as connection:
+            spool.free_all(connection)
+        self.assertEqual(self.claim(US, NOW + 63), [entry.id])
+
+    def test_postponed(self) -> None:
+        """The remote's last words stand there until the next attempt."""
+        entry = self.entry(1)
+        self.put(entry)
+        self.claim(US)
+        with self.writing() as connection:
+            spool.note_attempt(connection, [entry.id], US, NOW + 300)
+            self.assertTrue(spool.postpone(connection, entry.id, US, "451 4.7.1 Greylisted"))
+        self.assertEqual(self.claim(US), [])
+        with self.reading() as connection:
+            self.assertEqual(spool.show(connection, entry.id).reason, "451 4.7.1 Greylisted")
+        self.assertEqual(self.claim(US, NOW + 300), [entry.id])
+
+    def test_the_last_entry_takes_the_content_away(self) -> None:
+        one, two = self.entry(1), self.entry(1)
+        self.put(one, two)
+        with self.writing() as connection:
+            self.assertEqual(spool.remove(connection, self.database.contents, [one.id, 4711]), 1)
+        self.assertEqual(self.count(content), 1)
+        with self.writing() as connection:
+            self.assertEqual(spool.remove(connection, self.database.contents, [two.id]), 1)
+        self.assertEqual(self.count(content), 0)
+
+    def test_the_operator_looks_and_asks_for_a_retry(self) -> None:
+        """By id of an entry or of its message, by domain, by sender, by a part of the reason."""
+        one = self.entry(1, "carol@example.com", reason="451 Too busy", next_attempt=NOW + 900)
+        two = self.entry(2, "dave@example.net", sender=None, reason="421 100% full_up")
+        self.put(one, two)
+        with self.reading() as connection:
+            for wanted, found in (
+                ({"ids": [one.id]}, [one]), ({"ids": [2]}, [two]), ({"domain": "EXAMPLE.com"}, [one]),
+                ({"sender": "Alice@Example.net"}, [one]), ({"sender": "<>"}, [two]), ({"reason": "too BUSY"}, [one]),
+                ({"reason": "0% full_"}, [two]), ({"reason": "%"}, [two]), ({"limit": 1}, [one]), ({}, [one, two]),
+            ):
+                self.assertEqual(spool.listing(connection, **wanted), found, wanted)  # type: ignore[arg-type]
+        with self.writing() as connection:
+            self.assertEqual(spool.retry(connection, [one.id], NOW), 1)
+        self.assertEqual(len(self.claim(US)), 2)
+
+
+class SpoolOnSqlite(SpoolContract, SqliteCase):
+    def test_what_is_due_is_found_by_its_index(self) -> None:
+        """A long queue is not read whole for each claim."""
+        with self.reading() as connection:
+            plan = connection.exec_driver_sql(
+                "EXPLAIN QUERY PLAN SELECT * FROM spool WHERE next_attempt <= 1 AND held = 0 ORDER BY next_attempt"
+            ).fetchall()
+        self.assertIn("spool_due", str(plan))
+
+
+class SpoolOnPostgresql(SpoolContract, PostgresqlCase):
+    def test_claims_pass_each_other(self) -> None:
+        """Somebody claims and has not committed: others take what is left, and do not wait."""
+        entries = [self.entry(1) for _ in range(4)]
+        self.put(*entries)
+        with self.writing() as slow:
+            first = [each.id for each in spool.claim(slow, US, NOW, 2, 60)]
+            second = self.claim(THEM)
+        self.assertEqual(sorted(first + second), [each.id for each in entries])
+        self.assertEqual(len(first), 2)
