@@ -1,4 +1,4 @@
-"""Everything that can be wrong with a configuration, found without starting anything: what ``mailserver check`` says."""
+"""Everything that can be wrong with a configuration, found without starting anything."""
 
 from __future__ import annotations
 
@@ -26,4 +26,4 @@ def mistakes_of(path: Path) -> list[Mistake]:
 def plugin_mistakes(config: Config) -> list[Mistake]:
     """What is wrong with the plugins: files that cannot be read, names that nobody offers, keys that none knows."""
     registry = Registry(config.folders).load()
-    return [Mistake(config.folders_place, str(error)) for error in registry.errors] + mistakes(config, registry)
+    return [Mistake(config.places["folders"], str(error)) for error in registry.errors] + mistakes(config, registry)

@@ -126,7 +126,11 @@ class Config:
     mailbox: tuple[Use, ...]
     folders: tuple[Path, ...]
     relay_domains: tuple[str, ...] = ()     # taken from anybody and sent on; "*" is every domain
-    folders_place: Place = Place("", 1, 1)       # where [plugins] folders stands
+    places: Mapping[str, Place] = field(default_factory=dict, repr=False)      # where tls, data, folders ... stand
+
+    def relays(self, domain: str) -> bool:
+        """Whether mail for a domain that is not ours is taken from anybody, and sent on."""
+        return "*" in self.relay_domains or domain in self.relay_domains
 
 
 def find(given: str | None) -> Path:
@@ -204,7 +208,8 @@ class _Reader:
         config = Config(
             self.file, hostname, data, database, tls, names, listen, networks, outbound, limits, trace_days,
             trace_refusals, clear_passwords, filters, forward, auth, mailbox, folders, relay_domains,
-            self.mistakes.place(("plugins", "folders")),
+            {"folders": self.mistakes.place(("plugins", "folders"))}
+            | {key: self.mistakes.place((key,)) for key in ("data", "database", "tls")},
         )
         if self.mistakes.found:
             raise ConfigErrors(self.mistakes.found, config)

@@ -172,6 +172,7 @@ class MailServer(Service):
             incoming=self._incoming,
             refused=self._refused,
             trusted=trusted,
+            relays=config.relays,
             tls=listen.tls != "none",
             size=config.limits.size,
             recipients=config.limits.recipients,

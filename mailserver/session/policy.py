@@ -33,6 +33,7 @@ class SmtpPolicy:
     incoming: Callable[[int], Incoming]         # a place for the octets of the content with this id
     refused: Callable[[int, str], None]         # id, record
     trusted: Callable[[str], bool]              # whether an address is inside [relay] networks
+    relays: Callable[[str], bool] = lambda domain: False    # whether [relay] domains names a domain
     tls: bool = False                           # STARTTLS can be had, or TLS is on from the start
     size: int = 64 * 1024 * 1024
     recipients: int = 1000

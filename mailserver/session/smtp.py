@@ -214,7 +214,7 @@ class SmtpSession:
         """Judge and route one recipient; the reply is given when it is refused."""
         policy, client = self._policy, self._client
         local = not recipient.domain or await policy.directory.is_local(recipient.domain)
-        if not local and (policy.lmtp or not client.may_relay):
+        if not local and (policy.lmtp or not (client.may_relay or policy.relays(recipient.domain))):
             return replies.RELAY_DENIED
         envelope, story = transaction.envelope, transaction.story
         quarantine = False

@@ -12,14 +12,17 @@ memory = MailboxOffer("memory", "mailserver.mailbox.memory.Memory", "Keep mail u
 
 passwords = AuthenticatorOffer("passwords", "mailserver.auth.passwords.Passwords", "Check the directory's passwords.")
 cred = AuthenticatorOffer("cred", "mailserver.auth.cred.Cred", "Ask any twisted.cred checker.")
+dev_login = AuthenticatorOffer("dev", "mailserver.auth.dev.Dev", "One password for everybody (for developers).")
 
 accounts = ForwarderOffer("accounts", "mailserver.forwarding.accounts.Accounts", "Deliver to an account's mailbox.")
 aliases = ForwarderOffer("aliases", "mailserver.forwarding.aliases.Aliases", "Send an alias's mail to its targets.")
 catchall = ForwarderOffer("catchall", "mailserver.forwarding.catchall.CatchAll", "Send everybody else's mail to @domain.")
 subaddress = ForwarderOffer("subaddress", "mailserver.forwarding.subaddress.Subaddress", "Take user+detail for user.")
 smarthost = ForwarderOffer("smarthost", "mailserver.forwarding.smarthost.Smarthost", "Send through one server.")
+dev_mailboxes = ForwarderOffer("dev", "mailserver.forwarding.dev.Dev", "Make a mailbox for whoever is written to.")
 
 headers = FilterOffer("headers", "mailserver.filters.headers.Headers", "Add Date and Message-ID to submissions.")
 loops = FilterOffer("loops", "mailserver.filters.loops.Loops", "Refuse what goes in a circle.")
 rate = FilterOffer("rate", "mailserver.filters.rate.Rate", "Slow down who sends too much.")
 dnsbl = FilterOffer("dnsbl", "mailserver.filters.dnsbl.Dnsbl", "Refuse peers that DNS lists name.")
+dev_faults = FilterOffer("dev", "mailserver.filters.dev.Dev", "Make the faults that recipients ask for: +451, +550.")

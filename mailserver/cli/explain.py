@@ -1,0 +1,129 @@
+"""``mailserver explain``: what would happen to mail for an address, and by whose rule; nothing is changed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from mailserver import reply as replies
+from mailserver.address import Address
+from mailserver.cli.given import configuration
+from mailserver.cli.house import House, in_reactor, opened_house
+from mailserver.cli.shown import as_json, plain, show_json
+from mailserver.envelope import Client, Envelope, Origin
+from mailserver.errors import BadAddress, MailserverError, TemporaryFailure
+from mailserver.pipeline import Outcome
+from mailserver.reply import Reply
+from mailserver.routing import Router
+from mailserver.story import Story
+
+
+@click.command("explain")
+@click.argument("address")
+@click.option("--from", "sender", metavar="ADDRESS", default="", help="The sender; without it, the null sender.")
+@click.option("--ip", metavar="ADDRESS", default="192.0.2.1", show_default=True, help="Where it would come from.")
+@click.option("--login", metavar="ADDRESS", help="As if this account had logged in.")
+@as_json
+def command(address: str, sender: str, ip: str, login: str | None, json_wanted: bool) -> None:
+    """Ask every filter and forwarder about mail for ADDRESS."""
+    config = configuration()
+    recipient = _read(address)
+    client = Client(
+        ip, 0, "smtp", hello="explain.invalid", extended=True,
+        login=_read(login) if login else None, trusted=_inside(ip, config.networks),
+    )
+
+    async def ask(reactor: Any) -> dict[str, Any]:
+        async with opened_house(config, reactor) as house:
+            return await explained(house, client, _read(sender) if sender else None, recipient)
+
+    told = in_reactor(ask)
+    if json_wanted:
+        show_json(told)
+        return
+    for stage, plugin, said in ((each["stage"], each["plugin"], each["said"]) for each in told["verdicts"]):
+        click.echo(plain(f"{stage}: {plugin}: {said}"))
+    for each in told["destinations"]:
+        by = f", by {each['by']}" if each["by"] else ""
+        click.echo(plain(f"{each['address']}: {each['where']}{by}"))
+    click.echo(plain(f"reply: {told['reply']}"))
+
+
+async def explained(house: House, client: Client, sender: Address | None, recipient: Address) -> dict[str, Any]:
+    """The verdicts, the steps of routing and the reply to RCPT, as a session would come to them."""
+    story = Story(house.world.new_id())
+    reply = await _reply(house, story, client, sender, recipient)
+    return {
+        "address": str(recipient),
+        "from": str(sender) if sender else "",
+        "ip": client.address,
+        "verdicts": [
+            {"stage": stage, "plugin": plugin, "said": said} for stage, plugin, _, said, _ in story.verdicts
+        ],
+        "destinations": [{"address": who, "by": by, "where": where} for who, by, where in story.destinations],
+        "reply": str(reply),
+    }
+
+
+async def _reply(
+    house: House, story: Story, client: Client, sender: Address | None, recipient: Address
+) -> Reply:
+    pipeline = house.rooms.pipeline
+    origin = Origin.SUBMISSION if client.may_relay else Origin.ARRIVAL
+    envelope = Envelope(story.id, origin, sender)
+    wanted = recipient
+    stages: Sequence[tuple[str, Origin | None, tuple[Any, ...]]] = (
+        ("connected", None, (client,)),
+        ("hello", None, (client, client.hello)),
+        ("sender", origin, (client, envelope)),
+        ("recipient", origin, (client, envelope, recipient)),
+    )
+    local = not recipient.domain or await house.directory.is_local(recipient.domain)
+    for stage, of, args in stages:
+        if stage == "recipient" and not (local or client.may_relay or house.config.relays(recipient.domain)):
+            return replies.RELAY_DENIED
+        outcome: Outcome = await pipeline.run(stage, of, story, *args, dry=True)
+        if outcome.refusal is not None:
+            return outcome.refusal
+        if outcome.discard is not None:
+            story.destination(str(recipient), "", f"drop: {outcome.discard}")
+            return replies.RECIPIENT_OK
+        wanted = outcome.rewrite or wanted
+    asks = [each.name for each in pipeline.filters if origin in each.plugin.origins and hasattr(each.plugin, "content")]
+    for name in asks:
+        story.verdict("content", name, 0.0, "asked when the message is there")
+    try:
+        routed = await _dry(house.rooms.router, house, story).route(wanted, story)
+    except TemporaryFailure as failure:
+        story.destination(str(wanted), "", f"not now: {failure}")
+        return replies.NOT_NOW
+    return routed.refusal or replies.RECIPIENT_OK
+
+
+def _dry(router: Router, house: House, story: Story) -> Router:
+    """The same forwarders, but for those that say that asking them changes something."""
+    dry = []
+    for each in router.forwarders:
+        if getattr(each.plugin, "dry", True):
+            dry.append(each)
+        else:
+            story.destination("whoever is left", each.name, "not asked: it would change something")
+    return Router(dry, house.directory, house.config.hostname)
+
+
+def _inside(ip: str, networks: Sequence[Any]) -> bool:
+    import ipaddress
+
+    try:
+        return any(ipaddress.ip_address(ip) in each for each in networks)
+    except ValueError:
+        raise click.UsageError(f"--ip needs an IP address, not {ip!r}") from None
+
+
+def _read(text: str) -> Address:
+    try:
+        return Address.parse(text.strip("<>"))
+    except BadAddress as error:
+        raise MailserverError(f"{text!r} is no address: {error}") from None

@@ -1,0 +1,69 @@
+"""How commands show what they found: JSON for programs, columns for people."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+import click
+
+as_json = click.option("--json", "json_wanted", is_flag=True, help="Show JSON.")
+
+
+def show_json(value: Any) -> None:
+    """One JSON document."""
+    click.echo(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def show_table(heads: Sequence[str], rows: Iterable[Sequence[Any]], nothing: str) -> None:
+    """Columns under their heads; `nothing` is said when there is no row."""
+    cells = [[plain(each) for each in row] for row in rows]
+    if not cells:
+        click.echo(nothing)
+        return
+    if sys.stdout.isatty():
+        _show_rich(heads, cells)
+        return
+    widths = [max(map(len, column)) for column in zip(heads, *cells, strict=True)]
+    for row in [list(heads), *cells]:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _show_rich(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for head in heads:
+        table.add_column(head, overflow="fold")
+    for row in rows:
+        table.add_row(*map(Text, row))
+    Console().print(table)
+
+
+def show_pairs(pairs: Iterable[tuple[str, Any]]) -> None:
+    """Names and values, one a line; names of those that have no value are left out."""
+    told = [(name, plain(value)) for name, value in pairs if value not in (None, "")]
+    width = max((len(name) for name, _ in told), default=0)
+    for name, value in told:
+        click.echo(f"{name.ljust(width)}  {value}")
+
+
+def plain(value: Any) -> str:
+    """A text that cannot do anything to a terminal: what strangers sent is shown too."""
+    text = str(value)
+    return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)
+
+
+def when(seconds: float) -> str:
+    """A time since the epoch, as the clock on the wall here shows it."""
+    return datetime.fromtimestamp(seconds).astimezone().strftime("%Y-%m-%d %H:%M:%S %z")
+
+
+def plural(count: int, one: str, many: str) -> str:
+    """"1 entry", "2 entries"."""
+    return f"{count} {one if count == 1 else many}"

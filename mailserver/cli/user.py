@@ -1,0 +1,148 @@
+"""``mailserver user``: the accounts."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import click
+
+from mailserver.address import Address
+from mailserver.cli.given import configuration, password, password_stdin, reading, writing
+from mailserver.cli.shown import as_json, plural, show_json, show_pairs, show_table
+from mailserver.config import parse_account
+from mailserver.errors import BadAddress, MailserverError, NotFound
+from mailserver.interfaces import Account
+from mailserver.store import directory, messages
+from mailserver.store.credentials import ARGON2ID, derive
+
+
+@click.group("user")
+def command() -> None:
+    """The accounts: who has mailboxes here, and may log in."""
+
+
+@command.command("add")
+@click.argument("address")
+@password_stdin
+@click.option("--no-password", is_flag=True, help="It gets mail and may not log in.")
+def add(address: str, password_stdin: bool, no_password: bool) -> None:
+    """Make an account."""
+    who = named(address)
+    credentials = [] if no_password else derived(password(password_stdin))
+    with writing() as connection:
+        account = directory.add_account(connection, who, time.time())
+        directory.set_credentials(connection, account.id, credentials)
+    click.echo(f"the account {who} is there")
+
+
+@command.command("list")
+@click.option("--domain", metavar="NAME", help="Those of one domain.")
+@as_json
+def list_(domain: str | None, json_wanted: bool) -> None:
+    """All accounts."""
+    with reading() as connection:
+        found = [_row(connection, each) for each in directory.accounts(connection, domain)]
+    if json_wanted:
+        show_json(found)
+    else:
+        show_table(
+            ("address", "enabled", "password"),
+            [(each["address"], _yes(each["enabled"]), _yes(each["password"])) for each in found],
+            "there are no accounts; mailserver user add makes one",
+        )
+
+
+@command.command("show")
+@click.argument("address")
+@as_json
+def show(address: str, json_wanted: bool) -> None:
+    """One account, its mailboxes, and the aliases that lead to it."""
+    with reading() as connection:
+        account = _find(connection, named(address))
+        boxes: list[dict[str, Any]] = []
+        for name in messages.mailboxes(connection, account.id):
+            found = messages.find_mailbox(connection, account.id, name)
+            listed = messages.listing(connection, found[0]) if found is not None else []
+            boxes.append({"name": name, "messages": len(listed), "octets": sum(each.size for each in listed)})
+        aliases = [
+            each.address for each in directory.aliases(connection)
+            if any(Address.parse(target).key == account.address.key for target in each.targets)
+        ]
+        about = {**_row(connection, account), "aliases": aliases, "mailboxes": boxes}
+    if json_wanted:
+        show_json(about)
+        return
+    show_pairs([
+        ("address", account.address), ("enabled", _yes(account.enabled)), ("password", _yes(about["password"])),
+        ("aliases", ", ".join(aliases)),
+    ])
+    for box in boxes:
+        click.echo(f"mailbox {box['name']}: {plural(box['messages'], 'message', 'messages')}, {box['octets']} octets")
+
+
+@command.command("set")
+@click.argument("address")
+@click.option("--password", "ask", is_flag=True, help="Ask for a new password.")
+@password_stdin
+@click.option("--enable/--disable", "enabled", default=None, help="Whether it may log in; mail is taken either way.")
+def set_(address: str, ask: bool, password_stdin: bool, enabled: bool | None) -> None:
+    """Change an account's password, or whether it may log in."""
+    who = named(address)
+    if not (ask or password_stdin) and enabled is None:
+        raise click.UsageError("say what to set: --password, --password-stdin, --enable or --disable")
+    credentials = derived(password(password_stdin)) if ask or password_stdin else None
+    with writing() as connection:
+        account = _find(connection, who)
+        if credentials is not None:
+            directory.set_credentials(connection, account.id, credentials)
+        if enabled is not None:
+            directory.set_enabled(connection, account.id, enabled)
+    click.echo(f"the account {account.address} is changed")
+
+
+@command.command("remove")
+@click.argument("address")
+def remove(address: str) -> None:
+    """Remove an account, its mailboxes and all mail in them."""
+    who = named(address)
+    config = configuration()
+    with writing(config) as connection:
+        directory.remove_account(connection, who, config.data / "contents")
+    click.echo(f"the account {who} is gone, with its mail")
+
+
+def named(address: str) -> Address:
+    """The address that a command was given; raises `MailserverError` with a sentence."""
+    try:
+        return parse_account(address)
+    except BadAddress as error:
+        raise MailserverError(f"{address!r} is no address: {error}") from None
+
+
+def derived(secret: str) -> list[tuple[str, bytes]]:
+    """What is stored of a password; raises `MailserverError` for one that nobody could type."""
+    try:
+        return derive(secret)
+    except ValueError as error:
+        raise MailserverError(f"this password cannot be used: {error}") from None
+
+
+def _find(connection: Any, who: Address) -> Account:
+    account = directory.find_account(connection, who.key)
+    if account is None:
+        raise NotFound(f"there is no account {who}")
+    return account
+
+
+def _row(connection: Any, account: Account) -> dict[str, Any]:
+    return {
+        "address": str(account.address),
+        "domain": account.address.domain,
+        "enabled": account.enabled,
+        "password": bool(directory.find_credentials(connection, account.id, ARGON2ID)),
+    }
+
+
+def _yes(value: Any) -> str:
+    return "yes" if value else "no"
