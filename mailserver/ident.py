@@ -8,16 +8,19 @@ from collections.abc import Callable
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"       # Crockford's base 32: no I, L, O, U
 _VALUES = {letter: number for number, letter in enumerate(_ALPHABET)} | {"O": 0, "I": 1, "L": 1}
+_PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
 _WHOLE = re.compile(r"[0-9A-Za-z]{13}")
 _LOW = 12                                            # bits below the microseconds
 
 
 def spell(number: int) -> str:
     """The 13 characters that stand in replies, logs and commands for an id."""
-    letters = []
-    for shift in range(60, -1, -5):
-        letters.append(_ALPHABET[number >> shift & 31])
-    return "".join(letters)
+    pairs = _PAIRS
+    return (
+        _ALPHABET[number >> 60 & 31]
+        + pairs[number >> 50 & 1023] + pairs[number >> 40 & 1023] + pairs[number >> 30 & 1023]
+        + pairs[number >> 20 & 1023] + pairs[number >> 10 & 1023] + pairs[number & 1023]
+    )
 
 
 def read(text: str) -> int:

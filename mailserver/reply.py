@@ -6,6 +6,7 @@ Replies that more than one room gives stand here by name, so that each sentence 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 LONGEST_TEXT = 480      # so that code, status and CRLF stay within the 512 octets of RFC 5321 4.5.3.1.5
 
@@ -37,16 +38,21 @@ class Reply:
 
     def encode(self) -> bytes:
         """The octets for the wire; whatever would break a line or a terminal becomes ``?``."""
-        head = f"{self.status} " if self.detail else ""
-        lines = [head + _printable(line) for line in self.text.split("\n")]
-        last = lines.pop()
-        return "".join(
-            [f"{self.code}-{line}\r\n" for line in lines] + [f"{self.code} {last}\r\n"]
-        ).encode("utf-8")
+        return _encode(self)
 
     def with_id(self, id: str) -> Reply:
         """The same reply, ending with the id that ``mailserver trace`` takes."""
         return Reply(self.code, self.detail, f"{self.text} ({id})")
+
+
+@lru_cache(maxsize=256)          # most replies are the same few
+def _encode(reply: Reply) -> bytes:
+    head = f"{reply.status} " if reply.detail else ""
+    lines = [head + _printable(line) for line in reply.text.split("\n")]
+    last = lines.pop()
+    return "".join(
+        [f"{reply.code}-{line}\r\n" for line in lines] + [f"{reply.code} {last}\r\n"]
+    ).encode("utf-8")
 
 
 def _printable(line: str) -> str:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol
+from typing import Any, Protocol
 
 from mailserver.envelope import Tls
 
@@ -31,13 +31,13 @@ class Answer:
 class Talker(Protocol):
     """A session as its connection sees it: it is given octets and gives answers, and never sees a socket."""
 
-    async def greeting(self) -> Answer:
+    def greeting(self) -> Coroutine[Any, Any, Answer]:
         """What is said first."""
 
     def receive(self, data: bytes) -> None:
         """Octets came; keep them.  Never raises."""
 
-    async def next(self) -> Answer | None:
+    def next(self) -> Coroutine[Any, Any, Answer | None]:
         """Answer the next command; None: more octets are needed first."""
 
     @property

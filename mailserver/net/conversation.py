@@ -19,6 +19,7 @@ from zope.interface import implementer
 
 from mailserver.envelope import Tls
 from mailserver.net.answer import Answer, Talker, Then
+from mailserver.net.begun import Done, Rest, begin
 from mailserver.net.conversations import Conversations
 from mailserver.net.transport import write_now
 
@@ -46,7 +47,7 @@ class Conversation(Protocol):
         self._house = house
         self._tls = tls                     # a pyOpenSSL context factory, or None
         self._implicit_tls = implicit_tls
-        self._answering: Deferred[None] | None = None
+        self._is_answering = False
         self._entered = False
         self._closing = False               # nothing more is answered
         self._stopping = False              # the server stops: say so after this answer
@@ -77,7 +78,7 @@ class Conversation(Protocol):
         if self._closing:
             return
         self._talker.receive(data)
-        if self._answering is None:
+        if not self._is_answering:
             self._answer()
         elif self._reading and self._talker.buffered > MOST_BUFFERED:
             self._reading = False
@@ -102,7 +103,7 @@ class Conversation(Protocol):
 
     def readConnectionLost(self) -> None:
         # The peer says no more.  What it asked for is still answered; then there is nobody to talk to.
-        if self._answering is None:
+        if not self._is_answering:
             self._close()
         else:
             self._ended = True
@@ -134,7 +135,7 @@ class Conversation(Protocol):
 
     def stop(self) -> None:
         """The server stops: finish the command that is being answered, then say so and go."""
-        if self._answering is not None:
+        if self._is_answering:
             self._stopping = True
         elif self._handshaking or self._closing:
             self.transport.abortConnection()
@@ -150,19 +151,27 @@ class Conversation(Protocol):
 
     def _answer(self, greet: bool = False) -> None:
         self.deadline = None
-        done = Deferred.fromCoroutine(self._converse(greet))
-        if not done.called:
-            self._answering = done
-        done.addBoth(self._answered)
-
-    def _answered(self, result: object) -> None:
-        self._answering = None
-        if isinstance(result, Failure):
-            log.failure("conversation with {address} broke", failure=result, address=self.address)
-            if not self._closing:
-                self.transport.write(self._talker.failed())
-                self._close()
+        self._is_answering = True
+        try:
+            begun = begin(self._converse(greet))
+        except Exception:
+            self._broke(Failure())  # type: ignore[no-untyped-call]
             return
+        if isinstance(begun, Done):
+            self._answered()
+            return
+        rest: Deferred[None] = Deferred.fromCoroutine(_all_of(begun))
+        rest.addCallbacks(self._answered, self._broke)
+
+    def _broke(self, failure: Failure) -> None:
+        self._is_answering = False
+        log.failure("conversation with {address} broke", failure=failure, address=self.address)
+        if not self._closing:
+            self.transport.write(self._talker.failed())
+            self._close()
+
+    def _answered(self, _: object = None) -> None:
+        self._is_answering = False
         if self._closing or self._handshaking:
             return
         if self._stopping:
@@ -183,12 +192,16 @@ class Conversation(Protocol):
     async def _converse(self, greet: bool) -> None:
         """Answer whatever has come; ends when more octets are needed or the conversation is over."""
         joined: list[bytes] = []
-        step = self._talker.greeting() if greet else self._talker.next()
+        talker = self._talker
+        step = talker.greeting() if greet else talker.next()
         while True:
-            waiting = Deferred.fromCoroutine(step)
-            if not waiting.called:
+            begun = begin(step)
+            answer: Answer | None
+            if isinstance(begun, Done):
+                answer = begun.value
+            else:
                 self._flush(joined)         # whoever sent these commands hears of them meanwhile
-            answer: Answer | None = await waiting
+                answer = await begun
             if self._closing:
                 return
             if answer is None:
@@ -213,7 +226,10 @@ class Conversation(Protocol):
             if self._stopping:
                 self._flush(joined)
                 return
-            step = self._talker.next()
+            if not talker.buffered:
+                self._flush(joined)
+                return
+            step = talker.next()
 
     async def _send(self, stream: AsyncIterator[bytes]) -> None:
         """All of a stream, as fast as the peer reads it."""
@@ -260,6 +276,10 @@ class Conversation(Protocol):
             self.transport.loseWriteConnection()  # type: ignore[no-untyped-call]
         else:
             self.transport.loseConnection()
+
+
+async def _all_of(rest: Rest[None]) -> None:
+    await rest
 
 
 def _agreed(transport: Any) -> Tls:

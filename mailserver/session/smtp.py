@@ -64,22 +64,6 @@ class SmtpSession:
         self._mechanism: Mechanism | None = None
         self._errors = 0
         self._complaints: list[list[Any]] = []          # what was refused outside transactions
-        self._answers: dict[type[Command], Callable[[Any], Awaitable[Reply | Answer]]] = {
-            Hello: self._hello,
-            Mail: self._mail,
-            Rcpt: self._rcpt,
-            Data: self._data,
-            Chunk: self._chunk,
-            EndOfContent: self._end_of_content,
-            Rset: self._rset,
-            Noop: self._noop,
-            Vrfy: self._vrfy,
-            Help: self._help,
-            Quit: self._quit,
-            StartTls: self._starttls,
-            Auth: self._auth,
-            AuthResponse: self._auth_response,
-        }
 
     # -- a Talker
 
@@ -108,7 +92,7 @@ class SmtpSession:
             command = self._wire.next()
             if command is None:
                 return None
-            answer = await self._answers[type(command)](command)
+            answer = await _ANSWERS[type(command)](self, command)
         except SmtpError as error:
             return self._refused(error.reply, "command", Then.LINGER if error.fatal else Then.GO_ON)
         except TemporaryFailure as error:
@@ -422,6 +406,24 @@ class SmtpSession:
                     self._policy.world.now(), self._client, transaction.envelope, 0, transaction.refusal
                 ),
             )
+
+
+_ANSWERS: dict[type[Command], Callable[[SmtpSession, Any], Awaitable[Reply | Answer]]] = {
+    Hello: SmtpSession._hello,
+    Mail: SmtpSession._mail,
+    Rcpt: SmtpSession._rcpt,
+    Data: SmtpSession._data,
+    Chunk: SmtpSession._chunk,
+    EndOfContent: SmtpSession._end_of_content,
+    Rset: SmtpSession._rset,
+    Noop: SmtpSession._noop,
+    Vrfy: SmtpSession._vrfy,
+    Help: SmtpSession._help,
+    Quit: SmtpSession._quit,
+    StartTls: SmtpSession._starttls,
+    Auth: SmtpSession._auth,
+    AuthResponse: SmtpSession._auth_response,
+}
 
 
 def _line(name: str, value: str) -> bytes:
