@@ -21,7 +21,11 @@ READERS = 4             # threads that read, each with its connection
 BUSY = 30.0             # seconds that a statement waits for another process
 CHECKPOINT = 4000       # pages of the write-ahead log before it is moved into the file
 LARGEST_LOG = 64 * 1024 * 1024      # octets that the write-ahead log keeps of the disk when it is empty again
-CONNECT = 10            # seconds until a PostgreSQL that does not answer counts as away
+# Seconds until a PostgreSQL that does not answer counts as away; milliseconds for one that fell silent.
+POSTGRESQL = {
+    "application_name": "mailserver", "connect_timeout": 10, "tcp_user_timeout": 60_000, "keepalives_idle": 30,
+    "keepalives_interval": 10, "keepalives_count": 3,
+}
 
 
 def sqlite_engine(file: Path, writing: bool) -> Engine:
@@ -91,7 +95,7 @@ def postgresql_engine(url: str) -> Engine:
         place.set(drivername="postgresql+psycopg"),
         pool_size=READERS + 1,
         pool_pre_ping=True,
-        connect_args={"connect_timeout": CONNECT, "application_name": "mailserver"} | dict(place.query),
+        connect_args=POSTGRESQL | dict(place.query),
     )
 
 

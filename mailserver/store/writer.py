@@ -201,14 +201,20 @@ class Writer:
     def _look_up(self, job: Job) -> tuple[Job, Any]:
         """Nobody knows whether this was committed: ask whether its rows are there, and write them if they are not."""
         look = getattr(job.group, "is_there", None)
-        if look is not None:
+        if look is None:
+            return job, _failure(TemporaryFailure("the connection to the database was lost"))
+        result: Any = None
+        for _ in range(2):      # the lost commit may still be under way: then our own fails, and its rows are there
             try:
                 with self._engine.connect() as connection, connection.begin():
-                    there = look(connection, job.item)
+                    if look(connection, job.item):
+                        return job, None
             except Exception as error:
                 return job, _failure(as_told(error))
-            return (job, None) if there else self._commit([job])[0]
-        return job, _failure(TemporaryFailure("the connection to the database was lost"))
+            [(_, result)] = self._commit([job])
+            if not isinstance(result, Failure):
+                break
+        return job, result
 
 
 def _run_together(connection: Connection, batch: list[Job]) -> Results:

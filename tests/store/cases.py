@@ -29,6 +29,18 @@ from tests.postgres import postgres
 NOW = 1_800_000_000.0
 
 
+def make_entry(id: int, content_id: int, target: str = "carol@example.com", **others: Any) -> Entry:
+    """An entry of the spool, due now."""
+    address = Address.parse(target)
+    values: dict[str, Any] = {
+        "id": id, "content_id": content_id, "origin": Origin.ARRIVAL, "sender": Address.parse("alice@example.net"),
+        "recipient": address, "kind": "remote", "target": address, "place": "", "domain": address.domain,
+        "prefix": b"Received: by us\r\n", "body": "7BIT", "created": NOW, "expires": NOW + 432000,
+        "next_attempt": NOW, "attempts": 0, "held": False, "reason": "",
+    }
+    return Entry(**(values | others))
+
+
 class StoreCase(TestCase):
     """A database of one server: `self.database`, opened but not started, in which example.org is local."""
 
@@ -94,14 +106,7 @@ class StoreCase(TestCase):
 
     def entry(self, content_id: int, target: str = "carol@example.com", **others: Any) -> Entry:
         """An entry of the spool, due now."""
-        address = Address.parse(target)
-        values: dict[str, Any] = {
-            "id": self.new_id(), "content_id": content_id, "origin": Origin.ARRIVAL,
-            "sender": Address.parse("alice@example.net"), "recipient": address, "kind": "remote", "target": address,
-            "place": "", "domain": address.domain, "prefix": b"Received: by us\r\n", "body": "7BIT", "created": NOW,
-            "expires": NOW + 432000, "next_attempt": NOW, "attempts": 0, "held": False, "reason": "",
-        }
-        return Entry(**(values | others))
+        return make_entry(self.new_id(), content_id, target, **others)
 
     async def large(self, size: int = 3 * LARGE, id: int | None = None) -> Content:
         """A content that lies in a file, as the session makes it."""

@@ -40,7 +40,7 @@ class TracesContract(Contract):
             self.assertEqual(traces.story(connection, 7)[0]["id"], spell(7))
 
     def test_search(self) -> None:
-        """By a part of an address in any case, newest first, refusals among them; quotes and percents are themselves."""
+        """By a part of an address in any case, newest first, refusals too; quotes and percents are themselves."""
         with self.writing() as connection:
             traces.add_many(connection, [
                 self.told(at(NOW), "alice@example.net", "bob@example.org"),
