@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 
 import attrs
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import deferLater
 from zope.interface import implementer
 
@@ -39,7 +40,8 @@ class Dev:
 
     def __init__(self, options: DevOptions, server: IServer) -> None:
         self._options = options
-        self._clock = server.clock
+        self._server = server
+        self._waiting: set[Deferred[None]] = set()      # those who get their timeout
 
     async def recipient(self, client: Client, envelope: Envelope, address: Address) -> Verdicts:
         return await self._answer("rcpt", [address])
@@ -53,8 +55,25 @@ class Dev:
             if fault is None or (fault[1] or "rcpt").lower() != stage:
                 continue
             if fault[2].lower() == "timeout":
-                await deferLater(self._clock, self._options.timeout)
+                await self._wait()
                 return defer("You asked for a timeout, and waited for it")
             reply = Reply(int(fault[2]), "0.0", f"You asked for {fault[2]} with <{address}>")
             return reject(reply) if reply.severity == 5 else defer(reply)
         return None
+
+    async def _wait(self) -> None:
+        """For the whole timeout, or until the server stops: nobody shall wait for us then."""
+        waiting: Deferred[None] = deferLater(self._server.clock, self._options.timeout)
+        if not self._waiting and hasattr(self._server.reactor, "addSystemEventTrigger"):
+            self._server.reactor.addSystemEventTrigger("before", "shutdown", self._give_up)
+        self._waiting.add(waiting)
+        try:
+            await waiting
+        except CancelledError:
+            pass
+        finally:
+            self._waiting.discard(waiting)
+
+    def _give_up(self) -> None:
+        for each in list(self._waiting):
+            each.cancel()
