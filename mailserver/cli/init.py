@@ -62,6 +62,7 @@ def command(
     self_signed(folder / "tls.pem", folder / "tls.key", names)
     file.write_text(written(hostname, port_base), "utf-8")
     config = load(file)
+    config.data.mkdir(mode=0o700, exist_ok=True)
     database = Database(config.database, config.data)
     database.open(migrate=True)
     try:

@@ -20,6 +20,7 @@ class InitTests(HouseTestCase):
         self.assertTrue(all("interface=127.0.0.1" in each.endpoint for each in config.listen))
         assert config.tls is not None
         self.assertEqual(stat.S_IMODE(config.tls.key.stat().st_mode), 0o600)
+        self.assertEqual(stat.S_IMODE(config.data.stat().st_mode), 0o700)
         self.assertEqual(
             [each["address"] for each in self.done("user", "list", "--json").json],
             ["alice@example.org", "postmaster@example.org"],
