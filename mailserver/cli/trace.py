@@ -80,6 +80,8 @@ def _lines(record: Mapping[str, Any]) -> Iterator[str]:
     at = when(record["at"])
     if "event" in record:
         rest = {key: value for key, value in record.items() if key not in ("at", "event") and value not in (None, "")}
+        if "next" in rest:
+            rest["next"] = when(rest["next"])
         yield f"{at}  {record['event']}  " + "  ".join(f"{key}={_value(value)}" for key, value in rest.items())
         return
     client = record.get("client", {})
