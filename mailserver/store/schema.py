@@ -145,6 +145,8 @@ spool = Table(
     Column("lease", Double, nullable=False),                    # until when
     Index("spool_due", "next_attempt"),
 )
+# The few that are being tried, for the heartbeat; an entry that nobody tries costs nothing here.
+Index("spool_leased", spool.c.owner, sqlite_where=spool.c.owner != "", postgresql_where=spool.c.owner != "")
 
 # The story of each message: number 0 is its acceptance, the others came after.
 trace = Table(

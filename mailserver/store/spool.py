@@ -7,14 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, delete, func, or_, select, text, update
 
 from mailserver.address import Address
 from mailserver.envelope import Origin
 from mailserver.errors import NotFound
 from mailserver.store.contents import release
 from mailserver.store.schema import spool
-from mailserver.store.statements import insert_rows
+from mailserver.store.statements import batches, insert_rows
+
+_leased = spool.c.owner != text("''")       # literal, so that SQLite sees that the index "spool_leased" is meant
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,13 +114,12 @@ def next_due(connection: Connection, now: float) -> float | None:
 
 def note_attempt(connection: Connection, ids: Sequence[int], owner: str, next_attempt: float) -> list[int]:
     """Write down that these are being tried and when they would be tried again; only those whose lease we hold."""
-    held = list(
-        connection.execute(select(spool.c.id).where(spool.c.id.in_(ids), spool.c.owner == owner)).scalars()
+    noted = (
+        update(spool)
+        .where(spool.c.id.in_(ids), spool.c.owner == owner)
+        .values(attempts=spool.c.attempts + 1, next_attempt=next_attempt)
     )
-    connection.execute(
-        update(spool).where(spool.c.id.in_(held)).values(attempts=spool.c.attempts + 1, next_attempt=next_attempt)
-    )
-    return held
+    return sorted(connection.execute(noted.returning(spool.c.id)).scalars())
 
 
 def owned(connection: Connection, ids: Sequence[int], owner: str, now: float) -> bool:
@@ -161,17 +162,17 @@ def give_back(connection: Connection, ids: Sequence[int], owner: str) -> None:
 
 def renew(connection: Connection, owner: str, until: float) -> None:
     """The owner is alive: all its leases go on."""
-    connection.execute(update(spool).where(spool.c.owner == owner).values(lease=until))
+    connection.execute(update(spool).where(_leased, spool.c.owner == owner).values(lease=until))
 
 
 def free(connection: Connection, owner: str) -> None:
     """Give back all leases of an owner that starts or stops."""
-    connection.execute(update(spool).where(spool.c.owner == owner).values(owner="", lease=0.0))
+    connection.execute(update(spool).where(_leased, spool.c.owner == owner).values(owner="", lease=0.0))
 
 
 def free_all(connection: Connection) -> None:
     """Give back every lease: nobody else works on this database."""
-    connection.execute(update(spool).where(spool.c.owner != "").values(owner="", lease=0.0))
+    connection.execute(update(spool).where(_leased).values(owner="", lease=0.0))
 
 
 # -- the operator's side
@@ -200,8 +201,10 @@ def show(connection: Connection, id: int) -> Entry:
 
 def retry(connection: Connection, ids: Sequence[int], now: float) -> int:
     """Make entries due now; returns how many."""
-    done = connection.execute(update(spool).where(spool.c.id.in_(ids)).values(next_attempt=now))
-    return done.rowcount
+    return sum(
+        connection.execute(update(spool).where(spool.c.id.in_(some)).values(next_attempt=now)).rowcount
+        for some in batches(ids)
+    )
 
 
 def remove(connection: Connection, contents: Path, ids: Sequence[int]) -> int:

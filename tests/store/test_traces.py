@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from typing import Any
 
 from mailserver.errors import NotFound
 from mailserver.ident import first_at, spell
@@ -48,7 +49,7 @@ class TracesContract(Contract):
                 self.told(at(NOW + 3), "Ünal@example.net", "carol@example.org"),
             ])
             traces.refuse_many(connection, [self.told(at(NOW + 1), "alice@example.net", "nobody@example.org")])
-        expected = (
+        expected: tuple[tuple[dict[str, Any], list[int]], ...] = (
             ({}, [3, 2, 1, 0]), ({"sender": "ALICE@"}, [1, 0]), ({"recipient": "Bob@"}, [0]),
             ({"recipient": 'O"B'}, [2]), ({"recipient": "%_s"}, [2]), ({"recipient": "_s"}, [2]),
             ({"recipient": "%"}, [2]), ({"sender": "ünal"}, [3]), ({"since": NOW + 2}, [3, 2]), ({"limit": 2}, [3, 2]),
@@ -56,7 +57,7 @@ class TracesContract(Contract):
         )
         with self.reading() as connection:
             for wanted, found in expected:
-                ids = [each["id"] for each in traces.search(connection, **wanted)]  # type: ignore[arg-type]
+                ids = [each["id"] for each in traces.search(connection, **wanted)]
                 self.assertEqual(ids, [spell(at(NOW + each)) for each in found], wanted)
 
     def test_purge(self) -> None:

@@ -23,6 +23,11 @@ from tests.store.proxy import Wire
 class HandClock(Clock):
     """A reactor whose time is ours, and whose threads are real."""
 
+    def callLater(self, delay: float, callable: Any, *args: Any, **kw: Any) -> Any:
+        if delay == 0:      # "in the next round" is no matter of time
+            return reactor.callLater(0, callable, *args, **kw)  # type: ignore[attr-defined]
+        return super().callLater(delay, callable, *args, **kw)
+
     def callFromThread(self, *call: Any) -> None:
         reactor.callFromThread(*call)  # type: ignore[attr-defined]
 
@@ -45,18 +50,24 @@ class Held:
     """The writer is kept at one job until `let_go`, so that others gather behind it."""
 
     def __init__(self, case: StoreCase) -> None:
-        self._begun = threading.Event()
         self._go = threading.Event()
         case.addCleanup(self._go.set)
+        self.begun: Deferred[None] = Deferred()
         self.done = case.database.write(self._wait)
-        assert self._begun.wait(20)
 
     def _wait(self, connection: Connection) -> None:
-        self._begun.set()
+        reactor.callFromThread(self.begun.callback, None)  # type: ignore[attr-defined]
         self._go.wait(20)
 
     def let_go(self) -> None:
         self._go.set()
+
+
+async def hold(case: StoreCase) -> Held:
+    """Returns when the writer is held."""
+    held = Held(case)
+    await held.begun
+    return held
 
 
 class WriterContract(Contract):
@@ -67,7 +78,7 @@ class WriterContract(Contract):
     async def test_what_gathered_is_one_transaction(self) -> None:
         """Jobs of one kind in one call, and all of them in one commit."""
         self.start()
-        held = Held(self)
+        held = await hold(self)
         jobs = [self.database.write_with(put_all, number) for number in range(10)]
         jobs.append(self.database.write(put, 10))
         before = self.database.writer.batches
@@ -86,7 +97,7 @@ class WriterContract(Contract):
     async def test_a_bad_row_fails_alone(self) -> None:
         """Of twelve jobs one breaks a key, one raises, and one gives the driver what it cannot take."""
         await self.database_with(1)
-        held = Held(self)
+        held = await hold(self)
 
         def strange(connection: Connection) -> None:
             put(connection, 100)
@@ -101,7 +112,7 @@ class WriterContract(Contract):
             put(connection, 1)
 
         good = [self.database.write_with(put_all, number) for number in range(10, 20)]
-        bad = [self.database.write(each) for each in (strange, raises, twice)]
+        bad: list[Deferred[Any]] = [self.database.write(each) for each in (strange, raises, twice)]
         bad.append(self.database.write_with(put_all, 1))
         held.let_go()
         self.assertEqual(len(await gatherResults(good)), 10)
@@ -114,7 +125,7 @@ class WriterContract(Contract):
     async def test_a_rolled_back_job_runs_again(self) -> None:
         """Its first run is undone whole; the second one counts."""
         self.start()
-        held = Held(self)
+        held = await hold(self)
         runs: list[int] = []
 
         def counts(connection: Connection) -> int:
@@ -134,7 +145,7 @@ class WriterContract(Contract):
         self.start()
         for id in (7, 8):
             await self.database.write(contents.insert_many, [(id, await self.large(id=id), 1)])
-        held = Held(self)
+        held = await hold(self)
 
         def fails(connection: Connection) -> None:
             contents.release(connection, self.database.contents, 7)
@@ -154,7 +165,7 @@ class WriterContract(Contract):
         clock = HandClock()
         self.database.start(clock)
         self.addCleanup(self.database.stop)
-        held = Held(self)
+        held = await hold(self)
         late = self.database.write(put, 1)
         clock.advance(50)
         younger = self.database.write(put, 2)
@@ -171,7 +182,7 @@ class WriterContract(Contract):
         clock = HandClock()
         self.database.start(clock)
         self.addCleanup(self.database.stop)
-        held = Held(self)
+        held = await hold(self)
         jobs = [self.database.write_with(put_all, number, 12 * 1024 * 1024) for number in range(3)]
         self.assertTrue(self.database.writer.full)
         drained = Deferred.fromCoroutine(self.database.writer.drained())
@@ -185,7 +196,7 @@ class WriterContract(Contract):
     async def test_a_batch_is_bounded(self) -> None:
         """In octets too: large jobs do not make one endless transaction."""
         self.start()
-        held = Held(self)
+        held = await hold(self)
         before = self.database.writer.batches
         jobs = [self.database.write_with(put_all, number, writer.LARGEST_BATCH // 2) for number in range(6)]
         held.let_go()
@@ -195,7 +206,7 @@ class WriterContract(Contract):
     async def test_stop_finishes_what_is_queued(self) -> None:
         """Nothing that was taken is dropped; who comes later hears "not now"."""
         self.start()
-        held = Held(self)
+        held = await hold(self)
         jobs = [self.database.write(put, number) for number in range(10)]
         stopping = Deferred.fromCoroutine(self.database.stop())
         with self.assertRaises(TemporaryFailure):
@@ -224,7 +235,7 @@ class WriterContract(Contract):
         gone = self.account("gone")
         with self.writing() as connection:
             directory.remove_account(connection, gone.address, self.database.contents)
-        held = Held(self)
+        held = await hold(self)
         bad = self.database.write_with(write_many, self.accepting(Content.of(b"x"), bob, gone, entries=2))
         good = self.database.write_with(write_many, self.accepting(Content.of(b"y"), bob, eve, entries=1))
         held.let_go()
@@ -257,7 +268,7 @@ class WriterOnSqlite(WriterContract, SqliteCase):
             connection.exec_driver_sql(f"PRAGMA max_page_count={pages + more}")
 
         await self.database.write(room, 3)
-        held = Held(self)
+        held = await hold(self)
         jobs = [self.database.write_with(write_many, self.accepting(Content.of(b"x" * 50_000), bob)) for _ in range(3)]
         held.let_go()
         for job in jobs:
@@ -305,7 +316,7 @@ class WriterOnPostgresql(WriterContract, PostgresqlCase):
         """It was committed and nobody said so: the ids are looked up, the answer is yes, and it is there once."""
         wire = self.through_a_wire()
         bob = self.account("bob")
-        held = Held(self)
+        held = await hold(self)
         jobs = [self.database.write_with(write_many, self.accepting(Content.of(b"x"), bob)) for _ in range(3)]
 
         def cut(connection: Connection) -> None:

@@ -129,6 +129,13 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("spool", schema=None) as batch_op:
         batch_op.create_index("spool_due", ["next_attempt"], unique=False)
+        batch_op.create_index(
+            "spool_leased",
+            ["owner"],
+            unique=False,
+            sqlite_where=sa.text("owner != ''"),
+            postgresql_where=sa.text("owner != ''"),
+        )
 
     op.create_table(
         "credential",
