@@ -69,6 +69,7 @@ class Writer:
         self._queue: deque[Job] = deque()
         self._waiting = 0               # octets in the queue and in the batch at hand
         self._stopping = False
+        self._nudged = False
         self._on_drain: list[Deferred[None]] = []
         self._thread = Thread(target=self._run, name="writer", daemon=True)
         self._stopped: Deferred[None] = Deferred()
@@ -114,8 +115,20 @@ class Writer:
                 raise TemporaryFailure("the server is stopping")
             self._waiting += size
             self._queue.append(job)
-            self._news.notify()
+        if not self._nudged:
+            self._nudged = True
+            self._reactor.callLater(0, self._nudge)
         return job.done
+
+    def _nudge(self) -> None:
+        """Wake the thread, once whatever this round of the reactor has to submit is queued.
+
+        Woken by the first job of a round, it took that one alone and wrestled for the interpreter with the
+        session that was about to submit the next: a fifth fewer messages a second, a quarter more CPU.
+        """
+        self._nudged = False
+        with self._news:
+            self._news.notify()
 
     # -- in the reactor's thread
 
