@@ -25,7 +25,7 @@ class HandClock(Clock):
 
     def callLater(self, delay: float, callable: Any, *args: Any, **kw: Any) -> Any:
         if delay == 0:      # "in the next round" is no matter of time
-            return reactor.callLater(0, callable, *args, **kw)  # type: ignore[attr-defined]
+            return reactor.callLater(0, callable, *args, **kw)
         return super().callLater(delay, callable, *args, **kw)
 
     def callFromThread(self, *call: Any) -> None:
