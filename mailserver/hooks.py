@@ -11,6 +11,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from mailserver.errors import TemporaryFailure
+from mailserver.net.begun import Done, all_of, begin
 
 log = Logger()
 
@@ -88,9 +89,13 @@ class Asked:
 
     async def _wait(self, answer: Any) -> Any:
         """The answer, or `Broken` when the budget is spent; then the hook is left to itself."""
-        waiting: Deferred[Any] = Deferred.fromCoroutine(answer) if iscoroutine(answer) else answer
-        if waiting.called and not waiting.paused:
-            return await waiting
+        if iscoroutine(answer):
+            begun = begin(answer)
+            if isinstance(begun, Done):
+                return begun.value
+            waiting: Deferred[Any] = Deferred.fromCoroutine(all_of(begun))
+        else:
+            waiting = answer
         gate: Deferred[Any] = Deferred()
 
         def late() -> None:

@@ -54,3 +54,8 @@ def begin(coroutine: Coroutine[Any, Any, T]) -> Done[T] | Rest[T]:
     except StopIteration as stop:
         return Done(stop.value)
     return Rest(coroutine, waits_for)
+
+
+async def all_of(rest: Rest[T]) -> T:
+    """The rest as a coroutine, for `Deferred.fromCoroutine`."""
+    return await rest

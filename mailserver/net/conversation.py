@@ -19,7 +19,7 @@ from zope.interface import implementer
 
 from mailserver.envelope import Tls
 from mailserver.net.answer import Answer, Talker, Then
-from mailserver.net.begun import Done, Rest, begin
+from mailserver.net.begun import Done, all_of, begin
 from mailserver.net.conversations import Conversations
 from mailserver.net.transport import write_now
 
@@ -160,7 +160,7 @@ class Conversation(Protocol):
         if isinstance(begun, Done):
             self._answered()
             return
-        rest: Deferred[None] = Deferred.fromCoroutine(_all_of(begun))
+        rest: Deferred[None] = Deferred.fromCoroutine(all_of(begun))
         rest.addCallbacks(self._answered, self._broke)
 
     def _broke(self, failure: Failure) -> None:
@@ -276,10 +276,6 @@ class Conversation(Protocol):
             self.transport.loseWriteConnection()  # type: ignore[no-untyped-call]
         else:
             self.transport.loseConnection()
-
-
-async def _all_of(rest: Rest[None]) -> None:
-    await rest
 
 
 def _agreed(transport: Any) -> Tls:
