@@ -20,13 +20,15 @@ ROOT = Path(__file__).parent.parent.parent
 
 class ProcessesContract(Contract):
     def busy(self, account: Account) -> subprocess.Popen[bytes]:
-        """A process that accepts mail for this account."""
+        """A process that accepts mail for this account, from now on."""
         process = subprocess.Popen(
             [sys.executable, "-m", "tests.store.busy", self.url or "", str(self.data), account.address.key],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT, bufsize=0,
         )
         self.addCleanup(process.wait)
         self.addCleanup(process.kill)
+        assert process.stdout is not None
+        self.assertNotEqual(process.stdout.readline(), b"", "it ended at once")
         return process
 
     def kill(self, process: subprocess.Popen[bytes]) -> set[int]:
@@ -62,7 +64,7 @@ class ProcessesContract(Contract):
         promised: set[int] = set()
         for _ in range(3):
             process = self.busy(bob)
-            self.wait_for(len(promised) + 200)
+            self.wait_for(self.count(trace) + 200)
             promised |= self.kill(process)
         self.assertLessEqual(promised, self.stored())
         uids = [each.uid for each in self.inbox(bob)]
@@ -72,7 +74,7 @@ class ProcessesContract(Contract):
         """Both write all the time, one of them to the other's mailbox; both get on, and one's death is its own."""
         bob, eve = self.account("bob"), self.account("eve")
         first, second, third = self.busy(bob), self.busy(eve), self.busy(bob)
-        self.wait_for(600)
+        self.wait_for(self.count(trace) + 600)
         promised = self.kill(first)
         before = self.count(trace)
         self.wait_for(before + 200)
@@ -87,9 +89,8 @@ class ProcessesContract(Contract):
 class ProcessesOnSqlite(ProcessesContract, SqliteCase):
     def test_kill_while_it_holds_the_lock(self) -> None:
         """A process that was stopped holds everybody up; once it is killed, the others go on."""
-        bob = self.account("bob")
-        process = self.busy(bob)
-        self.wait_for(100)
+        process = self.busy(self.account("bob"))
+        self.wait_for(200)
         os.kill(process.pid, signal.SIGSTOP)
         self.kill(process)
         with self.writing() as connection:
