@@ -94,14 +94,19 @@ class Acceptance:
             self._has_room = disk.f_bavail * disk.f_frsize > self._reserve
         return self._has_room
 
-    async def without(self, id: int, content: Content, removals: Sequence[RemoveHeader]) -> Content:
-        """The content without some of its header fields; a large one is written anew under another name."""
+    async def without(
+        self, id: int, content: Content, removals: Sequence[RemoveHeader]
+    ) -> tuple[Content, Incoming | None]:
+        """The content without some of its header fields.
+
+        A large one is written anew: it is then the second value's, which takes the place of where the first one came.
+        """
         header = content.header
         left = remove_fields(header, [(each.name, each.which) for each in removals])
         if len(left) == len(header):
-            return content
+            return content, None
         if not content.is_large:
-            return Content.of(left + content.beginning[len(header):])
+            return Content.of(left + content.beginning[len(header):]), None
         incoming = Incoming(self._database.contents, f"{spell(id)}.without", self._world.in_thread)
         try:
             await incoming.write(left)
@@ -109,7 +114,7 @@ class Acceptance:
             while octets := await self._world.in_thread(content.read, start, CHUNK):
                 start += len(octets)
                 await incoming.write(octets)
-            return await incoming.finish()
+            return await incoming.finish(), incoming
         except BaseException:
             incoming.discard()
             raise

@@ -274,7 +274,10 @@ class SmtpSession:
                 return outcome.refusal
             self._note(transaction, outcome)
             if outcome.remove:
-                content = await policy.acceptance.without(envelope.id, content, outcome.remove)
+                content, rewritten = await policy.acceptance.without(envelope.id, content, outcome.remove)
+                if rewritten is not None:
+                    incoming.discard()
+                    transaction.incoming = rewritten
         routes = transaction.routes
         if transaction.discard is not None:
             routes = [Routed(each.recipient, (Drop(transaction.discard),)) for each in routes]
