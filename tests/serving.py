@@ -147,8 +147,8 @@ class ServerCase(TestCase):
     async def play(self, line: Line, script: str) -> None:
         """Say what stands behind C:, hear what stands behind S:.
 
-        In what is said, ``\\r`` and other escapes are read as Python reads them, and a line ends with CRLF unless it
-        ends with a lone backslash.  In what is heard, ``*`` is anything.  ``(tls)`` starts TLS, ``(closed)`` is the end.
+        In what is said, ``\\r`` and other escapes are read as Python reads them; a line ends with CRLF unless it
+        ends with a lone backslash.  In what is heard, ``*`` is anything; ``(tls)`` starts TLS, ``(closed)`` is the end.
         """
         for number, text in enumerate(textwrap.dedent(script).strip("\n").split("\n"), 1):
             text = text.strip()
