@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from typing import IO
 
 from tests.cli.commands import environment
@@ -15,11 +16,11 @@ PATIENCE = 30.0         # seconds for a server to come up or go
 
 
 class Running:
-    """Keeps what the process says, line by line."""
+    """Keeps what the process says, line by line; `under` is a command that runs it, strace for one."""
 
-    def __init__(self, *words: str) -> None:
+    def __init__(self, *words: str, under: Sequence[str] = ()) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "mailserver", *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            [*under, sys.executable, "-m", "mailserver", *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL, env=environment(), text=True,
         )
         self.said: list[str] = []
@@ -45,6 +46,12 @@ class Running:
             self.said.append(line)
             if text in line:
                 return line
+
+    def heard(self) -> list[str]:
+        """Everything that it has said so far."""
+        while not self._lines.empty():
+            self.said.append(self._lines.get() or "")
+        return self.said
 
     def ended(self) -> int:
         """The exit code of one that ends by itself."""

@@ -1,0 +1,68 @@
+"""A few kills of a server at work: the short form of tests/crash.py, which an engineer runs by hand with a hundred."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.crash import Load, Sent, crash, digest, judged
+
+
+class CrashTests(SynchronousTestCase):
+    """What was promised is there after kill -9."""
+
+    def test_nothing_is_lost(self) -> None:
+        said: list[str] = []
+        wrong = crash(Path(self.mktemp()).absolute(), 5, 4, "sql", 42, said.append)
+        self.assertEqual(wrong, [])
+        acknowledged = int(said[-1].split()[0])
+        self.assertGreater(acknowledged, 20, said)
+
+    def test_nothing_is_lost_on_the_way_to_a_maildir(self) -> None:
+        wrong = crash(Path(self.mktemp()).absolute(), 2, 4, "maildir", 43, lambda line: None)
+        self.assertEqual(wrong, [])
+
+
+class JudgeTests(SynchronousTestCase):
+    """What counts as wrong."""
+
+    def judge(self, sent: Sent, *copies: tuple[str, int]) -> list[str]:
+        load = Load(0)
+        load.sent[sent.key] = sent
+        for content, life in copies:
+            load.arrived(sent.recipients, f"Received: x\r\nX-Crash-Key: 1-1\r\n\r\n{content}\r\n".encode(), life)
+        return judged(load, lambda line: None)
+
+    def sent(self, acknowledged: str | None, unsure: int, recipient: str = "ann@example.org") -> Sent:
+        return Sent("1-1", (recipient,), digest(b"X-Crash-Key: 1-1\r\n\r\nhi\r\n"), acknowledged, unsure)
+
+    def test_there(self) -> None:
+        self.assertEqual(self.judge(self.sent("Ok 1", 0), ("hi", 0)), [])
+
+    def test_lost(self) -> None:
+        self.assertIn("is lost", self.judge(self.sent("Ok 1", 0))[0])
+
+    def test_changed(self) -> None:
+        self.assertIn("is not what was sent", self.judge(self.sent("Ok 1", 0), ("ho", 0))[0])
+
+    def test_twice(self) -> None:
+        self.assertIn("is there 2 times", self.judge(self.sent("Ok 1", 0), ("hi", 0), ("hi", 0))[0])
+
+    def test_twice_since_a_reply_was_lost(self) -> None:
+        self.assertEqual(self.judge(self.sent("Ok 1", 1), ("hi", 0), ("hi", 0)), [])
+
+    def test_never_acknowledged(self) -> None:
+        self.assertEqual(self.judge(self.sent(None, 1)), [])
+        self.assertEqual(self.judge(self.sent(None, 1), ("hi", 0)), [])
+
+    def test_in_flight_to_another_server(self) -> None:
+        """Our next life sends again what was on its way when we died; the same life never does."""
+        away = "ann@away.example"
+        self.assertEqual(self.judge(self.sent("Ok 1", 0, away), ("hi", 0), ("hi", 1)), [])
+        self.assertIn("2 times", self.judge(self.sent("Ok 1", 0, away), ("hi", 1), ("hi", 1))[0])
+
+    def test_from_nowhere(self) -> None:
+        load = Load(0)
+        load.arrived(["ann@example.org"], b"X-Crash-Key: 9-9\r\n\r\nhi\r\n", 0)
+        self.assertIn("never sent", judged(load, lambda line: None)[0])
