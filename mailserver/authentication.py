@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from twisted.logger import Logger
 
+from mailserver.address import Address
 from mailserver.envelope import Client
 from mailserver.errors import TemporaryFailure
 from mailserver.hooks import Asked, Broken
@@ -34,7 +36,7 @@ class Authentication:
         unknown: TemporaryFailure | None = None
         for asked in self.authenticators:
             try:
-                address = await asked.ask(asked.plugin.check, name, password, client)
+                address = await asked.ask(asked.plugin.check, name, password, client, check=_check)
             except Broken as broken:
                 if not asked.skips:
                     unknown = broken
@@ -54,3 +56,9 @@ class Authentication:
         if unknown is not None:
             raise unknown
         return None
+
+
+def _check(answer: Any) -> None:
+    if not isinstance(answer, Address):
+        # Its words are not repeated: they might be the password.
+        raise ValueError(f"it answered with a {type(answer).__name__}, not with an Address")

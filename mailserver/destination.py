@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from mailserver.address import Address
 from mailserver.reply import Reply
@@ -48,3 +48,16 @@ class Refuse:
 
 
 Destination: TypeAlias = Mailbox | Remote | Forward | Drop | Refuse
+
+_KINDS = frozenset({Mailbox, Remote, Forward, Drop, Refuse})
+
+
+def check(answer: Any) -> None:
+    """Raise `ValueError`, with what is wrong, unless a forwarder may answer this."""
+    if not isinstance(answer, (list, tuple)):
+        raise ValueError(f"it answered {answer!r}, which is neither None nor a list of destinations")
+    for each in answer:
+        if type(each) not in _KINDS:
+            raise ValueError(f"it answered with {each!r}, which is no destination")
+        if isinstance(each, Refuse) and each.reply.severity not in (4, 5):
+            raise ValueError(f"it refuses with {each.reply!r}, which is neither 4xx nor 5xx")

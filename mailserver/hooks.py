@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from inspect import iscoroutine
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from inspect import isawaitable, iscoroutine
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -26,11 +27,12 @@ class Broken(TemporaryFailure):
 
 @dataclass(slots=True)
 class Counts:
-    """What a plugin was asked and how it did."""
+    """What a plugin was asked, how it did, and what it said."""
 
     calls: int = 0
     errors: int = 0
     seconds: float = 0.0
+    verdicts: Counter[str] = field(default_factory=Counter)         # by kind: "reject", "add header" ...
 
 
 class Asked:
@@ -55,47 +57,63 @@ class Asked:
         """Whether its failures are passed over."""
         return self.on_error == "skip"
 
-    async def ask(self, hook: Callable[..., Any], *args: Any) -> Any:
+    async def ask(self, hook: Callable[..., Any], *args: Any, check: Callable[[Any], None] | None = None) -> Any:
         """What `hook` answers; raises `Broken` for everything but an answer, and `TemporaryFailure` if it said so.
 
-        A hook that answers at once costs no timer.
+        `check` raises `ValueError` for what is no answer.  A hook that answers at once costs no timer and no Deferred.
         """
         clock = self._clock
+        counts = self.counts
         began = clock.seconds()
         if self._rests_until > began:
             raise Broken(f"{self.name} is at rest after {FAILURES} failures")
-        self.counts.calls += 1
+        counts.calls += 1
         try:
             answer = hook(*args)
+            waiting: Deferred[Any] | None = None
+            if iscoroutine(answer):
+                begun = begin(answer)
+                if isinstance(begun, Done):
+                    answer = begun.value
+                else:
+                    waiting = Deferred.fromCoroutine(all_of(begun))
+            elif isinstance(answer, Deferred):
+                waiting = answer
+            elif answer is not None and isawaitable(answer):
+                waiting = Deferred.fromCoroutine(_awaited(answer))
             if clock.seconds() - began > self.budget:
-                log.warn("the plugin {name} blocked the server: a plain hook must not", name=self.name)
-            if iscoroutine(answer) or isinstance(answer, Deferred):
-                answer = await self._wait(answer)
+                log.warn(
+                    "the plugin {name} blocked the whole server for {seconds:.1f} s in {hook}: what takes long"
+                    " belongs in a thread", name=self.name, seconds=clock.seconds() - began, hook=_called(hook),
+                )
+            if waiting is not None:
+                answer = await self._wait(waiting)
+            if check is not None and answer is not None:
+                self._check(check, answer)
         except Broken:
             self._failed(began)
             raise
         except TemporaryFailure:
             # It works, and says that it cannot know now.
-            self.counts.seconds += clock.seconds() - began
+            counts.seconds += clock.seconds() - began
+            self._failures = 0
             raise
         except Exception as error:
             self._failed(began)
-            log.failure("the plugin {name} failed", name=self.name)
+            log.failure("the plugin {name} failed in {hook}", name=self.name, hook=_called(hook))
             raise Broken(f"{self.name} failed: {type(error).__name__}: {error}") from error
-        took = clock.seconds() - began
-        self.counts.seconds += took
+        counts.seconds += clock.seconds() - began
         self._failures = 0
         return answer
 
-    async def _wait(self, answer: Any) -> Any:
+    def _check(self, check: Callable[[Any], None], answer: Any) -> None:
+        try:
+            check(answer)
+        except ValueError as wrong:
+            raise Broken(f"{self.name} failed: {wrong}") from None
+
+    async def _wait(self, waiting: Deferred[Any]) -> Any:
         """The answer, or `Broken` when the budget is spent; then the hook is left to itself."""
-        if iscoroutine(answer):
-            begun = begin(answer)
-            if isinstance(begun, Done):
-                return begun.value
-            waiting: Deferred[Any] = Deferred.fromCoroutine(all_of(begun))
-        else:
-            waiting = answer
         gate: Deferred[Any] = Deferred()
 
         def late() -> None:
@@ -111,7 +129,13 @@ class Asked:
                 gate.callback(result)
 
         waiting.addBoth(done)
-        return await gate
+        try:
+            return await gate
+        finally:
+            if timer.active():
+                # Whoever asked was cancelled: nobody waits for the answer any more.
+                timer.cancel()
+                waiting.cancel()
 
     def _failed(self, began: float) -> None:
         now = self._clock.seconds()
@@ -121,4 +145,12 @@ class Asked:
         if self._failures >= FAILURES:
             self._failures = 0
             self._rests_until = now + REST
-            log.warn("the plugin {name} rests for {rest:g} s: it failed too often", name=self.name, rest=REST)
+            log.error("the plugin {name} rests for {rest:g} s: it failed too often", name=self.name, rest=REST)
+
+
+async def _awaited(answer: Awaitable[Any]) -> Any:
+    return await answer
+
+
+def _called(hook: Callable[..., Any]) -> str:
+    return getattr(hook, "__name__", "its hook")

@@ -14,7 +14,7 @@ a "not now" (451) for the peer, unless its table in the configuration says ``on_
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
@@ -102,6 +102,9 @@ class IDirectory(Interface):
 
     def is_local(domain: str) -> Awaitable[bool]:
         """Whether mail for this domain ends here."""
+
+    def domains() -> Awaitable[Sequence[str]]:
+        """All domains whose mail ends here, by name."""
 
     def account(address: Address) -> Awaitable[Account | None]:
         """The account of exactly this address."""
@@ -204,6 +207,9 @@ class IMailbox(Interface):
 
     def beginning(uid: int, count: int) -> Awaitable[bytes]:
         """At most the first `count` octets; raises `NotFound`."""
+
+    def read_many(uids: Collection[int]) -> Awaitable[Mapping[int, bytes]]:
+        """Some messages that the listing says are small, whole and in one go; those that are gone are left out."""
 
     def remove(uids: Collection[int]) -> Awaitable[None]:
         """Expunge these messages, all or none; those already gone are passed over."""

@@ -6,10 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from twisted.logger import Logger
+
 from mailserver.address import Address
 from mailserver.envelope import Origin
 from mailserver.errors import TemporaryFailure
-from mailserver.hooks import Asked, Broken
+from mailserver.hooks import Asked, Broken, Counts
+from mailserver.ident import spell
 from mailserver.reply import NOT_NOW, Reply
 from mailserver.story import Story
 from mailserver.verdict import (
@@ -22,7 +25,10 @@ from mailserver.verdict import (
     RemoveHeader,
     Rewrite,
     Score,
+    check,
 )
+
+log = Logger()
 
 STAGES = ("connected", "hello", "sender", "recipient", "content")
 
@@ -62,6 +68,10 @@ class Pipeline:
         """Whether any filter has a hook for this stage."""
         return bool(self._hooks[stage, origin])
 
+    def counts(self) -> list[tuple[str, Counts]]:
+        """What each filter was asked, how long it took and what it said, since the start; in their order."""
+        return [(each.name, each.counts) for each in self.filters]
+
     async def run(
         self, stage: str, origin: Origin | None, story: Story, *args: Any, about: str = "", dry: bool = False
     ) -> Outcome:
@@ -78,15 +88,11 @@ class Pipeline:
                 story.verdict(stage, asked.name, 0.0, "not asked", about)
                 continue
             try:
-                said = await asked.ask(hook, *args)
-                words = gathered.take(asked.name, said)
-            except Broken as broken:
-                words = str(broken)
-                if not asked.skips:
-                    gathered.refusal = NOT_NOW
-                    gathered.over = True
+                said = await asked.ask(hook, *args, check=check)
+                words = gathered.take(asked, said)
             except TemporaryFailure as failure:
-                words = f"not now: {failure}"
+                words = str(failure) if isinstance(failure, Broken) else f"not now: {failure}"
+                log.warn("{id}: {stage}: {words}", id=spell(story.id), stage=stage, words=words)
                 if not asked.skips:
                     gathered.refusal = NOT_NOW
                     gathered.over = True
@@ -112,45 +118,53 @@ class _Gathered:
         self.over = False
         self.touched = False
 
-    def take(self, name: str, said: Any) -> str:
-        """Note what a filter said, and put it in words; raises `Broken` for what is no verdict."""
+    def take(self, asked: Asked, said: Any) -> str:
+        """Note what a filter said, and put it in words."""
         if said is None:
             return "no opinion"
         self.touched = True
         if isinstance(said, (list, tuple)):
-            return ", ".join([self._one(name, each) for each in said]) or "no opinion"
-        return self._one(name, said)
+            return ", ".join([self._one(asked, each) for each in said]) or "no opinion"
+        return self._one(asked, said)
 
-    def _one(self, name: str, verdict: Any) -> str:
+    def _one(self, asked: Asked, verdict: Any) -> str:
+        kind, words = self._note(verdict)
+        asked.counts.verdicts[kind] += 1
+        return f"{kind}{words}"
+
+    def _note(self, verdict: Any) -> tuple[str, str]:
         match verdict:
             case Accept():
                 self.over = True
-                return "accept"
+                return "accept", ""
             case Reject(reply):
-                self.refusal, self.over = reply, True
-                return f"reject {reply}"
+                self._refuse(reply)
+                return "reject", f" {reply}"
             case Defer(reply):
-                self.refusal, self.over = reply, True
-                return f"defer {reply}"
+                self._refuse(reply)
+                return "defer", f" {reply}"
             case Discard(why):
-                self.discard, self.over = why, True
-                return f"discard: {why}"
+                self.discard, self.over = self.discard or why, True
+                return "discard", f": {why}"
             case Quarantine(why):
                 self.quarantine = self.quarantine or why
-                return f"quarantine: {why}"
+                return "quarantine", f": {why}"
             case Rewrite(address):
                 self.rewrite = address
-                return f"rewrite to {address}"
+                return "rewrite", f" to {address}"
             case Score(points, why):
                 self.score += points
-                return f"score {points:+g}: {why}"
-            case AddHeader(field, value):
+                return "score", f" {points:+g}: {why}"
+            case AddHeader(name, value):
                 self.add += (verdict,)
-                return f"add {field}: {value}"
-            case RemoveHeader(field, which):
+                return "add header", f" {name}: {value}"
+            case RemoveHeader(name, which):
                 self.remove += (verdict,)
-                return f"remove {field}" + ("" if which is None else f" number {which}")
-        raise Broken(f"{name} failed: it answered {verdict!r}, which is no verdict")
+                return "remove header", f" {name}" + ("" if which is None else f" number {which}")
+        raise AssertionError(verdict)
+
+    def _refuse(self, reply: Reply) -> None:
+        self.refusal, self.over = self.refusal or reply, True
 
     def outcome(self) -> Outcome:
         if not self.touched and self.refusal is None:

@@ -8,27 +8,38 @@ configuration names, and under the entry-point group ``mailserver.plugins`` of i
 from __future__ import annotations
 
 import difflib
-import importlib
 import importlib.metadata
-import importlib.util
-import inspect
 import sys
-import traceback
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any, ClassVar
 
-import attrs
-import cattrs
 from twisted.plugin import IPlugin, getPlugins
 from zope.interface import Attribute, Interface, implementer
-from zope.interface.exceptions import Invalid
-from zope.interface.verify import verifyClass
 
+from mailserver.contracts import faults
 from mailserver.errors import MailserverError
+from mailserver.imports import PluginError, failed, import_class, import_file, import_module, place_of
 from mailserver.interfaces import IAuthenticator, IFilter, IForwarder, IMailboxStore, NoOptions
+from mailserver.options import OptionError, structure
+
+__all__ = [
+    "KINDS",
+    "AuthenticatorOffer",
+    "FilterOffer",
+    "ForwarderOffer",
+    "Found",
+    "IOffer",
+    "MailboxOffer",
+    "Offer",
+    "OptionError",
+    "PluginError",
+    "Registry",
+    "structure",
+]
 
 GROUP = "mailserver.plugins"
 
@@ -88,27 +99,6 @@ class FilterOffer(Offer):
 KINDS = ("mailbox", "auth", "forward", "filter")
 
 
-class PluginError(MailserverError):
-    """A plugin that cannot be had; the sentence names its file and line where there is one."""
-
-    def __init__(self, sentence: str, file: str = "", line: int = 0) -> None:
-        where = f"{file}:{line}: " if line else f"{file}: " if file else ""
-        super().__init__(where + sentence)
-        self.sentence = sentence
-        self.file = file
-        self.line = line
-
-
-class OptionError(MailserverError):
-    """A key in a plugin's table that is wrong, missing or not known; `key` is empty for the table as a whole."""
-
-    def __init__(self, key: str, sentence: str, suggestion: str = "") -> None:
-        super().__init__(sentence + (f'; did you mean "{suggestion}"?' if suggestion else ""))
-        self.key = key
-        self.sentence = sentence
-        self.suggestion = suggestion
-
-
 @dataclass(frozen=True, slots=True)
 class Found:
     """An offer and the file that makes it."""
@@ -121,8 +111,9 @@ class Registry:
     """All offers; `errors` says what could not be read."""
 
     def __init__(self, folders: Iterable[Path] = ()) -> None:
-        self._folders = tuple(folders)
+        self._folders = tuple(dict.fromkeys(folder.absolute() for folder in folders))
         self._found: dict[tuple[str, str], Found] = {}
+        self._empty: list[Path] = []        # files of the folders that offer nothing
         self.errors: list[PluginError] = []
 
     def load(self) -> Registry:
@@ -132,10 +123,8 @@ class Registry:
             there = self._found.get(key)
             if there is None:
                 self._found[key] = found
-            elif there.file != found.file:
-                self.errors.append(
-                    PluginError(f"two {key[0]} plugins are called {key[1]!r}: {there.file} and {found.file}")
-                )
+            elif there.offer != found.offer:
+                self.errors.append(_clash(there, found))
         return self
 
     def offers(self, kind: str | None = None) -> list[Found]:
@@ -149,26 +138,21 @@ class Registry:
             names = [each.offer.name for each in self.offers(kind)]
             near = difflib.get_close_matches(name, names, 1)
             hint = f'; did you mean "{near[0]}"?' if near else f" (there are: {', '.join(names)})"
+            if self._empty:
+                hint += f" (no Offer stands in {', '.join(map(str, self._empty))})"
             raise PluginError(f"there is no {kind} plugin called {name!r}{hint}")
         return found
 
     def load_class(self, kind: str, name: str) -> type:
-        """Import a plugin's class and verify it; raises `PluginError`."""
+        """Import a plugin's class and verify it; raises `PluginError` with everything that is wrong with it."""
         found = self.find(kind, name)
         target = found.offer.target
-        if isinstance(target, str):
-            module, _, attribute = target.rpartition(".")
-            try:
-                cls = getattr(sys.modules.get(module) or importlib.import_module(module), attribute)
-            except Exception as error:
-                raise _import_error(error, found.file) from error
-        else:
-            cls = target
-        try:
-            verifyClass(found.offer.interface, cls)
-        except Invalid as error:
-            raise PluginError(f"{cls.__qualname__} is no {kind} plugin: {error}", *_place(cls)) from None
-        return cls  # type: ignore[no-any-return]
+        cls = import_class(target, found.file) if isinstance(target, str) else target
+        wrong = faults(found.offer.interface, cls)
+        if wrong:
+            what = getattr(cls, "__qualname__", target)
+            raise PluginError(f"{what} is no {kind} plugin: {'; '.join(wrong)}", *place_of(cls))
+        return cls
 
     def build(self, kind: str, name: str, table: Mapping[str, Any], server: Any) -> Any:
         """Make a plugin from its table in the configuration.
@@ -182,7 +166,7 @@ class Registry:
         except MailserverError:
             raise
         except Exception as error:
-            raise _import_error(error, self.find(kind, name).file) from error
+            raise failed(error, place_of(cls)[0] or self.find(kind, name).file) from error
 
     # -- the three sources
 
@@ -195,125 +179,77 @@ class Registry:
     def _drop_ins(self) -> Iterator[Found]:
         import twisted.plugins
 
-        read = set()
-        for offer in getPlugins(IOffer, twisted.plugins):
-            file = _file_of(offer, twisted.plugins)
-            read.add(file)
-            if isinstance(offer, Offer):
-                yield Found(offer, file)
-        # twisted.plugin only logs a drop-in that cannot be imported, and trusts a cache that may be stale.
+        # twisted.plugin trusts a cache, which may be stale, and only logs a drop-in that cannot be imported.  So
+        # what it found is not taken for all there is: the files are looked at as well.
+        cached: list[Any] = [offer for offer in getPlugins(IOffer, twisted.plugins) if isinstance(offer, Offer)]
+        known = set(map(id, cached))
+        for offer in cached:
+            yield Found(offer, _file_of(offer, twisted.plugins))
+        shadowed = set()
         for folder in twisted.plugins.__path__:
             for path in sorted(Path(folder).glob("*.py")):
-                if str(path) not in read and "mailserver" in path.read_text("utf-8", "replace"):
-                    yield from self._module(f"twisted.plugins.{path.stem}", path)
+                # Of two drop-ins of one name Python imports the first on the path.
+                if path.stem in shadowed:
+                    continue
+                shadowed.add(path.stem)
+                if "mailserver" not in path.read_text("utf-8", "replace"):
+                    continue
+                try:
+                    module = import_module(f"twisted.plugins.{path.stem}", str(path))
+                except PluginError as error:
+                    self.errors.append(error)
+                    continue
+                for offer in _offers(module):
+                    if id(offer) not in known:
+                        yield Found(offer, str(path))
 
     def _folder(self, folder: Path) -> Iterator[Found]:
         if not folder.is_dir():
             self.errors.append(PluginError("this folder of plugins does not exist", str(folder)))
             return
         for path in sorted(folder.glob("*.py")):
-            yield from self._module(f"mailserver_plugin_{path.stem}_{abs(hash(str(path))):x}", path)
-
-    def _module(self, name: str, path: Path) -> Iterator[Found]:
-        try:
-            module = _import_file(name, path)
-        except Exception as error:
-            self.errors.append(_import_error(error, str(path)))
-            return
-        for value in list(vars(module).values()):
-            if isinstance(value, Offer):
-                yield Found(value, str(path))
+            if path.name.startswith(("_", "test_")):
+                continue
+            try:
+                module = import_file(f"mailserver_plugin_{path.stem}_{zlib.crc32(str(path).encode()):08x}", path)
+            except PluginError as error:
+                self.errors.append(error)
+                continue
+            offers = _offers(module)
+            if not offers:
+                self._empty.append(path)
+            for offer in offers:
+                yield Found(offer, str(path))
 
     def _entry_points(self) -> Iterator[Found]:
         for point in importlib.metadata.entry_points(group=GROUP):
+            asks = f"entry point {point.name} = {point.value}"
             try:
+                import_module(point.module, asks)
                 offer = point.load()
-            except Exception as error:
-                self.errors.append(_import_error(error, f"entry point {point.name} = {point.value}"))
-                continue
-            if isinstance(offer, Offer):
-                yield Found(offer, getattr(sys.modules.get(point.module), "__file__", None) or point.module)
+            except PluginError as error:
+                self.errors.append(error)
+            except AttributeError:
+                self.errors.append(PluginError(f"there is no {point.attr} in {point.module}", asks))
             else:
-                self.errors.append(PluginError(f"the entry point {point.name} = {point.value} is no offer"))
+                if isinstance(offer, Offer):
+                    yield Found(offer, getattr(sys.modules[point.module], "__file__", None) or point.module)
+                else:
+                    self.errors.append(PluginError(f"this is no offer: {offer!r}", asks))
 
 
-def structure(options: type, table: Mapping[str, Any]) -> Any:
-    """Make a frozen attrs class from a table; raises `OptionError` at the first wrong key."""
-    fields = {field.name.lstrip("_"): field for field in attrs.fields(options)}
-    for key in table:
-        if key not in fields:
-            near = difflib.get_close_matches(key, fields, 1)
-            raise OptionError(key, f'unknown key "{key}"', near[0] if near else "")
-    for name, field in fields.items():
-        if field.default is attrs.NOTHING and name not in table:
-            raise OptionError("", f'the key "{name}" is missing')
-    values = {}
-    hints = {field.name: field.type for field in attrs.fields(attrs.resolve_types(options))}
-    for key, value in table.items():
-        try:
-            values[key] = _strict.structure(value, hints[fields[key].name])
-        except Exception as error:
-            raise OptionError(key, f'"{key}" {_complaint(error, hints[fields[key].name])}') from None
-    try:
-        return options(**values)
-    except (ValueError, TypeError) as error:
-        raise OptionError("", str(error)) from None
+def _offers(module: ModuleType) -> list[Offer]:
+    return [value for value in vars(module).values() if isinstance(value, Offer)]
 
 
-_strict = cattrs.Converter(forbid_extra_keys=True, detailed_validation=False)
+def _clash(one: Found, other: Found) -> PluginError:
+    kind, name = one.offer.kind, one.offer.name
+    if one.file == other.file:
+        return PluginError(f"two {kind} plugins are called {name!r} here", one.file)
+    return PluginError(f"two {kind} plugins are called {name!r}: one in {one.file}, one in {other.file}")
 
 
-def _exactly(kind: type) -> Any:
-    def check(value: Any, _: Any) -> Any:
-        if type(value) is kind or (kind is float and type(value) is int):
-            return value
-        raise ValueError(f"needs {_WORDS[kind]}")
-
-    return check
-
-
-_WORDS = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}
-for _kind in _WORDS:
-    _strict.register_structure_hook(_kind, _exactly(_kind))
-
-
-def _complaint(error: Exception, wanted: Any) -> str:
-    text = str(error)
-    return text if text.startswith("needs ") else f"is not what is wanted here ({getattr(wanted, '__name__', wanted)})"
-
-
-def _import_file(name: str, path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
-    return module
-
-
-def _import_error(error: Exception, file: str) -> PluginError:
-    """What went wrong while importing `file`, with the innermost line that is outside this program."""
-    if isinstance(error, SyntaxError) and error.filename:
-        return PluginError(f"{type(error).__name__}: {error.msg}", error.filename, error.lineno or 0)
-    line = 0
-    for frame in traceback.extract_tb(error.__traceback__):
-        if frame.filename == file:
-            line = frame.lineno or 0
-    return PluginError(f"{type(error).__name__}: {error}", file, line)
-
-
-def _place(cls: type) -> tuple[str, int]:
-    try:
-        return inspect.getsourcefile(cls) or "", inspect.getsourcelines(cls)[1]
-    except (OSError, TypeError):
-        return "", 0
-
-
-def _file_of(offer: Any, package: ModuleType) -> str:
+def _file_of(offer: Offer, package: ModuleType) -> str:
     """The drop-in that holds an offer: getPlugins does not say."""
     for name, module in list(sys.modules.items()):
         if name.startswith(f"{package.__name__}.") and any(value is offer for value in vars(module).values()):

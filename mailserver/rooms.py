@@ -12,8 +12,9 @@ from mailserver.config import Config, Mistake, Use
 from mailserver.errors import MailserverError, StartRefused
 from mailserver.hooks import Asked
 from mailserver.interfaces import IMailboxStore, IServer, NoOptions
+from mailserver.options import OptionError, structure_all
 from mailserver.pipeline import Pipeline
-from mailserver.plugin import OptionError, PluginError, Registry, structure
+from mailserver.plugin import PluginError, Registry
 from mailserver.routing import Router
 
 
@@ -43,9 +44,11 @@ def mistakes(config: Config, registry: Registry) -> list[Mistake]:
         for use in uses:
             try:
                 cls = registry.load_class(kind, use.name)
-                structure(getattr(cls, "Options", NoOptions), use.table)
-            except (PluginError, OptionError) as error:
+            except PluginError as error:
                 found.append(_mistake(use, error))
+                continue
+            _, wrong = structure_all(getattr(cls, "Options", NoOptions), use.table)
+            found += [_mistake(use, each) for each in wrong]
     return found
 
 

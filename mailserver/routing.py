@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mailserver.address import Address
-from mailserver.destination import Destination, Drop, Forward, Mailbox, Refuse, Remote
+from mailserver.destination import Destination, Drop, Forward, Mailbox, Refuse, Remote, check
 from mailserver.hooks import Asked, Broken
 from mailserver.interfaces import IDirectory
 from mailserver.reply import LOOP, NO_SUCH_USER, Reply
@@ -25,19 +25,19 @@ class Routed:
 
 
 class Router:
-    """Asks the forwarders.  `postmaster_domain` is whose postmaster the bare ``postmaster`` is (RFC 5321 4.5.1)."""
+    """Asks the forwarders.  `hostname` says whose postmaster the bare ``postmaster`` is (RFC 5321 4.5.1)."""
 
-    def __init__(self, forwarders: Sequence[Asked], directory: IDirectory, postmaster_domain: str) -> None:
+    def __init__(self, forwarders: Sequence[Asked], directory: IDirectory, hostname: str) -> None:
         self.forwarders = tuple(forwarders)
         self._directory = directory
-        self._postmaster_domain = postmaster_domain
+        self._hostname = hostname
 
     async def route(self, recipient: Address, story: Story) -> Routed:
         """Where mail for `recipient` goes; each step stands in the story.
 
         Raises `TemporaryFailure` when a forwarder cannot know now, or is broken and its policy is to defer.
         """
-        start = recipient if recipient.domain else Address(recipient.local, self._postmaster_domain)
+        start = recipient if recipient.domain else await self._postmaster(recipient)
         steps: list[tuple[str, str, str]] = []
         walk = _Walk(steps)
         await self._walk(start, walk, 0)
@@ -48,9 +48,19 @@ class Router:
         for step in steps:
             story.destination(*step)
         found = tuple(walk.destinations)
-        # One target of several that is gone does not stop the others.
-        refusal = walk.refusal if not found else None
+        # One target of several that is gone does not stop the others.  Aliases of each other only lead nowhere.
+        refusal = None if found else walk.refusal or LOOP
         return Routed(recipient, found, refusal)
+
+    async def _postmaster(self, bare: Address) -> Address:
+        """The bare postmaster with the nearest local domain: the host's, one above it, or any."""
+        labels = self._hostname.split(".")
+        for start in range(len(labels)):
+            domain = ".".join(labels[start:])
+            if await self._directory.is_local(domain):
+                return Address(bare.local, domain)
+        domains = await self._directory.domains()
+        return Address(bare.local, domains[0] if domains else self._hostname)
 
     async def _walk(self, address: Address, walk: _Walk, depth: int) -> None:
         if address.key in walk.seen:
@@ -61,7 +71,7 @@ class Router:
             return
         for asked in self.forwarders:
             try:
-                answer = await asked.ask(asked.plugin.forward, address)
+                answer = await asked.ask(asked.plugin.forward, address, check=check)
             except Broken:
                 if asked.skips:
                     continue
@@ -70,15 +80,21 @@ class Router:
                 continue
             if not answer:
                 walk.go(address, asked.name, Drop(f"{asked.name} drops it"))
+            keeps = False
             for destination in answer:
                 if isinstance(destination, Forward):
-                    walk.steps.append((str(address), asked.name, f"forward to {destination.address}"))
-                    await self._walk(destination.address, walk, depth + 1)
+                    walk.steps.append((str(address), asked.name, in_words(destination)))
+                    if destination.address.key == address.key:
+                        keeps = True
+                    else:
+                        await self._walk(destination.address, walk, depth + 1)
                 elif isinstance(destination, Refuse):
                     walk.refuse(address, asked.name, destination.reply)
                 else:
                     walk.go(address, asked.name, destination)
-            return
+            # An address among its own targets keeps a copy: the next forwarders are asked for it.
+            if not keeps:
+                return
         if await self._directory.is_local(address.domain):
             walk.refuse(address, "", NO_SUCH_USER)
         else:

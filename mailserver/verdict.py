@@ -6,9 +6,10 @@ is all it takes, nothing else changes the message.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from mailserver.address import Address
 from mailserver.reply import NOT_NOW, Reply
@@ -84,6 +85,29 @@ Verdict: TypeAlias = (
 Verdicts: TypeAlias = Verdict | Sequence[Verdict] | None
 
 ACCEPT = Accept()
+
+_KINDS = frozenset({Accept, Reject, Defer, Discard, Quarantine, Rewrite, Score, AddHeader, RemoveHeader})
+_FIELD_NAME = re.compile(r"[!-9;-~]+")          # RFC 5322 3.6.8
+
+
+def check(said: Any) -> None:
+    """Raise `ValueError`, with what is wrong, unless a hook may answer this."""
+    for each in said if isinstance(said, (list, tuple)) else (said,):
+        if type(each) not in _KINDS:
+            raise ValueError(f"it answered {each!r}, which is no verdict")
+        match each:
+            case Reject(reply) if not isinstance(reply, Reply) or reply.severity != 5:
+                raise ValueError(f"it rejects with {reply!r}, which is no 5xx reply")
+            case Defer(reply) if not isinstance(reply, Reply) or reply.severity != 4:
+                raise ValueError(f"it defers with {reply!r}, which is no 4xx reply")
+            case Rewrite(address) if not isinstance(address, Address):
+                raise ValueError(f"it rewrites to {address!r}, which is no Address")
+            case AddHeader(name) | RemoveHeader(name) if not isinstance(name, str) or not _FIELD_NAME.fullmatch(name):
+                raise ValueError(f"{name!r} is no name of a header field")
+            case AddHeader(name, value) if not isinstance(value, str):
+                raise ValueError(f"the value of {name} is {value!r}, which is no text")
+            case Score(points) if not isinstance(points, (int, float)):
+                raise ValueError(f"{points!r} is no number of points")
 
 
 def reject(reply: Reply | str) -> Reject:

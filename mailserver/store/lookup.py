@@ -54,6 +54,9 @@ class Directory:
         name = domain_key(domain)
         return await self._answer("domain", name, directory.find_domain, name) is not None
 
+    async def domains(self) -> Sequence[str]:
+        return await self._database.read(directory.domains)
+
     async def account(self, address: Address) -> Account | None:
         key = address.key
         return await self._answer("account", key, directory.find_account, key)
