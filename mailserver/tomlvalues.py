@@ -122,7 +122,7 @@ def one_of(words: Sequence[str]) -> Callable[[Any], str]:
 # -- endpoints
 
 _TCP = re.compile(r"tcp6?:(?:port=)?(?P<port>\d{1,5})(?P<rest>(?::(?:interface|backlog)=(?:\\.|[^:\\])+)*)")
-_TCP_HOST = re.compile(r"(?:tcp|tls):(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.\-]+)(?::(\d{1,5}))?|unix:.+")
+_TCP_HOST = re.compile(r"(?:tcp|tls|lmtp):(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.\-]+)(?::(\d{1,5}))?|(?:lmtp:)?unix:.+")
 _OPTION = re.compile(r":(\w+)=((?:\\.|[^:\\])+)")
 
 
@@ -177,7 +177,7 @@ def port_of(endpoint: str) -> tuple[str, int] | None:
 
 
 def host(value: Any) -> str:
-    """Where to connect to, ``tcp:host:port``; tls: is implicit TLS."""
+    """Where to connect to, ``tcp:host:port``; ``tls:`` is implicit TLS, ``lmtp:`` and ``lmtp:unix:`` speak LMTP."""
     found = _TCP_HOST.fullmatch(text(value))
     if found is None or int(found[1] or 0) > 65535:
         raise Wrong(f'needs to be like "tcp:relay.example.net:587", not {value!r}')

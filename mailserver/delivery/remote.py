@@ -72,7 +72,7 @@ class Remote:
         await connect(self._world.reactor, host, address, courier)
         done = False
         try:
-            context: Any = verified(host.name) if login else Opportunistic(host.name)
+            context: Any = verified(host.name) if login else Opportunistic().to(host.name)
             if host.implicit_tls:
                 await courier.start_tls(context, already=True)
             await courier.begin()

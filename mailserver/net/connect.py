@@ -1,14 +1,15 @@
-"""Connecting to another server: by addresses in turn, in the clear, and then inside TLS."""
+"""Connecting to another server: in the clear, and then inside TLS."""
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from OpenSSL import SSL
-from twisted.internet.endpoints import HostnameEndpoint, TCP4ClientEndpoint, TCP6ClientEndpoint, UNIXClientEndpoint
+from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint, UNIXClientEndpoint
 from twisted.internet.error import ConnectError, ConnectionRefusedError, TCPTimedOutError, TimeoutError
 from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
 from twisted.internet.protocol import Factory, Protocol
@@ -18,6 +19,7 @@ from zope.interface import implementer
 from mailserver.errors import TemporaryFailure
 
 CONNECT = 30.0          # seconds for one address
+SMTP, SMTPS, LMTP = 25, 465, 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,26 +28,36 @@ class Host:
 
     name: str
     port: int
-    addresses: tuple[str, ...]      # none: `name` is one itself, or a path
+    addresses: tuple[str, ...]      # IPv4 and IPv6; of a UNIX socket its path
     implicit_tls: bool = False
     path: str = ""                  # of a UNIX socket
+    lmtp: bool = False              # it speaks LMTP (RFC 2033)
 
     def __str__(self) -> str:
-        return self.path or f"{self.name}:{self.port}"
+        if self.path:
+            return self.path
+        return f"[{self.name}]:{self.port}" if ":" in self.name else f"{self.name}:{self.port}"
 
 
-_HOST = re.compile(r"(tcp|tls):(?:\[([^\]]+)\]|([^:]+))(?::(\d+))?")
+_HOST = re.compile(r"(tcp|tls|lmtp):(?:\[([0-9A-Fa-f:.]+)\]|([^:/\[\]]+))(?::(\d{1,5}))?")
 
 
-def read_host(text: str, port: int = 25) -> Host:
-    """A `Host` without addresses from ``tcp:name:port``, ``tls:name:port`` or ``unix:path``; raises `ValueError`."""
-    if text.startswith("unix:"):
-        return Host(text, 0, (), path=text[5:])
+def read_host(text: str, port: int = SMTP) -> Host:
+    """A `Host` without addresses; raises `ValueError`.
+
+    ``tcp:name:port``, ``tls:name:port`` (TLS from the start), ``lmtp:name:port``, ``unix:path``, ``lmtp:unix:path``;
+    an IPv6 address stands in brackets, and the port may be left out.
+    """
+    scheme, _, rest = text.partition(":")
+    if scheme == "unix" and rest:
+        return Host(text, 0, (), path=rest)
+    if scheme == "lmtp" and rest.startswith("unix:") and len(rest) > 5:
+        return Host(text, 0, (), path=rest[5:], lmtp=True)
     found = _HOST.fullmatch(text)
-    if found is None:
+    if found is None or int(found[4] or port) > 65535:
         raise ValueError(f"not a host: {text!r}")
-    implicit = found[1] == "tls"
-    return Host(found[2] or found[3], int(found[4] or (465 if implicit else port)), (), implicit)
+    usual = {"tls": SMTPS, "lmtp": LMTP}.get(scheme, port)
+    return Host(found[2] or found[3], int(found[4] or usual), (), scheme == "tls", lmtp=scheme == "lmtp")
 
 
 async def connect(reactor: Any, host: Host, address: str, protocol: Protocol, timeout: float = CONNECT) -> Any:
@@ -54,14 +66,12 @@ async def connect(reactor: Any, host: Host, address: str, protocol: Protocol, ti
     if host.path:
         where = host.path
         endpoint = UNIXClientEndpoint(reactor, host.path, timeout=timeout)  # type: ignore[no-untyped-call]
+    elif ":" in address:
+        where = f"[{address}]:{host.port}"
+        endpoint = TCP6ClientEndpoint(reactor, address, host.port, timeout)  # type: ignore[no-untyped-call]
     else:
-        where = f"[{address}]:{host.port}" if ":" in address else f"{address}:{host.port}"
-        if ":" in address:
-            endpoint = TCP6ClientEndpoint(reactor, address, host.port, timeout)  # type: ignore[no-untyped-call]
-        elif re.fullmatch(r"[0-9.]+", address):
-            endpoint = TCP4ClientEndpoint(reactor, address, host.port, timeout=timeout)
-        else:
-            endpoint = HostnameEndpoint(reactor, address, host.port, timeout=timeout)
+        where = f"{address}:{host.port}"
+        endpoint = TCP4ClientEndpoint(reactor, address, host.port, timeout)
     try:
         return await endpoint.connect(Factory.forProtocol(lambda: protocol))
     except ConnectionRefusedError:
@@ -69,22 +79,38 @@ async def connect(reactor: Any, host: Host, address: str, protocol: Protocol, ti
     except (TimeoutError, TCPTimedOutError):
         raise TemporaryFailure(f"no connection to {where} within {timeout:g} s") from None
     except ConnectError as error:
-        raise TemporaryFailure(f"no connection to {where}: {error}") from None
+        raise TemporaryFailure(f"no connection to {where}: {_why(error)}") from None
 
 
-@implementer(IOpenSSLClientConnectionCreator)
+def _why(error: ConnectError) -> str:
+    number = getattr(error.osError, "errno", error.osError)
+    return os.strerror(number).lower() if isinstance(number, int) else str(error).rstrip(".")
+
+
 class Opportunistic:
     """TLS without proof of who the other is (RFC 7435): better than none, and never a reason not to deliver."""
 
-    def __init__(self, name: str) -> None:
-        self._name = name
+    def __init__(self) -> None:
         options = CertificateOptions(verify=False, raiseMinimumTo=TLSVersion.TLSv1_2)
-        self._context = options.getContext()
+        self._context: SSL.Context = options.getContext()
+
+    def to(self, name: str) -> Any:
+        """For ``startTLS`` with a host of this name."""
+        return _Unverified(self._context, name)
+
+
+@implementer(IOpenSSLClientConnectionCreator)
+class _Unverified:
+    """Asks for the certificate of `name`, and takes any."""
+
+    def __init__(self, context: SSL.Context, name: str) -> None:
+        self._context = context
+        self._name = name
 
     def clientConnectionForTLS(self, tlsProtocol: Any) -> SSL.Connection:
         connection = SSL.Connection(self._context, None)
-        if re.search(r"[A-Za-z]", self._name) and ":" not in self._name:
-            connection.set_tlsext_host_name(self._name.encode("ascii", "ignore"))
+        if re.fullmatch(r"[A-Za-z0-9._-]*[A-Za-z][A-Za-z0-9._-]*", self._name):     # RFC 6066 3: no address
+            connection.set_tlsext_host_name(self._name.encode("ascii"))
         return connection
 
 
