@@ -1,0 +1,90 @@
+"""What README.rst and docs/ show is run as it stands there, and the documentation builds without a warning."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.cli.commands import ROOT
+from tests.documents import Session, blocks
+from tests.needs import program
+
+PROGRAMS = {"swaks": "swaks", "curl": "curl", "openssl": "openssl"}
+
+
+class PageTests(SynchronousTestCase):
+    """Each page is a session at a terminal."""
+
+    def play(self, name: str) -> None:
+        page = ROOT / name
+        typed = "\n".join(line for block in blocks(page.read_text("utf-8")) for line in block.lines)
+        for each, package in PROGRAMS.items():
+            if re.search(rf"\b{each}\b", typed):
+                program(each, package)
+        session = Session(Path(self.mktemp()).absolute())
+        try:
+            wrong = session.play(page)
+        finally:
+            session.close()
+        self.assertEqual(wrong, [], "\n\n".join(wrong))
+
+    def test_readme(self) -> None:
+        self.play("README.rst")
+
+    def test_tutorial(self) -> None:
+        self.play("docs/tutorial.rst")
+
+    def test_plugins(self) -> None:
+        self.play("docs/plugins.rst")
+
+    def test_certificate(self) -> None:
+        self.play("docs/howto/certificate.rst")
+
+    def test_smarthost(self) -> None:
+        self.play("docs/howto/smarthost.rst")
+
+    def test_two_servers(self) -> None:
+        self.play("docs/howto/two-servers.rst")
+
+    def test_beside(self) -> None:
+        self.play("docs/howto/beside.rst")
+
+    def test_every_page_is_played(self) -> None:
+        """A page with commands has a test above."""
+        played = set(re.findall(r'self\.play\("([^"]+)"\)', Path(__file__).read_text()))
+        pages = [ROOT / "README.rst", *sorted((ROOT / "docs").rglob("*.rst"))]
+        shows = {
+            str(page.relative_to(ROOT)) for page in pages
+            if "_build" not in page.parts
+            and any(each.language == "console" for each in blocks(page.read_text("utf-8")))
+        }
+        self.assertEqual(shows, played)
+
+
+class ReadmeTests(SynchronousTestCase):
+    """The first two commands are what a stranger types."""
+
+    def test_begins_with_two_commands(self) -> None:
+        text = (ROOT / "README.rst").read_text("utf-8")
+        commands = [line.strip() for line in text.split("\n") if line.startswith("    python3")]
+        self.assertEqual(len(commands), 2)
+        self.assertTrue(commands[0].endswith(".venv/bin/mailserver dev"), commands[0])
+        self.assertTrue(commands[1].endswith("-m twisted.trial tests"), commands[1])
+
+
+class SiteTests(SynchronousTestCase):
+    """docs/ as a site."""
+
+    def test_builds(self) -> None:
+        folder = Path(self.mktemp()).absolute()
+        done = subprocess.run(
+            [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-d", str(folder / "doctrees"),
+             str(ROOT / "docs"), str(folder / "html")],
+            capture_output=True, text=True, cwd=ROOT, check=False,
+        )
+        self.assertEqual((done.returncode, done.stdout + done.stderr), (0, ""))
+        self.assertIn("IFilterHooks", (folder / "html" / "reference" / "interfaces.html").read_text("utf-8"))
