@@ -8,12 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from twisted.internet import reactor as installed_reactor
-from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
-from twisted.internet.protocol import Protocol
-from twisted.internet.ssl import CertificateOptions
+from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.task import deferLater
-from twisted.trial.unittest import TestCase
 
 from mailserver.address import Address
 from mailserver.config import load
@@ -21,73 +17,18 @@ from mailserver.ident import read
 from mailserver.service import MailServer
 from mailserver.store import credentials, directory, traces
 from mailserver.store.database import Database
+from mailserver.testing import DialogueTestCase, Line
 from tests.net.certificates import key_pair
 
 reactor: Any = installed_reactor
-DIALOGUES = Path(__file__).parent / "dialogues"
 PATIENCE = 15.0
 
 
-class Line(Protocol):
-    """A peer that says what it is told to and keeps what it hears."""
-
-    def __init__(self) -> None:
-        self.heard = b""
-        self.closed: Deferred[None] = Deferred()
-        self.is_closed = False
-        self._news: Deferred[None] | None = None
-
-    def dataReceived(self, data: bytes) -> None:
-        self.heard += data
-        self._wake()
-
-    def connectionLost(self, reason: Any = None) -> None:
-        self.is_closed = True
-        self._wake()
-        self.closed.callback(None)
-
-    def _wake(self) -> None:
-        news, self._news = self._news, None
-        if news is not None:
-            news.callback(None)
-
-    def say(self, octets: bytes) -> None:
-        self.transport.write(octets)
-
-    async def line(self) -> str:
-        """The next line, without its end; "(closed)" when there will be none."""
-        while b"\r\n" not in self.heard:
-            if self.is_closed:
-                return "(closed)"
-            self._news = Deferred()
-            await self._news.addTimeout(PATIENCE, reactor)
-        line, _, self.heard = self.heard.partition(b"\r\n")
-        return line.decode("utf-8", "replace")
-
-    async def reply(self) -> str:
-        """All lines of an SMTP reply, joined by line feeds."""
-        lines = [await self.line()]
-        while lines[-1][3:4] == "-":
-            lines.append(await self.line())
-        return "\n".join(lines)
-
-    async def ask(self, command: str) -> str:
-        """Say a command, hear its reply."""
-        self.say(command.encode() + b"\r\n")
-        return await self.reply()
-
-    async def start_tls(self) -> None:
-        self.transport.startTLS(CertificateOptions(verify=False))
-        await deferLater(reactor, 0, lambda: None)
-
-    def close(self) -> None:
-        self.transport.loseConnection()
-
-
-class ServerCase(TestCase):
+class ServerCase(DialogueTestCase):
     """`serve` starts a server whose accounts are alice and bob at example.org; each test may start several."""
 
     timeout = 60
+    dialogues = Path(__file__).parent / "dialogues"
 
     def configure(self, extra: str = "", services: str = "smtp submission lmtp pop3", name: str = "mx") -> Path:
         """A configuration, a certificate and a directory with two accounts; the path of the file."""
@@ -134,43 +75,8 @@ class ServerCase(TestCase):
         for listener in server.listeners:
             if listener.service == service:
                 where = listener.port.getHost()
-                line = await connectProtocol(TCP4ClientEndpoint(reactor, where.host, where.port), Line())
-                self.addCleanup(self._hang_up, line)
-                return line
+                return await self.over_tcp(TCP4ClientEndpoint(reactor, where.host, where.port))
         raise AssertionError(f"nobody listens for {service}")
-
-    async def _hang_up(self, line: Line) -> None:
-        if not line.is_closed:
-            line.transport.abortConnection()
-            await line.closed
-
-    async def play(self, line: Line, script: str) -> None:
-        """Say what stands behind C:, hear what stands behind S:.
-
-        In what is said, ``\\r`` and other escapes are read as Python reads them; a line ends with CRLF unless it
-        ends with a lone backslash.  In what is heard, ``*`` is anything; ``(tls)`` starts TLS, ``(closed)`` is the end.
-        """
-        for number, text in enumerate(textwrap.dedent(script).strip("\n").split("\n"), 1):
-            text = text.strip()
-            if not text or text.startswith("#"):
-                continue
-            who, _, what = text.partition(":")
-            what = what.removeprefix(" ")
-            if what == "(tls)":
-                await line.start_tls()
-            elif who == "C":
-                said = what.removesuffix("\\") + ("" if what.endswith("\\") else "\\r\\n")
-                line.say(said.encode("latin-1", "backslashreplace").decode("unicode_escape").encode("latin-1"))
-            else:
-                heard = await line.line()
-                pattern = ".*".join(map(re.escape, what.split("*")))
-                self.assertTrue(
-                    re.fullmatch(pattern, heard), f"line {number}: heard {heard!r} where {what!r} was expected"
-                )
-
-    async def play_file(self, line: Line, name: str) -> None:
-        """Play a file of tests/dialogues."""
-        await self.play(line, (DIALOGUES / name).read_text("utf-8"))
 
     async def mailbox(self, server: MailServer, local: str = "bob", name: str = "INBOX") -> list[bytes]:
         """The messages in somebody's mailbox."""

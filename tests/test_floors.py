@@ -22,7 +22,7 @@ FLOORS: tuple[tuple[tuple[str, ...], ...], ...] = (
     (("net",), ("world",), ("logs",)),
     (("store",),),
     (
-        ("pipeline", "routing", "plugin", "authentication", "hooks", "lent"),
+        ("pipeline", "routing", "plugin", "authentication", "hooks", "lent", "contracts", "imports", "options"),
         ("plugin_skeleton",), ("mailbox",), ("auth",), ("forwarding",), ("filters",),
     ),
     (("acceptance",), ("config",)),
