@@ -11,6 +11,7 @@ from mailserver.received import mail_date
 from mailserver.store.spool import Entry
 
 MOST_HEADER = 16 * 1024         # octets of the original's header that are sent back
+LONGEST_WORD = 200              # characters of one word of the remote's, so that lines stay short
 
 
 def failure_report(
@@ -46,7 +47,7 @@ def failure_report(
         lines += [f"  <{entry.recipient}>"]
         if entry.target.key != entry.recipient.key:
             lines += [f"    (which is forwarded to <{entry.target}>)"]
-        said = f"{result.host} said: {result.words}" if result.host else result.words
+        said = f"{result.host} said: {result.words}" if result.host and result.reply else result.words
         lines += [f"    {part}" for part in _wrapped(said)] + [""]
     lines += [
         "It will not be tried again. The beginning of your mail is attached.",
@@ -69,10 +70,12 @@ def failure_report(
 
 def _status(entry: Entry, result: Result, now: float) -> list[str]:
     """The fields about one recipient (RFC 3464 2.3)."""
-    lines = [f"Original-Recipient: rfc822; {entry.recipient}"] if entry.target.key != entry.recipient.key else []
-    lines += [f"Final-Recipient: rfc822; {entry.target}", "Action: failed", f"Status: {_permanent(result.status)}"]
+    lines = []
+    if entry.target.key != entry.recipient.key:
+        lines.append(f"Original-Recipient: {_typed(entry.recipient)}")
+    lines += [f"Final-Recipient: {_typed(entry.target)}", "Action: failed", f"Status: {_abandoned(result.status)}"]
     if result.host:
-        lines.append(f"Remote-MTA: dns; {result.host.rpartition(':')[0] or result.host}")
+        lines.append(f"Remote-MTA: dns; {_one_line(result.host.rpartition(':')[0] or result.host)}")
     if result.reply is not None:
         lines.append(f"Diagnostic-Code: smtp; {_one_line(str(result.reply))}")
     else:
@@ -81,18 +84,28 @@ def _status(entry: Entry, result: Result, now: float) -> list[str]:
     return lines
 
 
-def _permanent(status: str) -> str:
-    """What has been given up is a permanent failure, even if each attempt was none (RFC 3463 3.5: 4.4.7)."""
-    return status if status.startswith("5") else "5.4.7"
+def _typed(address: Address) -> str:
+    """An address behind its type; RFC 6533 3 says how one beyond ASCII is written."""
+    text = str(address)
+    if text.isascii():
+        return f"rfc822; {text}"
+    plain = [each if "!" <= each <= "~" and each not in "\\+=" else f"\\x{{{ord(each):X}}}" for each in text]
+    return f"utf-8; {''.join(plain)}"
+
+
+def _abandoned(status: str) -> str:
+    """What was given up is reported as that: persistent, though each attempt was transient (RFC 3463 3.5)."""
+    return status if status.startswith("5") else "4.4.7"
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.split())[:900]
+    """Words for a field, which RFC 3464 2.1.2 wants in ASCII."""
+    return " ".join(text.split())[:900].encode("ascii", "replace").decode("ascii")
 
 
 def _wrapped(text: str, width: int = 72) -> list[str]:
     lines, line = [], ""
-    for word in text.split()[:200]:
+    for word in (each[:LONGEST_WORD] for each in text.split()[:200]):
         if line and len(line) + 1 + len(word) > width:
             lines.append(line)
             line = word

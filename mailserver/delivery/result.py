@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mailserver.errors import MailserverError, PermanentFailure
 from mailserver.reply import Reply
+
+DELIVERED, DEFERRED, FAILED = "delivered", "deferred", "failed"
+MOST_WORDS = 1000       # characters of the remote's words that are kept
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """`kind` is "delivered", "deferred" or "failed"; `words` are the remote's last words, or ours in plain ones."""
+    """`kind` is one of the three above; `words` are the remote's last words, or ours in plain ones."""
 
     kind: str
     words: str
@@ -17,16 +21,38 @@ class Result:
     host: str = ""                  # who said so
     address: str = ""
     tls: str = ""                   # version and cipher; empty in clear
+    detail: str = ""                # for what is no reply: "1.2" of the status 5.1.2 (RFC 3463)
 
     @property
     def status(self) -> str:
         """The enhanced status code for a DSN (RFC 3463)."""
         if self.reply is not None and self.reply.status:
             return self.reply.status
-        return "5.0.0" if self.kind == "failed" else "4.0.0"
+        return f"{5 if self.kind == FAILED else 4}.{self.detail or '0.0'}"
 
 
-def by_reply(reply: Reply, host: str, address: str, tls: str) -> Result:
+class Unroutable(PermanentFailure):
+    """There will never be a host that takes it; `detail` is as in `Result`."""
+
+    def __init__(self, words: str, detail: str) -> None:
+        super().__init__(words)
+        self.detail = detail
+
+
+def by_reply(reply: Reply, host: str = "", address: str = "", tls: str = "") -> Result:
     """A result from what a server replied."""
-    kind = {2: "delivered", 5: "failed"}.get(reply.severity, "deferred")
-    return Result(kind, str(reply), reply, host, address, tls)
+    kind = {2: DELIVERED, 5: FAILED}.get(reply.severity, DEFERRED)
+    return Result(kind, shortened(str(reply)), reply, host, address, tls)
+
+
+def by_error(error: MailserverError, host: str = "", address: str = "", tls: str = "") -> Result:
+    """A result from what went wrong; only a `PermanentFailure` is for good."""
+    kind = FAILED if isinstance(error, PermanentFailure) else DEFERRED
+    reply: Reply | None = getattr(error, "reply", None)
+    detail: str = getattr(error, "detail", "")
+    return Result(kind, shortened(str(error)), reply, host, address, tls, detail)
+
+
+def shortened(words: str) -> str:
+    """Words of others, such as they may stand in a list."""
+    return words if len(words) <= MOST_WORDS else words[: MOST_WORDS - 1] + "…"

@@ -1,43 +1,37 @@
-"""The scheduler: takes what is due, writes down when it would be tried next, then lets it be tried."""
+"""The scheduler: looks what is due, and lets so much of it be tried at a time as the limits allow."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.logger import Logger
 
 from mailserver.acceptance import Acceptance
 from mailserver.config import Outbound
-from mailserver.content import Content
-from mailserver.delivery.backoff import Backoff
-from mailserver.delivery.bounce import failure_report, is_reportable
-from mailserver.delivery.local import Local
-from mailserver.delivery.remote import Remote
-from mailserver.delivery.result import Result
-from mailserver.errors import MailserverError, PermanentFailure
-from mailserver.ident import spell
+from mailserver.delivery.attempts import Attempt, Attempts
+from mailserver.delivery.lanes import Lanes
 from mailserver.interfaces import IDirectory, IMailboxStore
-from mailserver.store import contents, spool, traces
+from mailserver.store import spool
 from mailserver.store.database import Database
-from mailserver.store.spool import Entry
-from mailserver.story import event
+from mailserver.store.spool import Due, Entry
 from mailserver.world import World
 
 log = Logger()
 
 LOOK = 5.0              # seconds between two looks at the spool: another process may have put something there
+SOON = 0.05             # seconds at least until what becomes due is looked for
 LEASE = 90.0            # seconds; the service's heartbeat renews it
 PATIENCE = 10.0         # seconds for what is being sent when the server stops
 MOST_GROUPED = 100      # recipients of one transaction
+MOST_LOOKED_AT = 500    # entries of one look
+LOOKED_AT = 10          # entries for each attempt that may begin: recipients go together, and lanes fill up
 
 
 class Scheduler:
-    """Works the spool off, `outbound.connections` attempts at a time, so many of them for one domain."""
+    """Works the spool off: `outbound.connections` attempts at a time, `connections_per_host` of them in one lane."""
 
     def __init__(
         self,
@@ -51,18 +45,18 @@ class Scheduler:
         instance: str,
     ) -> None:
         self._database = database
-        self._acceptance = acceptance
         self._outbound = outbound
         self._world = world
-        self._hostname = hostname
         self._instance = instance
-        self._backoff = Backoff(outbound.retry_first, outbound.retry_longest, world.random)
-        self._remote = Remote(database, outbound, world, hostname)
-        self._local = Local(database, stores, directory, world)
-        self._attempts: set[Deferred[None]] = set()
-        self._at_work: Counter[str] = Counter()         # attempts by domain
+        self._attempts = Attempts(
+            database, acceptance, stores, directory, outbound, world, hostname, instance
+        )
+        self._lanes = Lanes(outbound)
+        self._at_work: set[Attempt] = set()
+        self._in_lane: Counter[str] = Counter()
+        self._stray: list[int] = []             # entries that may be leased to us without being tried
         self._timer: Any = None
-        self._looking = False
+        self._looking: Deferred[None] | None = None
         self._look_again = False
         self._running = False
         acceptance.on_spooled(self.wake)
@@ -73,204 +67,128 @@ class Scheduler:
         self.wake()
 
     async def stop(self) -> None:
-        """Claim nothing more, let what is being sent end, and give back what is left."""
+        """Claim nothing more; what is behind its final dot may end, the rest ends now; give back what is left."""
         self._running = False
-        if self._timer is not None and self._timer.active():
-            self._timer.cancel()
-        if self._attempts:
-            waiting: Deferred[Any] = DeferredList(list(self._attempts))
-            timer = self._world.clock.callLater(PATIENCE, self._give_up)
-            await waiting
-            if timer.active():
-                timer.cancel()
+        self._put_timer(None)
+        if self._looking is not None:
+            await self._looking
+        for attempt in list(self._at_work):
+            attempt.stop()
+        if self._at_work:
+            late = self._world.clock.callLater(PATIENCE, self._give_up)
+            await DeferredList([attempt.work for attempt in self._at_work])
+            if late.active():
+                late.cancel()
+        await self._attempts.stop()
         try:
             await self._database.write(spool.free, self._instance)
         except Exception:
             log.failure("the leases were not given back; they will lapse")
 
+    def _give_up(self) -> None:
+        for attempt in list(self._at_work):
+            attempt.work.cancel()
+
     def wake(self) -> None:
-        """Something new lies in the spool."""
-        if not self._running:
+        """Something new lies in the spool, or there is room for more."""
+        if not self._running or len(self._at_work) >= self._outbound.connections:
             return
-        if self._looking:
+        if self._looking is not None:
             self._look_again = True
             return
-        if self._timer is not None and self._timer.active():
-            self._timer.cancel()
-        self._timer = None
-        self._looking = True
-        looking = Deferred.fromCoroutine(self._look())
-        looking.addErrback(lambda failure: log.failure("looking at the spool failed", failure))
-        looking.addBoth(self._looked)
+        self._put_timer(None)
+        self._looking = Deferred()
+        Deferred.fromCoroutine(self._look()).addBoth(self._looked)
 
     def _looked(self, result: Any) -> None:
-        self._looking = False
-        if not self._running:
-            return
-        if self._look_again:
-            self._look_again = False
-            self.wake()
-            return
-        wait = result if isinstance(result, float) else LOOK
-        self._timer = self._world.clock.callLater(wait, self.wake)
+        if not isinstance(result, float):
+            log.failure("looking at the spool failed", result)
+            result = LOOK
+        looking, self._looking = self._looking, None
+        again, self._look_again = self._look_again, False
+        if self._running:
+            self._put_timer(0.0 if again else result)
+        assert looking is not None
+        looking.callback(None)
 
-    def _give_up(self) -> None:
-        for attempt in list(self._attempts):
-            attempt.cancel()
+    def _put_timer(self, wait: float | None) -> None:
+        timer, self._timer = self._timer, None
+        if timer is not None and timer.active():
+            timer.cancel()
+        if wait is not None:
+            self._timer = self._world.clock.callLater(wait, self.wake)
 
     async def _look(self) -> float:
-        """Claim and start what is due; how long to wait before the next look, in seconds."""
-        free = self._outbound.connections - len(self._attempts)
-        now = self._world.now()
-        due = await self._database.read(spool.next_due, now)
-        if due is None or free <= 0:
+        """Begin what is due; returns how long to wait before the next look, in seconds."""
+        room = self._outbound.connections - len(self._at_work)
+        if room <= 0:
             return LOOK
-        if due > now:
-            return min(LOOK, max(0.05, due - now))
-        busy = [domain for domain, count in self._at_work.items() if count >= self._outbound.connections_per_host]
-        claimed = await self._database.write(
-            partial(spool.claim, busy=busy), self._instance, now, free * 4, LEASE
-        )
-        groups: dict[tuple[int, str, str, str], list[Entry]] = {}
-        for entry in claimed:
-            groups.setdefault((entry.content_id, entry.kind, entry.domain, entry.place), []).append(entry)
-        left: list[int] = []
-        for (_, _, domain, _), entries in groups.items():
-            for start in range(0, len(entries), MOST_GROUPED):
-                some = entries[start : start + MOST_GROUPED]
-                if self._at_work[domain] >= self._outbound.connections_per_host or not self._running:
-                    left += [each.id for each in some]
-                else:
-                    self._begin(domain, some)
-        if left:
-            await self._database.write(spool.give_back, left, self._instance)
-        return LOOK if left or not claimed else 0.0
-
-    def _begin(self, domain: str, entries: list[Entry]) -> None:
-        self._at_work[domain] += 1
-        attempt = Deferred.fromCoroutine(self._attempt(entries))
-        self._attempts.add(attempt)
-
-        def done(result: Any) -> None:
-            self._attempts.discard(attempt)
-            self._at_work[domain] -= 1
-            if not self._at_work[domain]:
-                del self._at_work[domain]
-            if result is not None and self._running:
-                log.failure("an attempt failed", result)
-            self.wake()
-
-        attempt.addBoth(done)
-
-    async def _attempt(self, claimed: list[Entry]) -> None:
+        if self._stray:
+            stray, self._stray = self._stray, []
+            await self._claimed(stray, spool.give_back, stray, self._instance)
         now = self._world.now()
-        following = now + self._backoff.wait(claimed[0].attempts)
-        ids = await self._database.write(
-            spool.note_attempt, [each.id for each in claimed], self._instance, following
-        )
-        entries = [each for each in claimed if each.id in ids]
-        if not entries:
-            return
+        most = self._outbound.connections_per_host
+        full = [lane for lane, count in self._in_lane.items() if count >= most]
+        look_at = min(MOST_LOOKED_AT, MOST_GROUPED + room * LOOKED_AT)
+        due = await self._database.read(spool.due, now, look_at, self._lanes.others(full))
+        chosen = self._choose(due, room)
+        if not chosen:
+            following = await self._database.read(spool.next_due, now)
+            if following is None or following <= now:
+                return LOOK                 # nothing, or only what waits for its lane: an attempt's end wakes us
+            return min(LOOK, max(SOON, following - now))
+        ids = [id for group in chosen for id in group]
+        claimed: list[Entry] = await self._claimed(ids, spool.claim, self._instance, now, len(ids), LEASE, ids)
+        ours = {each.id: each for each in claimed}
+        for group in chosen:
+            entries = [ours[id] for id in group if id in ours]
+            if entries and self._running:
+                self._begin(entries)
+        return 0.0
+
+    async def _claimed(self, ids: Sequence[int], job: Callable[..., Any], *args: Any) -> Any:
+        """Write something about the leases of these; if it is not known to be done they are given back later."""
         try:
-            results = await self._try(entries)
-        except MailserverError as error:
-            results = [Result("deferred", str(error))] * len(entries)
-        except Exception as error:
-            log.failure("{id}: delivery failed", id=spell(entries[0].content_id))
-            results = [Result("deferred", f"internal error: {type(error).__name__}")] * len(entries)
-        await self._conclude(list(zip(entries, results, strict=True)), following)
+            return await self._database.write(job, *args)
+        except Exception:
+            self._stray += ids
+            raise
 
-    async def _try(self, entries: list[Entry]) -> list[Result]:
-        if entries[0].kind == "mailbox":
-            return [await self._local.deliver(each) for each in entries]
-        stored = await self._database.read(contents.load, entries[0].content_id)
-        ids = [each.id for each in entries]
+    def _choose(self, due: Sequence[Due], room: int) -> list[list[int]]:
+        """Groups that may begin now: recipients of one message that go the same way, `MOST_GROUPED` of them at most."""
+        most = self._outbound.connections_per_host
+        chosen: list[list[int]] = []
+        open_groups: dict[Any, list[int]] = {}
+        taken = Counter(self._in_lane)
+        for entry in due:
+            lane = self._lanes.of(entry)
+            way = (entry.content_id, lane, entry.sender, entry.prefix if entry.kind == "remote" else b"")
+            group = open_groups.get(way)
+            if group is None or len(group) >= MOST_GROUPED:
+                if len(chosen) >= room or taken[lane] >= most:
+                    continue
+                group = open_groups[way] = []
+                chosen.append(group)
+                taken[lane] += 1
+            group.append(entry.id)
+        return chosen
 
-        async def may_send() -> bool:
-            return await self._database.read(spool.owned, ids, self._instance, self._world.now())
+    def _begin(self, entries: Sequence[Entry]) -> None:
+        attempt = Attempt(entries, self._lanes.of(entries[0]))
+        self._at_work.add(attempt)
+        self._in_lane[attempt.lane] += 1
+        attempt.work = Deferred.fromCoroutine(self._attempts.make(attempt))
+        attempt.work.addErrback(self._failed, attempt)
+        attempt.work.addCallback(lambda _: self._ended(attempt))
 
-        return await self._remote.deliver(entries, stored.size, may_send)
+    def _failed(self, failure: Any, attempt: Attempt) -> None:
+        self._stray += [each.id for each in attempt.entries]
+        if self._running:
+            log.failure("an attempt was not written down", failure)
 
-    async def _conclude(self, pairs: list[tuple[Entry, Result]], following: float) -> None:
-        """Write down how it ended; who sent what failed for good is told first."""
-        now = self._world.now()
-        ended: list[tuple[Entry, Result]] = []
-        for entry, result in pairs:
-            if result.kind == "deferred" and now >= entry.expires:
-                result = Result(
-                    "failed", f"given up after {_period(now - entry.created)}: {result.words}",
-                    result.reply, result.host, result.address, result.tls,
-                )
-            ended.append((entry, result))
-        failed = [(entry, result) for entry, result in ended if result.kind == "failed"]
-        told: str | None = None
-        if failed:
-            try:
-                told = await self._report(failed)
-            except PermanentFailure as failure:
-                told = f"nobody: {failure}"
-            except Exception:
-                log.failure("{id}: the failure could not be reported yet", id=spell(pairs[0][0].content_id))
-                ended = [
-                    (entry, result if result.kind != "failed" else Result("deferred", result.words))
-                    for entry, result in ended
-                ]
-        for entry, result in ended:
-            log.info(
-                "{id}: {kind} to {target}: {words}",
-                id=spell(entry.content_id), kind=result.kind, target=str(entry.target), words=result.words,
-            )
-        await self._database.write(_write_results, self._database.contents, self._instance, ended, now, following, told)
-
-    async def _report(self, failed: Sequence[tuple[Entry, Result]]) -> str:
-        """Send a DSN; returns in words who was told."""
-        first = failed[0][0]
-        if not is_reportable(first.sender):
-            return "nobody: there is no sender"
-        assert first.sender is not None
-        header = Content.of(
-            await self._database.read(contents.beginning, self._database.contents, first.content_id, 64 * 1024)
-        ).header
-        now = self._world.now()
-        boundary = f"{spell(self._world.new_id())}.{self._world.random.getrandbits(64):016x}"
-        report = failure_report(failed, header, self._hostname, now, boundary)
-        id = await self._acceptance.submit(None, [first.sender], Content.of(report))
-        return f"{first.sender} by {spell(id)}"
-
-
-def _write_results(
-    connection: Connection,
-    folder: Any,
-    owner: str,
-    ended: Sequence[tuple[Entry, Result]],
-    now: float,
-    following: float,
-    told: str | None,
-) -> None:
-    for entry, result in ended:
-        fields: dict[str, Any] = {
-            "recipient": str(entry.recipient),
-            "target": str(entry.target),
-            "attempt": entry.attempts + 1,
-            "result": result.kind,
-            "said": result.words,
-        }
-        for name in ("host", "address", "tls"):
-            if getattr(result, name):
-                fields[name] = getattr(result, name)
-        if result.kind == "deferred":
-            fields["next"] = round(following, 3)
-            spool.postpone(connection, entry.id, owner, result.words)
-        else:
-            if result.kind == "failed" and told is not None:
-                fields["reported_to"] = told
-            spool.finish(connection, folder, entry.id, owner)
-        traces.append(connection, entry.content_id, event(now, "attempt", **fields))
-
-
-def _period(seconds: float) -> str:
-    """A time in words."""
-    for unit, length in (("days", 86400.0), ("hours", 3600.0), ("minutes", 60.0)):
-        if seconds >= 2 * length:
-            return f"{seconds / length:.0f} {unit}"
-    return f"{seconds:.0f} seconds"
+    def _ended(self, attempt: Attempt) -> None:
+        self._at_work.discard(attempt)
+        self._in_lane[attempt.lane] -= 1
+        if not self._in_lane[attempt.lane]:
+            del self._in_lane[attempt.lane]
+        self.wake()

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
-from mailserver.address import Address
+from mailserver.address import Address, domain_key
 from mailserver.errors import MailserverError
 from mailserver.reply import Reply
 
 LONGEST_LINE = 4096         # octets of a reply line; RFC 5321 4.5.3.1.5 allows 512, and servers say more
 MOST_LINES = 100            # of one reply
+LARGEST = 32 * 1024         # octets of one reply
 
 _LINE = re.compile(rb"([2-5][0-9]{2})(?:([ -])(.*))?", re.DOTALL)
 _STATUS = re.compile(r"([245])\.(\d{1,3}\.\d{1,3})(?: |$)")
@@ -22,19 +23,20 @@ class NotSmtp(MailserverError):
 
 
 class ReplyReader:
-    """Octets in, replies out; nothing of a server's is kept beyond `MOST_LINES` lines."""
+    """Octets in, replies out; of what a server says no more than one reply's worth is kept."""
 
-    __slots__ = ("_buffer", "_code", "_lines")
+    __slots__ = ("_buffer", "_code", "_lines", "_size")
 
     def __init__(self) -> None:
         self._buffer = bytearray()
         self._code: int | None = None
         self._lines: list[str] = []
+        self._size = 0              # octets of the lines
 
     @property
     def buffered(self) -> int:
-        """Octets, and lines of an unfinished reply, that were not used yet."""
-        return len(self._buffer) + len(self._lines)
+        """Octets that were not used yet, those of an unfinished reply too."""
+        return len(self._buffer) + self._size
 
     def receive(self, octets: bytes) -> None:
         """Keep octets of the server."""
@@ -57,22 +59,22 @@ class ReplyReader:
             if self._code not in (None, code):
                 raise NotSmtp("the lines of one reply have several codes")
             self._code = code
+            self._size += end + 1
             self._lines.append(_printable(found[3] or b""))
-            if len(self._lines) > MOST_LINES:
+            if len(self._lines) > MOST_LINES or self._size > LARGEST:
                 raise NotSmtp("a reply does not end")
             if found[2] != b"-":
                 reply = _reply(code, self._lines)
-                self._code, self._lines = None, []
+                self._code, self._lines, self._size = None, [], 0
                 return reply
 
 
-def _reply(code: int, lines: list[str]) -> Reply:
-    """A reply with its enhanced status taken out of the text, where every line has the same."""
+def _reply(code: int, lines: Sequence[str]) -> Reply:
+    """A reply with its enhanced status (RFC 2034) taken out of the text, where every line has the same."""
     found = _STATUS.match(lines[0])
     if found is not None and int(found[1]) == code // 100:
-        head = found[0]
-        texts = [line.removeprefix(head.rstrip()).lstrip() for line in lines]
-        return Reply(code, found[2], "\n".join(texts))
+        head = found[0].rstrip()
+        return Reply(code, found[2], "\n".join(line.removeprefix(head).lstrip() for line in lines))
     return Reply(code, "", "\n".join(lines))
 
 
@@ -96,19 +98,33 @@ def hello(verb: str, hostname: str) -> bytes:
     return f"{verb} {hostname}\r\n".encode("ascii")
 
 
-def mail(sender: Address | None, size: int, body: str, offered: Mapping[str, str]) -> bytes:
-    """MAIL FROM with what the server understands of SIZE (RFC 1870) and BODY (RFC 6152)."""
+def needs_utf8(addresses: Iterable[Address | None]) -> bool:
+    """Whether these can only be told to a server with SMTPUTF8 (RFC 6531); domains alone have A-labels."""
+    return any(each is not None and not each.local.isascii() for each in addresses)
+
+
+def mail(sender: Address | None, size: int, body: str, offered: Mapping[str, str], utf8: bool = False) -> bytes:
+    """MAIL FROM with what the server understands of SIZE (RFC 1870) and BODY (RFC 6152), and SMTPUTF8 if it must be.
+
+    To a server without 8BITMIME octets are sent as they are: none is known that would not take them.
+    """
     parameters = ""
     if size and "SIZE" in offered:
         parameters += f" SIZE={size}"
     if body == "8BITMIME" and "8BITMIME" in offered:
         parameters += " BODY=8BITMIME"
-    return f"MAIL FROM:<{sender or ''}>{parameters}\r\n".encode()
+    if utf8:
+        parameters += " SMTPUTF8"
+    return f"MAIL FROM:<{_written(sender) if sender else ''}>{parameters}\r\n".encode()
 
 
 def rcpt(recipient: Address) -> bytes:
     """RCPT TO."""
-    return f"RCPT TO:<{recipient}>\r\n".encode()
+    return f"RCPT TO:<{_written(recipient)}>\r\n".encode()
+
+
+def _written(address: Address) -> Address:
+    return address if address.domain.isascii() else Address(address.local, domain_key(address.domain))
 
 
 def auth_plain(login: str, password: str) -> bytes:

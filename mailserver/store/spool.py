@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, delete, func, or_, select, text, update
 
@@ -82,18 +82,34 @@ def _entry(row: Any) -> Entry:
 # -- the scheduler's side
 
 
+class Due(NamedTuple):
+    """As much of an entry as must be known to choose it."""
+
+    id: int
+    content_id: int
+    kind: str
+    place: str
+    domain: str
+    sender: str
+    prefix: bytes
+
+
+def due(
+    connection: Connection, now: float, limit: int, conditions: Sequence[ColumnElement[bool]] = ()
+) -> list[Due]:
+    """Entries that `claim` would take, the longest due first."""
+    columns = [spool.c[name] for name in Due._fields]
+    query = select(*columns).where(*_claimable(now), *conditions).order_by(spool.c.next_attempt).limit(limit)
+    return [Due(*row) for row in connection.execute(query)]
+
+
 def claim(
-    connection: Connection, owner: str, now: float, limit: int, lease: float, busy: Sequence[str] = ()
+    connection: Connection, owner: str, now: float, limit: int, lease: float, ids: Sequence[int] | None = None
 ) -> list[Entry]:
-    """Take entries that are due, and that nobody else is trying, for `lease` seconds; none of the domains `busy`."""
-    query = (
-        select(spool)
-        .where(spool.c.next_attempt <= now, spool.c.held == 0, or_(spool.c.owner == "", spool.c.lease <= now))
-        .order_by(spool.c.next_attempt)
-        .limit(limit)
-    )
-    if busy:
-        query = query.where(spool.c.domain.not_in(busy))
+    """Take entries that are due, and that nobody else is trying, for `lease` seconds; of these `ids` only."""
+    query = select(spool).where(*_claimable(now)).order_by(spool.c.next_attempt).limit(limit)
+    if ids is not None:
+        query = query.where(spool.c.id.in_(ids))
     if connection.dialect.name == "postgresql":
         query = query.with_for_update(skip_locked=True)
     entries = [_entry(row) for row in connection.execute(query)]
@@ -104,6 +120,10 @@ def claim(
             .values(owner=owner, lease=now + lease)
         )
     return entries
+
+
+def _claimable(now: float) -> tuple[ColumnElement[bool], ...]:
+    return spool.c.next_attempt <= now, spool.c.held == 0, or_(spool.c.owner == "", spool.c.lease <= now)
 
 
 def next_due(connection: Connection, now: float) -> float | None:
