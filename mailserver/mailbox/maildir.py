@@ -2,46 +2,31 @@
 
 from __future__ import annotations
 
-import os
 import re
-import secrets
-import time
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
-from dataclasses import dataclass
+import string
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import attrs
 from zope.interface import implementer
 
-from mailserver.content import CHUNK
 from mailserver.errors import NotFound, TemporaryFailure
-from mailserver.ident import spell
-from mailserver.interfaces import (
-    ANSWERED,
-    DELETED,
-    DRAFT,
-    FLAGGED,
-    INBOX,
-    SEEN,
-    Account,
-    Delivery,
-    IMailbox,
-    IMailboxStore,
-    IServer,
-    Message,
-)
-from mailserver.store.contents import sync_folder
-from mailserver.store.engine import flock
+from mailserver.interfaces import INBOX, Account, Delivery, IMailbox, IMailboxStore, IServer, Message
+from mailserver.mailbox.folder import Folder, Listed
 
-_FLAGS = {"D": DRAFT, "F": FLAGGED, "R": ANSWERED, "S": SEEN, "T": DELETED}
-_UIDS = "mailserver-uids"               # "3 V<uidvalidity> N<next uid>", then "<uid> :<file name without flags>"
-_LEFTOVER = 36 * 3600                   # seconds after which a file in tmp/ is nobody's
+_UNSAFE = re.compile(r"[^A-Za-z0-9_@+=~,\- \u0080-\U0010ffff.]")
+_DOTS = re.compile(r"^\.|(?<=\.)\.")
+_QUOTED = re.compile(r"%([0-9A-F]{2})")
 
 
 def _template(instance: Any, attribute: Any, value: str) -> None:
-    if "{domain}" not in value or "{local}" not in value:
-        raise ValueError('"path" needs {domain} and {local} in it')
+    try:
+        names = sorted(name for _, name, _, _ in string.Formatter().parse(value) if name is not None)
+    except ValueError as error:
+        raise ValueError(f'"path": {error}') from None
+    if names != ["domain", "local"]:
+        raise ValueError('"path" needs {domain} and {local} in it, once each, and nothing else in braces')
 
 
 @attrs.frozen
@@ -62,219 +47,114 @@ class Maildir:
         self._server = server
 
     async def deliver(self, delivery: Delivery) -> None:
-        folder = self._folder(delivery.account, delivery.mailbox)
-        await self._server.in_thread(_deliver, folder, delivery)
+        await self._ask(delivery.account, self._deliver, delivery)
+
+    def _deliver(self, delivery: Delivery) -> None:
+        if delivery.mailbox != INBOX:
+            self._folder(delivery.account, INBOX).make()
+        self._folder(delivery.account, delivery.mailbox).deliver(delivery)
 
     async def mailboxes(self, account: Account) -> Sequence[str]:
-        return await self._server.in_thread(_mailboxes, self._folder(account, INBOX))
+        names: Sequence[str] = await self._ask(account, _mailboxes, self._folder(account, INBOX).path)
+        return names
 
     async def open(self, account: Account, name: str) -> Any:
-        folder = self._folder(account, name)
-        if name != INBOX and not folder.is_dir():
-            raise NotFound(f"there is no mailbox {name}")
-        uidvalidity, rows = await self._server.in_thread(_listing, folder, self._server.now())
-        return MaildirMailbox(self._server.in_thread, folder, name, uidvalidity, rows)
+        mailbox = MaildirMailbox(self._server, self._folder(account, name), name)
+        await self._ask(account, mailbox.look)
+        return mailbox
 
-    def _folder(self, account: Account, mailbox: str) -> Path:
-        address = account.address
-        path = self._options.path.format(domain=safe_name(address.domain), local=safe_name(address.local.lower()))
-        base = self._server.data / path
-        return base if mailbox == INBOX else base / f".{safe_name(mailbox)}"
+    async def _ask(self, account: Account, work: Any, *args: Any) -> Any:
+        return await in_thread(self._server, f"the Maildir of {account.address}", work, *args)
 
-
-@dataclass(frozen=True, slots=True)
-class _Row:
-    message: Message
-    name: str                   # of the file, without its flags
+    def _folder(self, account: Account, mailbox: str) -> Folder:
+        # One folder for all spellings of an address.
+        local, _, domain = account.address.key.rpartition("@")
+        base = self._server.data / self._options.path.format(domain=safe_name(domain), local=safe_name(local))
+        return Folder(base if mailbox == INBOX else base / folder_name(mailbox))
 
 
 @implementer(IMailbox)
 class MaildirMailbox:
-    """One Maildir as it was when it was opened; files that other programs renamed since are found again."""
+    """One Maildir as it was when it was listed; files that other programs renamed since are found again."""
 
-    def __init__(
-        self, in_thread: Callable[..., Any], folder: Path, name: str, uidvalidity: int, rows: Sequence[_Row]
-    ) -> None:
+    def __init__(self, server: IServer, folder: Folder, name: str) -> None:
         self.name = name
-        self.uidvalidity = uidvalidity
-        self._in_thread = in_thread
+        self.uidvalidity = 0
+        self._server = server
         self._folder = folder
-        self._rows = {row.message.uid: row for row in rows}
+        self._listed: dict[int, Listed] = {}
+
+    def look(self) -> None:
+        """See what is there; blocks.  Raises `NotFound`."""
+        if self.name != INBOX and not self._folder.exists():
+            raise NotFound(f"there is no mailbox {self.name}")
+        self.uidvalidity, listed = self._folder.listing(self._server.now())
+        self._listed = {each.message.uid: each for each in listed}
 
     async def messages(self) -> Sequence[Message]:
-        self.uidvalidity, rows = await self._in_thread(_listing, self._folder, time.time())
-        self._rows = {row.message.uid: row for row in rows}
-        return [row.message for row in rows]
+        await self._ask(self.look)
+        return [each.message for each in self._listed.values()]
 
     async def read(self, uid: int) -> AsyncIterator[bytes]:
-        descriptor = await self._in_thread(self._open, uid)
+        file = await self._ask(self._folder.open, self._pick(uid))
         try:
-            start = 0
-            while octets := await self._in_thread(os.pread, descriptor, CHUNK, start):
-                start += len(octets)
+            while octets := await self._ask(file.read):
                 yield octets
         finally:
-            os.close(descriptor)
+            file.close()
 
     async def beginning(self, uid: int, count: int) -> bytes:
-        descriptor = await self._in_thread(self._open, uid)
-        try:
-            octets: bytes = await self._in_thread(os.pread, descriptor, count, 0)
-            return octets
-        finally:
-            os.close(descriptor)
+        octets: bytes = await self._ask(self._folder.read, self._pick(uid), count)
+        return octets
+
+    async def read_many(self, uids: Collection[int]) -> Mapping[int, bytes]:
+        found: Mapping[int, bytes] = await self._ask(self._folder.read_many, self._some(uids))
+        return found
 
     async def remove(self, uids: Collection[int]) -> None:
-        await self._in_thread(self._remove, list(uids))
+        await self._ask(self._folder.remove, self._some(uids))
 
-    def _open(self, uid: int) -> int:
-        row = self._rows.get(uid)
-        path = _find(self._folder, row.name) if row is not None else None
-        if path is None:
-            raise NotFound(f"there is no message {uid} in this mailbox")
+    async def _ask(self, work: Any, *args: Any) -> Any:
+        return await in_thread(self._server, f"the Maildir {self._folder.path}", work, *args)
+
+    def _pick(self, uid: int) -> Listed:
         try:
-            return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:
+            return self._listed[uid]
+        except KeyError:
             raise NotFound(f"there is no message {uid} in this mailbox") from None
 
-    def _remove(self, uids: list[int]) -> None:
-        for uid in uids:
-            row = self._rows.get(uid)
-            path = _find(self._folder, row.name) if row is not None else None
-            if path is not None:
-                path.unlink(missing_ok=True)
-        for part in ("new", "cur"):
-            sync_folder(self._folder / part)
+    def _some(self, uids: Collection[int]) -> list[Listed]:
+        return [self._listed[uid] for uid in uids if uid in self._listed]
+
+
+async def in_thread(server: IServer, what: str, work: Any, *args: Any) -> Any:
+    """What blocking `work` returns; what the disk says instead is "not now"."""
+    try:
+        return await server.in_thread(work, *args)
+    except OSError as error:
+        raise TemporaryFailure(f"{what} cannot be used: {error.strerror}") from error
 
 
 def safe_name(text: str) -> str:
     """A file name that stays where it is put: what could lead elsewhere is written %XX."""
-    safe = re.sub(r"[^A-Za-z0-9_@+=~,\- \u0080-\U0010ffff.]", lambda found: f"%{ord(found[0]):02X}", text)
-    return re.sub(r"^\.|(?<=\.)\.", "%2E", safe) or "%"
+    safe = _UNSAFE.sub(lambda found: f"%{ord(found[0]):02X}", text)
+    return _DOTS.sub("%2E", safe) or "%"
 
 
-# -- in threads
+def folder_name(mailbox: str) -> str:
+    """The Maildir++ folder of a mailbox: ``.Lists.cats`` for Lists/cats."""
+    return "." + ".".join(safe_name(part).replace(".", "%2E") for part in mailbox.split("/"))
 
 
-def _make(folder: Path) -> None:
-    for part in ("tmp", "new", "cur"):
-        (folder / part).mkdir(parents=True, exist_ok=True, mode=0o700)
-    if folder.name.startswith("."):
-        (folder / "maildirfolder").touch()
-
-
-def _find(folder: Path, name: str) -> Path | None:
-    """The file of this name in new/ or cur/, whatever its flags."""
-    plain = folder / "new" / name
-    if plain.exists():
-        return plain
-    for path in (folder / "cur").glob(f"{name}*"):
-        if path.name.partition(":")[0] == name:
-            return path
-    return plain if plain.exists() else None        # it may have moved while we looked
-
-
-def _deliver(folder: Path, delivery: Delivery) -> None:
-    """tmp, fsync, rename, fsync: found in new/ or cur/ means delivered."""
-    try:
-        _make(folder)
-        name = f"{int(delivery.received)}.{spell(delivery.key)}.mailserver"
-        if _find(folder, name) is not None or name in {each for _, each in _uids(folder)[2]}:
-            return
-        temporary = folder / "tmp" / f"{name}.{secrets.token_hex(4)}"
-        try:
-            with open(temporary, "xb", buffering=0) as file:
-                os.fchmod(file.fileno(), 0o600)
-                for octets in (delivery.prefix, *([] if delivery.content.is_large else [delivery.content.beginning])):
-                    file.write(octets)
-                if delivery.content.is_large:
-                    for octets in delivery.content.chunks():
-                        file.write(octets)
-                os.fsync(file.fileno())
-            os.utime(temporary, (delivery.received, delivery.received))
-            flags = "".join(letter for letter, flag in sorted(_FLAGS.items()) if delivery.flags & flag)
-            final = folder / "cur" / f"{name}:2,{flags}" if flags else folder / "new" / name
-            os.rename(temporary, final)
-            sync_folder(final.parent)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        raise TemporaryFailure(f"the Maildir {folder} takes nothing: {error.strerror}") from None
+def mailbox_name(folder: str) -> str:
+    """The mailbox that `folder_name` made this of."""
+    parts = folder[1:].split(".")
+    return "/".join("" if part == "%" else _QUOTED.sub(lambda found: chr(int(found[1], 16)), part) for part in parts)
 
 
 def _mailboxes(base: Path) -> list[str]:
-    found = [INBOX]
-    if base.is_dir():
-        found += [
-            re.sub(r"%([0-9A-F]{2})", lambda match: chr(int(match[1], 16)), entry.name[1:])
-            for entry in sorted(os.scandir(base), key=lambda each: each.name)
-            if entry.name.startswith(".") and (Path(entry.path) / "cur").is_dir()
-        ]
-    return found
-
-
-def _uids(folder: Path) -> tuple[int, int, list[tuple[int, str]]]:
-    """UIDVALIDITY, the next UID, and the UIDs given so far."""
     try:
-        text = (folder / _UIDS).read_text("utf-8", "surrogateescape")
+        names = [each.name for each in base.iterdir() if each.name.startswith(".") and Folder(each).exists()]
     except FileNotFoundError:
-        return 0, 1, []
-    first, *lines = text.split("\n")
-    found = re.fullmatch(r"3 V(\d+) N(\d+)", first)
-    if found is None:
-        return 0, 1, []
-    rows = []
-    for line in lines:
-        uid, colon, name = line.partition(" :")
-        if colon and uid.isdigit():
-            rows.append((int(uid), name))
-    return int(found[1]), int(found[2]), rows
-
-
-def _listing(folder: Path, now: float) -> tuple[int, list[_Row]]:
-    """All messages; what has no UID yet gets the next one, which is written down before it is told."""
-    _make(folder)
-    with flock(folder / f"{_UIDS}.lock"):
-        _clean(folder, now)
-        files: dict[str, os.DirEntry[str]] = {}
-        for part in ("new", "cur"):
-            for entry in os.scandir(folder / part):
-                if not entry.name.startswith("."):
-                    files[entry.name.partition(":")[0]] = entry
-        uidvalidity, following, known = _uids(folder)
-        if not uidvalidity:
-            uidvalidity = int(now) & 0xFFFFFFFF
-        rows = [(uid, name) for uid, name in known if name in files]
-        news = sorted(files.keys() - {name for _, name in known}, key=lambda name: (files[name].stat().st_mtime, name))
-        for name in news:
-            rows.append((following, name))
-            following += 1
-        if news or len(rows) != len(known):
-            _write_uids(folder, uidvalidity, following, rows)
-    listed = []
-    for uid, name in rows:
-        try:
-            stat = files[name].stat()
-        except FileNotFoundError:
-            continue
-        letters = files[name].name.partition(":2,")[2]
-        flags = sum(_FLAGS.get(letter, 0) for letter in set(letters))
-        listed.append(_Row(Message(uid, stat.st_size, stat.st_mtime, flags), name))
-    return uidvalidity, listed
-
-
-def _write_uids(folder: Path, uidvalidity: int, following: int, rows: Sequence[tuple[int, str]]) -> None:
-    temporary = folder / f"{_UIDS}.new"
-    with open(temporary, "w", encoding="utf-8", errors="surrogateescape") as file:
-        file.write(f"3 V{uidvalidity} N{following}\n")
-        file.writelines(f"{uid} :{name}\n" for uid, name in rows)
-        file.flush()
-        os.fsync(file.fileno())
-    os.rename(temporary, folder / _UIDS)
-    sync_folder(folder)
-
-
-def _clean(folder: Path, now: float) -> None:
-    for entry in os.scandir(folder / "tmp"):
-        if entry.stat().st_mtime < now - _LEFTOVER:
-            os.unlink(entry.path)
+        names = []
+    return [INBOX, *sorted(map(mailbox_name, names))]

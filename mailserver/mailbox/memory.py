@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -76,6 +76,9 @@ class MemoryMailbox:
 
     async def beginning(self, uid: int, count: int) -> bytes:
         return self._octets(uid)[:count]
+
+    async def read_many(self, uids: Collection[int]) -> Mapping[int, bytes]:
+        return {uid: self._box.messages[uid][1] for uid in uids if uid in self._box.messages}
 
     async def remove(self, uids: Collection[int]) -> None:
         for uid in uids:

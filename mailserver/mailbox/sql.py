@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -65,6 +65,9 @@ class SqlMailbox:
 
     async def beginning(self, uid: int, count: int) -> bytes:
         return await self._database.read(partial(_beginning, folder=self._database.contents), self._id, uid, count)
+
+    async def read_many(self, uids: Collection[int]) -> Mapping[int, bytes]:
+        return await self._database.read(messages.read_many, self._id, uids)
 
     async def remove(self, uids: Collection[int]) -> None:
         await self._database.write(messages.remove, self._database.contents, self._id, uids)

@@ -1,4 +1,4 @@
-"""The server's side of POP3: command lines, what may be said when, and how messages are sent."""
+"""The server's side of POP3: command lines, and what may be said when (RFC 1939, RFC 2449)."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from mailserver.errors import MailserverError
 
 LONGEST_LINE = 255          # octets with CRLF, RFC 2449 4
 LONGEST_AUTH = 12288        # octets of an AUTH command and its responses, as RFC 4954 4 has it
-MOST_SWALLOWED = 64 * 1024
+MOST_SWALLOWED = 64 * 1024  # octets of one line that are read at all
 
 
 class Pop3Error(MailserverError):
-    """The peer broke the language; the text is what it hears behind ``-ERR``."""
+    """The peer broke the language; the text is what it hears behind ``-ERR``.  After a fatal one nothing follows."""
 
     def __init__(self, text: str, fatal: bool = False) -> None:
         super().__init__(text)
@@ -39,36 +39,32 @@ class Command:
     lines: int = 0
 
 
+_BEFORE, _ANY, _INSIDE = (
+    (State.AUTHORIZATION,), (State.AUTHORIZATION, State.TRANSACTION), (State.TRANSACTION,)
+)
 # verb -> the states in which it may come
 _ALLOWED: dict[str, tuple[State, ...]] = {
-    "CAPA": (State.AUTHORIZATION, State.TRANSACTION),
-    "QUIT": (State.AUTHORIZATION, State.TRANSACTION),
-    "STLS": (State.AUTHORIZATION,),
-    "USER": (State.AUTHORIZATION,),
-    "PASS": (State.AUTHORIZATION,),
-    "AUTH": (State.AUTHORIZATION,),
-    "NOOP": (State.TRANSACTION,),
-    "STAT": (State.TRANSACTION,),
-    "LIST": (State.TRANSACTION,),
-    "UIDL": (State.TRANSACTION,),
-    "RETR": (State.TRANSACTION,),
-    "TOP": (State.TRANSACTION,),
-    "DELE": (State.TRANSACTION,),
-    "RSET": (State.TRANSACTION,),
+    "CAPA": _ANY, "QUIT": _ANY,
+    "STLS": _BEFORE, "USER": _BEFORE, "PASS": _BEFORE, "AUTH": _BEFORE,
+    "NOOP": _INSIDE, "STAT": _INSIDE, "LIST": _INSIDE, "UIDL": _INSIDE, "RETR": _INSIDE, "TOP": _INSIDE,
+    "DELE": _INSIDE, "RSET": _INSIDE,
 }
 
 _NUMBER = re.compile(r"[0-9]{1,10}")
 
 
 class ServerWire:
-    """Give it octets with `receive`, take commands with `next`; `state` is set by the session."""
+    """Give it octets with `receive`, take commands with `next`; the session sets `state`.
 
-    __slots__ = ("_buffer", "_swallowing", "state")
+    However the octets are cut into pieces, the commands and the errors are the same.
+    """
+
+    __slots__ = ("_buffer", "_swallowed", "state")
 
     def __init__(self) -> None:
         self.state = State.AUTHORIZATION
         self._buffer = bytearray()
-        self._swallowing = 0
+        self._swallowed = 0         # octets of a line that is too long; its end is still to come
 
     @property
     def buffered(self) -> int:
@@ -83,6 +79,7 @@ class ServerWire:
         """As if the peer had just connected (TLS has started)."""
         self.state = State.AUTHORIZATION
         self._buffer.clear()
+        self._swallowed = 0
 
     def next(self) -> Command | bytes | None:
         """The next command, or a line of an AUTH exchange; None when more octets are needed.
@@ -92,46 +89,57 @@ class ServerWire:
         line = self._line()
         if line is None:
             return None
+        if b"\0" in line or b"\r" in line:
+            raise Pop3Error("there is a control character in that line")
         if self.state is State.EXCHANGE:
             return line
-        try:
-            text = line.decode("utf-8")
-        except UnicodeDecodeError:
-            raise Pop3Error("that is not UTF-8") from None
-        verb, _, argument = text.partition(" ")
-        verb = verb.upper()
+        spelled, _, rest = line.partition(b" ")
+        verb = spelled.upper().decode("latin-1")
         states = _ALLOWED.get(verb)
         if states is None:
             raise Pop3Error("unknown command")
         if self.state not in states:
             raise Pop3Error("log in first" if self.state is State.AUTHORIZATION else "you are logged in already")
+        try:
+            argument = rest.decode("utf-8")
+        except UnicodeDecodeError:
+            raise Pop3Error("that is not UTF-8") from None
         return _command(verb, argument)
 
     def _line(self) -> bytes | None:
+        """The next line without its end; a bare LF ends one too."""
         buffer = self._buffer
+        if self._swallowed and not self._swallow():
+            return None
         is_auth = self.state is State.EXCHANGE or buffer[:5].upper() == b"AUTH "
         limit = LONGEST_AUTH if is_auth else LONGEST_LINE
-        if self._swallowing:
-            limit = len(buffer) + 1
         end = buffer.find(b"\n", 0, limit)
-        if end < 0:
-            if self._swallowing or len(buffer) >= limit:
-                first = not self._swallowing
-                self._swallowing += len(buffer)
-                buffer.clear()
-                if first:
-                    raise Pop3Error("that line is too long")
-                if self._swallowing > MOST_SWALLOWED:
-                    raise Pop3Error("that line is too long", fatal=True)
-            return None
-        line = bytes(buffer[:end]).removesuffix(b"\r")
-        del buffer[: end + 1]
-        if self._swallowing:
-            self._swallowing = 0
-            return self._line()
-        if b"\0" in line or b"\r" in line:
-            raise Pop3Error("there is a control character in that line")
-        return line
+        if end >= 0:
+            line = bytes(buffer[:end]).removesuffix(b"\r")
+            del buffer[: end + 1]
+            return line
+        if len(buffer) >= limit:
+            del buffer[:limit]
+            self._swallowed = limit
+            raise Pop3Error("that line is too long")
+        return None
+
+    def _swallow(self) -> bool:
+        """Drop the rest of a line that was too long; whether its end has come."""
+        buffer = self._buffer
+        left = MOST_SWALLOWED - self._swallowed
+        end = buffer.find(b"\n", 0, left)
+        if end >= 0:
+            del buffer[: end + 1]
+            self._swallowed = 0
+            return True
+        if len(buffer) >= left:
+            buffer.clear()
+            self._swallowed = MOST_SWALLOWED            # whatever comes now is the same error
+            raise Pop3Error("that line does not end", fatal=True)
+        self._swallowed += len(buffer)
+        buffer.clear()
+        return False
 
 
 def _command(verb: str, argument: str) -> Command:
@@ -142,7 +150,7 @@ def _command(verb: str, argument: str) -> Command:
         if verb == "USER" and not argument:
             raise Pop3Error("USER needs a name")
         return Command(verb, argument)
-    words = argument.split()
+    words = [word for word in argument.split(" ") if word]
     if verb in ("RETR", "DELE"):
         return Command(verb, argument, *_numbers(words, 1))
     if verb == "TOP":
@@ -158,30 +166,3 @@ def _numbers(words: list[str], count: int) -> list[int]:
     if len(words) != count or not all(_NUMBER.fullmatch(word) for word in words):
         raise Pop3Error("a message number is needed" if count == 1 else "a message number and a count are needed")
     return [int(word) for word in words]
-
-
-class Stuffer:
-    """A message in pieces, as a multi-line response (RFC 1939 3): dots before dots, and an end."""
-
-    __slots__ = ("_tail",)
-
-    def __init__(self) -> None:
-        self._tail = b"\r\n"
-
-    def feed(self, octets: bytes) -> bytes:
-        """What is sent for these octets."""
-        if not octets:
-            return b""
-        # Look across the seam: a line may begin with the first octet of a piece.
-        block = self._tail + octets
-        if b"\n." in block:
-            stuffed = block.replace(b"\n.", b"\n..")
-            sent = stuffed[len(self._tail):]
-        else:
-            sent = octets
-        self._tail = block[-2:]
-        return sent
-
-    def end(self) -> bytes:
-        """What ends the response."""
-        return b".\r\n" if self._tail == b"\r\n" else b"\r\n.\r\n"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import succeed
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
@@ -16,11 +16,12 @@ from mailserver.authentication import Authentication
 from mailserver.envelope import Client, Tls
 from mailserver.errors import NotFound, TemporaryFailure
 from mailserver.ident import spell
-from mailserver.interfaces import INBOX, Account, IMailboxStore, Message
+from mailserver.interfaces import INBOX, Account, IMailboxStore
 from mailserver.net.answer import Answer, Then
 from mailserver.net.limits import peer_key
-from mailserver.pop3.wire import Command, Pop3Error, ServerWire, State, Stuffer
+from mailserver.pop3.wire import Command, Pop3Error, ServerWire, State
 from mailserver.sasl import MECHANISMS, Challenge, Mechanism, SaslError
+from mailserver.session.maildrop import Maildrop
 from mailserver.store import locks
 from mailserver.store.database import Database
 from mailserver.world import World
@@ -30,7 +31,7 @@ log = Logger()
 MOST_FAILURES = 3           # wrong logins before the connection ends
 FAILURE_WAIT = 1.0          # seconds after each
 MOST_ERRORS = 50
-TOP_READS = 64 * 1024       # octets looked at for TOP at first
+MOST_JOINED = 64 * 1024     # octets of answers that may go out together, before it is seen whether the peer reads
 
 
 @dataclass(frozen=True)
@@ -48,30 +49,6 @@ class Pop3Policy:
     lease: float = 90.0
 
 
-@dataclass(slots=True)
-class Maildrop:
-    """A mailbox as it was when the session locked it (RFC 1939 4)."""
-
-    mailbox: Any                    # IMailbox
-    messages: Sequence[Message]
-    lock: str
-    deleted: set[int]               # numbers, counted from 0
-
-    def pick(self, number: int) -> Message:
-        """Message `number`, counted from 1; raises `Pop3Error`."""
-        if not 1 <= number <= len(self.messages) or number - 1 in self.deleted:
-            raise Pop3Error("there is no such message")
-        return self.messages[number - 1]
-
-    def left(self) -> list[tuple[int, Message]]:
-        """What is not marked as deleted, with its numbers."""
-        return [(at + 1, each) for at, each in enumerate(self.messages) if at not in self.deleted]
-
-    def uidl(self, message: Message) -> str:
-        """An identifier that no other message of this mailbox ever has (RFC 1939 7)."""
-        return f"{self.mailbox.uidvalidity}.{message.uid}"
-
-
 class Pop3Session:
     """A `mailserver.net.answer.Talker` for POP3."""
 
@@ -83,12 +60,15 @@ class Pop3Session:
         self._user: str | None = None
         self._mechanism: Mechanism | None = None
         self._drop: Maildrop | None = None
+        self._lock: str | None = None
+        self._unpaced = 0           # octets answered since the last stream
+        self._is_streaming = False
         self._failures = 0
         self._errors = 0
         self._gone = False
         self._answers: dict[str, Callable[[Command], Awaitable[Answer]]] = {
             "CAPA": self._capa, "QUIT": self._quit, "STLS": self._stls, "USER": self._name, "PASS": self._pass,
-            "AUTH": self._auth, "NOOP": self._noop, "STAT": self._stat, "LIST": self._list, "UIDL": self._uidl,
+            "AUTH": self._auth, "NOOP": self._noop, "STAT": self._stat, "LIST": self._list, "UIDL": self._list,
             "RETR": self._retr, "TOP": self._top, "DELE": self._dele, "RSET": self._rset,
         }
 
@@ -105,6 +85,14 @@ class Pop3Session:
         return self._wire.buffered
 
     async def next(self) -> Answer | None:
+        answer = await self._next()
+        if answer is not None and answer.data.startswith(b"-ERR"):
+            self._errors += 1
+            if self._errors > MOST_ERRORS and answer.then is Then.GO_ON:
+                return Answer(answer.data, Then.LINGER)
+        return answer
+
+    async def _next(self) -> Answer | None:
         try:
             said = self._wire.next()
             if said is None:
@@ -113,10 +101,8 @@ class Pop3Session:
                 return await self._exchange(said)
             return await self._answers[said.verb](said)
         except Pop3Error as error:
-            self._errors += 1
-            if error.fatal or self._errors > MOST_ERRORS:
-                return Answer(_err(str(error)).data, Then.LINGER)
-            return _err(str(error))
+            self._end_exchange()
+            return Answer(_err(str(error)).data, Then.LINGER if error.fatal else Then.GO_ON)
         except NotFound:
             return _err("that message is gone")
         except TemporaryFailure as error:
@@ -141,6 +127,8 @@ class Pop3Session:
         return b"-ERR [SYS/TEMP] too many connections from your address\r\n"
 
     def failed(self) -> bytes:
+        if self._is_streaming:
+            return b""          # in the middle of a message there is nothing to say: no end of it is what tells
         return f"-ERR [SYS/TEMP] internal error ({spell(self._id)})\r\n".encode()
 
     def lost(self) -> None:
@@ -150,7 +138,7 @@ class Pop3Session:
     # -- authorization
 
     async def _capa(self, command: Command) -> Answer:
-        lines = ["TOP", "UIDL", "RESP-CODES", "AUTH-RESP-CODE", "PIPELINING"]
+        lines = ["TOP", "UIDL", "RESP-CODES", "AUTH-RESP-CODE", "PIPELINING", "EXPIRE NEVER"]
         if self._may_log_in and self._wire.state is State.AUTHORIZATION:
             lines += ["USER", "SASL " + " ".join(MECHANISMS)]
         if self._policy.tls and self._client.tls is None:
@@ -197,7 +185,7 @@ class Pop3Session:
         self._refuse_clear()
         make = MECHANISMS.get(words[0].upper())
         if make is None or len(words) > 2:
-            return _err("[AUTH] that mechanism is not known")
+            return _err("that mechanism is not known")
         mechanism = make()
         initial = None
         if len(words) == 2:
@@ -205,19 +193,25 @@ class Pop3Session:
         return await self._step(mechanism, lambda: mechanism.start(initial))
 
     async def _exchange(self, line: bytes) -> Answer:
-        mechanism, self._mechanism = self._mechanism, None
-        self._wire.state = State.AUTHORIZATION
+        mechanism = self._mechanism
+        self._end_exchange()
         assert mechanism is not None
         if line == b"*":
             return _err("authentication cancelled")
         response = _base64(line)
         return await self._step(mechanism, lambda: mechanism.step(response))
 
+    def _end_exchange(self) -> None:
+        """Whatever comes next is a command."""
+        self._mechanism = None
+        if self._wire.state is State.EXCHANGE:
+            self._wire.state = State.AUTHORIZATION
+
     async def _step(self, mechanism: Mechanism, step: Callable[[], Any]) -> Answer:
         try:
             said = step()
         except SaslError as error:
-            return _err(f"[AUTH] malformed authentication: {error}")
+            return _err(f"malformed authentication: {error}")
         if isinstance(said, Challenge):
             self._mechanism = mechanism
             self._wire.state = State.EXCHANGE
@@ -246,33 +240,40 @@ class Pop3Session:
         now = policy.world.now()
         if not await policy.database.write(locks.take, name, self._owner, now, now + policy.lease):
             return _err("[IN-USE] another session has this mailbox open")
+        self._lock = name
         try:
             mailbox = await policy.store.open(account, INBOX)
-            messages = await mailbox.messages()
+            drop = Maildrop(mailbox, await mailbox.messages())
         except BaseException:
-            await policy.database.write(locks.release, name, self._owner)
+            await self._unlock()
             raise
-        self._drop = Maildrop(mailbox, messages, name, set())
-        self._wire.state = State.TRANSACTION
         if self._gone:
-            self._unlock()
-        return _ok(f"{len(messages)} messages")
+            await self._unlock()
+        self._drop = drop
+        self._wire.state = State.TRANSACTION
+        self._client = replace(self._client, login=account.address)
+        tls = self._client.tls
+        log.info(
+            "{id}: {login} opened POP3 from {address} ({tls}), {count} messages",
+            id=spell(self._id), login=str(account.address), address=self._client.address,
+            tls=tls.version if tls else "no TLS", count=drop.count,
+        )
+        return _ok(f"{drop.count} messages")
 
     @property
     def _owner(self) -> str:
         return f"{self._policy.instance}/{spell(self._id)}"
 
-    def _unlock(self) -> Deferred[None] | None:
-        """Let others open the mailbox."""
-        drop, self._drop = self._drop, None
-        if drop is None:
-            return None
+    def _unlock(self) -> Awaitable[None]:
+        """Let others open the mailbox; never fails."""
+        name, self._lock = self._lock, None
+        if name is None:
+            return succeed(None)
         try:
-            freed = self._policy.database.write(locks.release, drop.lock, self._owner)
+            freed = self._policy.database.write(locks.release, name, self._owner)
         except (RuntimeError, TemporaryFailure):
-            return None             # the server stops, and gives back all that it holds
-        freed.addErrback(lambda failure: log.failure("a lock was not given back; it will lapse", failure))
-        return freed
+            return succeed(None)        # the server stops, and gives back all that it holds
+        return freed.addErrback(lambda failure: log.failure("a lock was not given back; it will lapse", failure))
 
     # -- transaction
 
@@ -285,64 +286,71 @@ class Pop3Session:
         return _ok("")
 
     async def _stat(self, command: Command) -> Answer:
-        left = self._open_drop.left()
-        return _ok(f"{len(left)} {sum(each.size for _, each in left)}")
+        drop = self._open_drop
+        return _ok(f"{drop.count} {drop.octets}")
 
     async def _list(self, command: Command) -> Answer:
-        return self._listing(command, lambda message: str(message.size))
-
-    async def _uidl(self, command: Command) -> Answer:
-        return self._listing(command, self._open_drop.uidl)
-
-    def _listing(self, command: Command, tell: Callable[[Message], str]) -> Answer:
         drop = self._open_drop
         if command.argument:
-            return _ok(f"{command.number} {tell(drop.pick(command.number))}")
-        lines = [f"{number} {tell(message)}" for number, message in drop.left()]
-        return Answer("\r\n".join([f"+OK {len(lines)} messages", *lines, ".", ""]).encode())
+            return _ok(drop.line(command.verb, command.number))
+        return self._paced(drop.listing(command.verb))
 
     async def _retr(self, command: Command) -> Answer:
-        drop = self._open_drop
-        message = drop.pick(command.number)
-        octets = drop.mailbox.read(message.uid)
-        first = await _first(octets)
-        return Answer(f"+OK {message.size} octets\r\n".encode(), stream=_stuffed(first, octets))
+        return self._message(await self._open_drop.read(command.number))
 
     async def _top(self, command: Command) -> Answer:
-        drop = self._open_drop
-        message = drop.pick(command.number)
-        count = TOP_READS
-        while True:
-            octets = await drop.mailbox.beginning(message.uid, count)
-            top = top_of(octets, command.lines)
-            if len(top) < len(octets) or len(octets) < count:
-                break
-            count *= 4
-        stuffer = Stuffer()
-        return Answer(b"+OK\r\n" + stuffer.feed(top) + stuffer.end())
+        return self._message(await self._open_drop.read(command.number, command.lines))
+
+    def _message(self, response: bytes | tuple[bytes, AsyncIterator[bytes]]) -> Answer:
+        if isinstance(response, bytes):
+            return self._paced(response)
+        head, pieces = response
+        self._unpaced = 0
+        return Answer(head, stream=self._streamed(pieces))
+
+    def _paced(self, octets: bytes) -> Answer:
+        """A long answer: after so many octets one goes as a stream, which waits for a peer that does not read."""
+        self._unpaced += len(octets)
+        if self._unpaced <= MOST_JOINED:
+            return Answer(octets)
+        self._unpaced = 0
+        return Answer(b"", stream=_once(octets))
+
+    async def _streamed(self, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        self._is_streaming = True
+        try:
+            async for piece in pieces:
+                yield piece
+        finally:
+            if isinstance(pieces, AsyncGenerator):
+                await pieces.aclose()
+        self._is_streaming = False
 
     async def _dele(self, command: Command) -> Answer:
-        drop = self._open_drop
-        drop.pick(command.number)
-        drop.deleted.add(command.number - 1)
+        self._open_drop.mark(command.number)
         return _ok(f"message {command.number} will be deleted at QUIT")
 
     async def _rset(self, command: Command) -> Answer:
-        self._open_drop.deleted.clear()
+        self._open_drop.unmark()
         return _ok("")
 
     async def _quit(self, command: Command) -> Answer:
+        # The lock stays until all is done, even if the peer is gone by then.
+        lock, self._lock = self._lock, None
         drop = self._drop
         answer = _ok("bye")
-        if drop is not None and drop.deleted:
+        if drop is not None and drop.marked:
             try:
-                await drop.mailbox.remove([drop.messages[at].uid for at in drop.deleted])
+                await drop.remove_marked()
+                log.info("{id}: deleted {count} messages", id=spell(self._id), count=len(drop.marked))
+            except TemporaryFailure as error:
+                log.warn("{id}: nothing was deleted: {error}", id=spell(self._id), error=str(error))
+                answer = _err(f"[SYS/TEMP] nothing was deleted ({spell(self._id)})")
             except Exception:
                 log.failure("{id}: deleting failed", id=spell(self._id))
                 answer = _err(f"[SYS/TEMP] nothing was deleted ({spell(self._id)})")
-        unlocked = self._unlock()
-        if unlocked is not None:
-            await unlocked
+        self._lock = lock
+        await self._unlock()
         return Answer(answer.data, Then.CLOSE)
 
 
@@ -358,33 +366,8 @@ def _base64(line: bytes) -> bytes:
     try:
         return base64.b64decode(line, validate=True)
     except (binascii.Error, ValueError):
-        raise Pop3Error("[AUTH] that is not base64") from None
+        raise Pop3Error("that is not base64") from None
 
 
-async def _first(octets: AsyncIterator[bytes]) -> bytes:
-    """The first piece, read before anything is promised: a message that is gone is an error, not half an answer."""
-    async for piece in octets:
-        return piece
-    return b""
-
-
-async def _stuffed(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    stuffer = Stuffer()
-    yield stuffer.feed(first)
-    async for octets in rest:
-        yield stuffer.feed(octets)
-    yield stuffer.end()
-
-
-def top_of(octets: bytes, lines: int) -> bytes:
-    """The header, the empty line and the first `lines` lines of the body, as far as `octets` go."""
-    end = octets.find(b"\r\n\r\n")
-    if end < 0:
-        return octets
-    at = end + 4
-    for _ in range(lines):
-        following = octets.find(b"\n", at)
-        if following < 0:
-            return octets
-        at = following + 1
-    return octets[:at]
+async def _once(octets: bytes) -> AsyncIterator[bytes]:
+    yield octets

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import TypeVar
 
 from sqlalchemy import Connection, delete, select
 from sqlalchemy.dialects import postgresql, sqlite
@@ -14,6 +15,8 @@ from mailserver.interfaces import Delivery, Message
 from mailserver.store.contents import release_many
 from mailserver.store.schema import mailbox, message
 from mailserver.store.statements import batches, fetch, fetch_one, insert_rows, run_many
+
+T = TypeVar("T")
 
 
 def ensure_mailbox(connection: Connection, account_id: int, name: str, now: float) -> int:
@@ -97,13 +100,17 @@ def _next_uids(
     """The rows of mailboxes, locked, and their next UIDs, by account and name; those that exist."""
     found = {}
     for some in batches(list(places)):
-        # Asked for once for all.  A list is filled up to a power of two, so that there are few texts to prepare.
-        count = 1 << (len(some) - 1).bit_length()
-        wanted = [*some, *[some[-1]] * (count - len(some))]
+        count, wanted = _filled(some)
         text = _lock_mailboxes(connection.dialect.name, count)
         for account_id, name, id, uid in fetch(connection, text, [each for pair in wanted for each in pair]):
             found[account_id, name] = (id, uid)
     return found
+
+
+def _filled(some: Sequence[T]) -> tuple[int, list[T]]:
+    """A list filled up to a power of two, so that there are few texts of statements to prepare, and its length."""
+    count = 1 << (len(some) - 1).bit_length()
+    return count, [*some, *[some[-1]] * (count - len(some))]
 
 
 @lru_cache(maxsize=32)
@@ -132,6 +139,24 @@ def find_message(connection: Connection, mailbox_id: int, uid: int) -> tuple[byt
     if row is None:
         raise NotFound(f"there is no message {uid} in this mailbox")
     return bytes(row[0]), row[1]
+
+
+def read_many(connection: Connection, mailbox_id: int, uids: Collection[int]) -> dict[int, bytes]:
+    """The octets of messages that are not large, by UID; those that are gone are left out."""
+    found = {}
+    for some in batches(sorted(uids)):
+        count, wanted = _filled(some)
+        for uid, prefix, data in fetch(connection, _read_messages(count), [mailbox_id, *wanted]):
+            found[uid] = bytes(prefix) + bytes(data)
+    return found
+
+
+@lru_cache(maxsize=32)
+def _read_messages(count: int) -> str:
+    return (
+        "SELECT message.uid, message.prefix, content.data FROM message JOIN content ON content.id = message.content_id"
+        f" WHERE mailbox_id = ? AND uid IN ({', '.join('?' * count)}) AND content.data IS NOT NULL"
+    )
 
 
 def remove(connection: Connection, contents: Path, mailbox_id: int, uids: Collection[int]) -> None:

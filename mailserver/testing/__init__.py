@@ -23,6 +23,7 @@ from mailserver.testing.cases import PluginCase, a_client, an_envelope, answer
 from mailserver.testing.contracts import AuthenticatorContract, FilterContract, ForwarderContract
 from mailserver.testing.dialogue import DialogueTestCase, Line
 from mailserver.testing.standin import Names, StandIn
+from mailserver.testing.stores import MailboxSteps, MailboxStoreContract
 
 __all__ = [
     "AuthenticatorContract",
@@ -30,6 +31,8 @@ __all__ = [
     "FilterContract",
     "ForwarderContract",
     "Line",
+    "MailboxSteps",
+    "MailboxStoreContract",
     "Names",
     "PluginCase",
     "StandIn",

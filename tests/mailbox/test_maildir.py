@@ -1,0 +1,354 @@
+"""Mail in Maildir folders, beside other programs that read and write them."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as some
+from twisted.internet.threads import deferToThread
+from twisted.trial.unittest import SynchronousTestCase
+
+from mailserver.address import Address
+from mailserver.errors import NotFound, TemporaryFailure
+from mailserver.interfaces import FLAGGED, INBOX, JUNK, SEEN, Account
+from mailserver.mailbox.lineends import LineEnds
+from mailserver.mailbox.maildir import Maildir, MaildirOptions, folder_name, mailbox_name, safe_name
+from mailserver.options import OptionError, structure
+from mailserver.testing import PluginCase
+from mailserver.testing.standin import NOW
+from mailserver.testing.stores import PREFIX, RECEIVED, MailboxSteps, MailboxStoreContract, octets
+from tests.needs import program
+
+
+class MaildirTests(MailboxStoreContract, PluginCase):
+    plugin = Maildir
+
+
+class MaildirCase(MailboxSteps, PluginCase):
+    """`self.store`, `self.bob`, and `self.folder`, where bob's mail lies."""
+
+    plugin = Maildir
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.store = self.build()
+        self.bob = self.account("bob")
+        self.folder = self.server.data / "maildir" / "example.org" / "bob"
+
+    def drop(self, name: str, text: bytes, part: str = "new") -> Path:
+        """Another program delivers something."""
+        for each in ("tmp", "new", "cur"):
+            (self.folder / each).mkdir(parents=True, exist_ok=True)
+        path = self.folder / part / name
+        path.write_bytes(text)
+        return path
+
+    async def box(self) -> Any:
+        box = await self.store.open(self.bob, INBOX)
+        await box.messages()
+        return box
+
+
+class FilesTests(MaildirCase):
+    async def test_layout(self) -> None:
+        """What is new lies in new/, what has flags in cur/, other mailboxes in folders of Maildir++; for us alone."""
+        await self.deliver(self.store, self.bob, b"a")
+        await self.deliver(self.store, self.bob, b"b", flags=SEEN | FLAGGED)
+        await self.deliver(self.store, self.bob, b"c", mailbox=JUNK)
+        [new] = (self.folder / "new").iterdir()
+        [cur] = (self.folder / "cur").iterdir()
+        [junk] = (self.folder / ".Junk" / "new").iterdir()
+        self.assertRegex(new.name, rf"^{RECEIVED:.0f}\.[0-9A-Z]{{13}}\.mailserver$")
+        self.assertRegex(cur.name, rf"^{RECEIVED:.0f}\.[0-9A-Z]{{13}}\.mailserver:2,FS$")
+        for path, content in ((new, b"a"), (cur, b"b"), (junk, b"c")):
+            self.assertEqual(path.read_bytes(), PREFIX + content)
+        self.assertTrue((self.folder / ".Junk" / "maildirfolder").exists())
+        self.assertEqual(list((self.folder / "tmp").iterdir()), [])
+        for path in (new, self.folder, self.folder.parent, self.folder.parent.parent, self.folder / ".Junk" / "cur"):
+            self.assertEqual(path.stat().st_mode & 0o077, 0, path)
+
+    async def test_delivered_and_seen(self) -> None:
+        """A retry finds what was delivered, even when somebody has read it meanwhile."""
+        delivery = await self.delivery(self.bob, b"a")
+        await self.store.deliver(delivery)
+        [path] = (self.folder / "new").iterdir()
+        path.rename(self.folder / "cur" / f"{path.name}:2,S")
+        await self.store.deliver(delivery)
+        self.assertEqual(await self.all(self.store, self.bob), [PREFIX + b"a"])
+
+    async def test_leftovers(self) -> None:
+        """What a crash left in tmp/ is removed when it is old, and never listed."""
+        old, young = self.drop("1.old", b"x", "tmp"), self.drop("2.young", b"x", "tmp")
+        os.utime(old, (NOW - 40 * 3600, NOW - 40 * 3600))
+        os.utime(young, (NOW - 30 * 3600, NOW - 30 * 3600))
+        self.assertEqual(await self.uids(self.store, self.bob), [])
+        self.assertEqual((old.exists(), young.exists()), (False, True))
+
+    async def test_broken_disk(self) -> None:
+        """What the disk refuses is "not now", and says why; nothing is left behind."""
+        self.folder.parent.mkdir(parents=True)
+        self.folder.write_bytes(b"")
+        delivery = await self.delivery(self.bob, b"a")
+        with self.assertRaisesRegex(TemporaryFailure, "bob@example.org"):
+            await self.store.deliver(delivery)
+        with self.assertRaises(TemporaryFailure):
+            await self.store.open(self.bob, INBOX)
+        self.folder.unlink()
+        await self.store.deliver(delivery)
+        self.assertEqual(await self.all(self.store, self.bob), [PREFIX + b"a"])
+
+    async def test_short_writes(self) -> None:
+        """A disk that takes a message bit by bit gets all of it."""
+        delivery = await self.delivery(self.bob, octets(100_000))
+        written = os.write
+        self.patch(os, "write", lambda descriptor, data: written(descriptor, bytes(data[:700])))
+        await self.store.deliver(delivery)
+        self.assertTrue(await self.all(self.store, self.bob) == [PREFIX + octets(100_000)])
+
+    async def test_many(self) -> None:
+        """Two thousand messages are listed, read and removed in reasonable time."""
+        for number in range(2000):
+            self.drop(f"{number:05}.x.host", b"A: %d\r\n\r\n" % number, "cur")
+        box = await self.box()
+        rows = await box.messages()
+        self.assertEqual(len(rows), 2000)
+        self.assertEqual(len(await box.read_many([each.uid for each in rows])), 2000)
+        await box.remove([each.uid for each in rows])
+        self.assertEqual(list((self.folder / "cur").iterdir()), [])
+
+
+class OthersTests(MaildirCase):
+    """Other programs at work in the same folders."""
+
+    async def test_their_mail(self) -> None:
+        """It has UIDs from its first listing on, in the order in which it came; its flags are seen."""
+        for number, name in enumerate(["3.c.host", "1.a.host", "2.b.host:2,RS"]):
+            os.utime(self.drop(name, b"x\n", "cur" if ":" in name else "new"), (number, number))
+        box = await self.box()
+        self.assertEqual([(row.uid, row.received, row.flags) for row in await box.messages()], [
+            (1, 0.0, 0), (2, 1.0, 0), (3, 2.0, 3),
+        ])
+
+    async def test_renamed(self) -> None:
+        """A message that is marked as read keeps its UID, and can be read by whoever listed it before."""
+        path = self.drop("1.[a]*?.host", b"A: b\r\n\r\nx\r\n")
+        box = await self.box()
+        path = path.rename(self.folder / "cur" / f"{path.name}:2,")
+        self.assertEqual(await self.read(box, 1), b"A: b\r\n\r\nx\r\n")
+        path = path.rename(f"{path}FS")
+        self.assertEqual(await box.beginning(1, 4), b"A: b")
+        self.assertEqual(await box.read_many([1]), {1: b"A: b\r\n\r\nx\r\n"})
+        [row] = await box.messages()
+        self.assertEqual((row.uid, row.flags), (1, SEEN | FLAGGED))
+        path.rename(f"{path}T")
+        await box.remove([1])
+        self.assertEqual(list((self.folder / "cur").iterdir()), [])
+
+    async def test_removed_by_them(self) -> None:
+        """What they removed is gone; its UID is not given again."""
+        self.drop("1.a", b"x\r\n")
+        path = self.drop("2.b", b"x\r\n")
+        box = await self.box()
+        path.unlink()
+        with self.assertRaises(NotFound):
+            await self.read(box, 2)
+        self.assertEqual([row.uid for row in await box.messages()], [1])
+        self.drop("3.c", b"x\r\n")
+        self.assertEqual([row.uid for row in await box.messages()], [1, 3])
+
+    async def test_line_ends(self) -> None:
+        """Files with bare LF are sent with CRLF, and their size is that of what is sent, also the next time."""
+        text = b"A: b\n\n" + b"x" * 300_000 + b"\r\nmixed\n\r\n.\n"
+        path = self.drop("1.a.host", text)
+        self.drop("2.b.host,S=4,W=6", b"a\nb\n")
+        expected = re.sub(rb"\r?\n", b"\r\n", text)
+        for _ in range(2):
+            box = await self.box()
+            self.assertEqual([row.size for row in await box.messages()], [len(expected), 6])
+            self.assertTrue(await self.read(box, 1) == expected)
+            self.assertEqual(await box.beginning(1, 8), b"A: b\r\n\r\n")
+            self.assertEqual(await self.read(box, 2), b"a\r\nb\r\n")
+        self.assertTrue(path.read_bytes() == text)
+        self.assertRegex((self.folder / "mailserver-uids").read_text(), r"(?m)^1 W\d+ :1\.a\.host$")
+
+    async def test_strange_names(self) -> None:
+        """Names that are no text are mail too; what would break our list, links, folders and dot files are not."""
+        self.drop("1.a", b"a\r\n")
+        (self.folder / "new" / os.fsdecode(b"2.\xff\xfe")).write_bytes(b"b\r\n")
+        self.drop("3. :spaces ", b"c\r\n", "cur")
+        self.drop("evil\n9 :x", b"d\r\n")
+        self.drop(".hidden", b"e\r\n")
+        (self.folder / "new" / "folder").mkdir()
+        (self.folder / "new" / "link").symlink_to("/etc/passwd")
+        for _ in range(2):
+            self.assertEqual(sorted(await self.all(self.store, self.bob)), [b"a\r\n", b"b\r\n", b"c\r\n"])
+            self.assertEqual(await self.uids(self.store, self.bob), [1, 2, 3])
+
+    async def test_link_behind_our_back(self) -> None:
+        """A file that became a link after it was listed is not followed."""
+        path = self.drop("1.a", b"a\r\n")
+        box = await self.box()
+        path.unlink()
+        path.symlink_to("/etc/passwd")
+        with self.assertRaises(TemporaryFailure):
+            await self.read(box, 1)
+
+
+class UidTests(MaildirCase):
+    async def test_file(self) -> None:
+        """The list has the form of Dovecot's, and is read with whatever Dovecot adds to it."""
+        self.drop("1.a.host", b"x\r\n")
+        await self.box()
+        uids = self.folder / "mailserver-uids"
+        self.assertRegex(uids.read_text(), r"^3 V[0-9]+ N2\n1 W3 :1\.a\.host\n$")
+        uids.write_text("3 V42 N1001 Gabcdef\n7 W3 G12 :1.a.host:2,S\n1000 :9.gone\nnonsense\n\n")
+        box = await self.box()
+        self.assertEqual((box.uidvalidity, [row.uid for row in await box.messages()]), (42, [7]))
+        self.drop("2.b", b"y\r\n")
+        self.assertEqual([row.uid for row in await box.messages()], [7, 1001])
+
+    async def test_broken_list(self) -> None:
+        """A list that cannot be read is not guessed at: UIDs start anew, under a new UIDVALIDITY."""
+        self.drop("1.a", b"x\r\n")
+        await self.box()
+        (self.folder / "mailserver-uids").write_bytes(b"\xff\0garbage")
+        box = await self.box()
+        self.assertEqual([row.uid for row in await box.messages()], [1])
+        self.assertGreater(box.uidvalidity, 1_700_000_000)
+
+    async def test_at_once(self) -> None:
+        """Several servers that list at once agree on the UIDs."""
+        for number in range(200):
+            self.drop(f"{number}.x", b"%d" % number)
+        stores = [self.build() for _ in range(4)]
+        waiting = [deferToThread(self._listed, store) for store in stores]
+        found = [await each for each in waiting]
+        self.assertEqual(len(found[0]), 200)
+        self.assertTrue(all(each == found[0] for each in found))
+
+    def _listed(self, store: Maildir) -> list[tuple[int, str]]:
+        _, listed = store._folder(self.bob, INBOX).listing(1_800_000_000.0)
+        return [(each.message.uid, each.name) for each in listed]
+
+
+class RemovalTests(MaildirCase):
+    async def test_killed(self) -> None:
+        """Killed at any moment of a removal, all is there or nothing: whoever looks next finishes it."""
+        script = textwrap.dedent("""
+            import os, sys
+            from pathlib import Path
+            from mailserver.mailbox.folder import Folder
+            folder, calls = Folder(Path(sys.argv[1])), int(sys.argv[2])
+            listed = folder.listing(0.0)[1]
+
+            def dying(function):
+                def call(*args, **others):
+                    global calls
+                    calls -= 1
+                    if not calls:
+                        os._exit(9)
+                    return function(*args, **others)
+                return call
+
+            for name in ("unlink", "rename", "fsync", "open", "scandir"):
+                setattr(os, name, dying(getattr(os, name)))
+            folder.remove(listed[:3])
+            os._exit(0)
+        """)
+        for calls in range(1, 30):
+            for number in range(4):
+                self.drop(f"{number}.x", b"x\r\n")
+            await self.box()
+            died = subprocess.run(
+                [sys.executable, "-c", script, str(self.folder), str(calls)], check=False, env=_environment()
+            ).returncode
+            self.assertIn(died, (0, 9))
+            left = len(await self.uids(self.store, self.bob))
+            self.assertIn(left, (4, 1), f"killed at call {calls}")
+            if died == 0:
+                self.assertEqual(left, 1)
+                return
+        self.fail("it never ended")
+
+    async def test_order(self) -> None:
+        """fsync of the message, its name, fsync of the folder: in this order, before it counts as delivered."""
+        script = textwrap.dedent("""
+            import os, sys
+            from pathlib import Path
+            from mailserver.address import Address
+            from mailserver.content import Content
+            from mailserver.interfaces import Account, Delivery
+            from mailserver.mailbox.folder import Folder
+            bob = Account(1, Address("bob", "example.org"))
+            Folder(Path(sys.argv[1])).deliver(Delivery(7, 7, bob, "INBOX", b"A: b", Content.of(b"x"), 1.0))
+            os.write(1, b"delivered")
+        """)
+        trace = self.server.data / "trace"
+        subprocess.run(
+            [program("strace"), "-y", "-o", str(trace), "-e", "trace=write,fsync,rename,mkdir", sys.executable, "-c",
+             script, str(self.folder)],
+            check=True, env=_environment(), capture_output=True,
+        )
+        seen = re.findall(
+            r'^(?:(fsync)\(\d+<[^>]*?/bob(/[a-z]+)?[^>]*>|(rename)\(".*/bob/tmp/|(write)\(1<)', trace.read_text(), re.M
+        )
+        steps = ["".join(each) for each in seen]
+        self.assertEqual(steps[-4:], ["fsync/tmp", "rename", "fsync/new", "write"])
+        self.assertEqual(steps[:-4], ["fsync"] * 3)       # the names of tmp, new and cur
+
+
+def _environment() -> dict[str, str]:
+    return os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+
+
+class NamesTests(SynchronousTestCase):
+    @settings(deadline=None, max_examples=300)
+    @given(some.text(some.sampled_from("./%A~\\\0\n:日 "), max_size=8))
+    def test_safe(self, text: str) -> None:
+        """No name leads elsewhere, no two meet, and a mailbox is found again under its own."""
+        for name in (safe_name(text), folder_name(text)):
+            self.assertNotIn("/", name)
+            self.assertNotIn(name, ("", ".", ".."))
+            self.assertNotIn("\0", name)
+        self.assertFalse(safe_name(text).startswith("."))
+        self.assertEqual(mailbox_name(folder_name(text)), text)
+
+    def test_readable(self) -> None:
+        self.assertEqual([folder_name(each) for each in ("Junk", "Lists/cats", "a.b", "日本")],
+                         [".Junk", ".Lists.cats", ".a%2Eb", ".日本"])
+
+    def test_spellings(self) -> None:
+        """One folder for all spellings of an address, of an internationalised domain too."""
+        server: Any = type("Server", (), {"data": Path("/srv")})()
+        store = Maildir(MaildirOptions(), server)
+        for domain, name in (("example.org", "example.org"), ("bücher.example", "xn--bcher-kva.example")):
+            folders = {
+                store._folder(Account(1, Address(local, each)), INBOX).path
+                for local in ("Bob", "bob") for each in {domain, name}
+            }
+            self.assertEqual(folders, {Path("/srv/maildir") / name / "bob"})
+
+
+class OptionsTests(SynchronousTestCase):
+    def test_path(self) -> None:
+        """A path in which two accounts would share a folder is refused, and so is what nobody can fill in."""
+        self.assertEqual(structure(MaildirOptions, {"path": "/srv/{domain}/{local}/Maildir"}).path,
+                         "/srv/{domain}/{local}/Maildir")
+        for path in ("/srv/mail", "/srv/{domain}", "/srv/{local}", "/{domain}/{local}/{user}", "{domain}{local",
+                     "{domain.__class__}/{local}", "{domain}/{local}/{local}", "{}{domain}{local}"):
+            self.assertRaises(OptionError, structure, MaildirOptions, {"path": path})
+
+
+class LineEndsTests(SynchronousTestCase):
+    @settings(deadline=None, max_examples=200)
+    @given(some.lists(some.text("\r\na", max_size=6).map(str.encode), max_size=8))
+    def test_any_pieces(self, pieces: list[bytes]) -> None:
+        ends = LineEnds()
+        self.assertEqual(b"".join(map(ends.feed, pieces)), re.sub(rb"(?<!\r)\n", b"\r\n", b"".join(pieces)))
