@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from inspect import isawaitable, iscoroutine
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 
 from mailserver.errors import TemporaryFailure
@@ -23,6 +23,10 @@ REST = 30.0                 # seconds
 
 class Broken(TemporaryFailure):
     """A plugin raised, took too long, or is at rest after failing again and again; the text says which."""
+
+
+class _Gone(CancelledError):
+    """Whoever asked does not want the answer any more."""
 
 
 @dataclass(slots=True)
@@ -90,6 +94,8 @@ class Asked:
                 answer = await self._wait(waiting)
             if check is not None and answer is not None:
                 self._check(check, answer)
+        except _Gone:
+            raise
         except Broken:
             self._failed(began)
             raise
@@ -131,9 +137,12 @@ class Asked:
         waiting.addBoth(done)
         try:
             return await gate
+        except CancelledError:
+            # The hook's own, or was it whoever asked that was cancelled?
+            raise _Gone if timer.active() else Broken(f"{self.name} gave up") from None
         finally:
             if timer.active():
-                # Whoever asked was cancelled: nobody waits for the answer any more.
+                # Nobody waits for the answer any more.
                 timer.cancel()
                 waiting.cancel()
 

@@ -120,11 +120,11 @@ class _Gathered:
 
     def take(self, asked: Asked, said: Any) -> str:
         """Note what a filter said, and put it in words."""
-        if said is None:
+        if said is None or said == [] or said == ():
             return "no opinion"
         self.touched = True
         if isinstance(said, (list, tuple)):
-            return ", ".join([self._one(asked, each) for each in said]) or "no opinion"
+            return ", ".join([self._one(asked, each) for each in said])
         return self._one(asked, said)
 
     def _one(self, asked: Asked, verdict: Any) -> str:
