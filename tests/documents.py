@@ -161,7 +161,7 @@ class Session:
 
     def _wait_for_server(self, command: str) -> None:
         """A server in the background writes its log to a file, as a page shows it; wait until it listens."""
-        file = self.folder / command.split()[-2]
+        file = self.folder / re.findall(r"(?:>|--logfile=) ?([\w.]+)", command)[-1]
         until = time.monotonic() + PATIENCE
         while "pop3 on" not in (said := file.read_text() if file.exists() else ""):
             if time.monotonic() > until or "Traceback" in said:

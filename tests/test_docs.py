@@ -7,8 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 from twisted.trial.unittest import SynchronousTestCase
 
+from mailserver.cli import main
+from mailserver.config import ConfigErrors, load
 from tests.cli.commands import ROOT
 from tests.documents import Session, blocks
 from tests.needs import program
@@ -74,6 +77,49 @@ class ReadmeTests(SynchronousTestCase):
         self.assertEqual(len(commands), 2)
         self.assertTrue(commands[0].endswith(".venv/bin/mailserver dev"), commands[0])
         self.assertTrue(commands[1].endswith("-m twisted.trial tests"), commands[1])
+
+
+class ReferenceTests(SynchronousTestCase):
+    """The reference leaves nothing out."""
+
+    def test_every_key(self) -> None:
+        """Each key that the configuration takes stands on its page, as ``key``."""
+        page = (ROOT / "docs/reference/configuration.rst").read_text("utf-8")
+        source = (ROOT / "mailserver/config.py").read_text("utf-8")
+        keys = set(re.findall(r'\.(?:take|take_list|table|tables|_uses)\(\s*"(\w+)"', source))
+        self.assertIn("retry_first", keys)
+        self.assertEqual([key for key in sorted(keys) if not re.search(rf"``[\[\w.]*\b{key}\b\]*``", page)], [])
+
+    def test_every_command(self) -> None:
+        """So does each word of the command, and each of its options."""
+        page = (ROOT / "docs/reference/commands.rst").read_text("utf-8")
+        missing = []
+
+        def look(words: str, command: click.Command) -> None:
+            if isinstance(command, click.Group):
+                for name in command.list_commands(click.Context(command)):
+                    found = command.get_command(click.Context(command), name)
+                    assert found is not None
+                    look(f"{words} {name}", found)
+            elif not re.search(words.replace(" ", r"\b[^`\n]*\b"), page):
+                missing.append(words)
+            for each in command.params:
+                missing.extend(f"{words} {option}" for option in each.opts if option[0] == "-" and option not in page)
+
+        look("mailserver", main.command)
+        missing = [each for each in missing if not each.endswith("--version")]
+        self.assertEqual(missing, [])
+
+    def test_examples_of_configuration(self) -> None:
+        """A whole file is a right one, but for the files that it names and are not here."""
+        (example,) = (
+            each for each in blocks((ROOT / "docs/reference/configuration.rst").read_text("utf-8"))
+            if each.language == "toml" and each.lines[0].startswith("hostname")
+        )
+        file = Path(self.mktemp()).absolute()
+        file.write_text("\n".join(example.lines))
+        errors = self.assertRaises(ConfigErrors, load, file)
+        self.assertEqual([each for each in str(errors).split("\n") if "names no file" not in each], [])
 
 
 class SiteTests(SynchronousTestCase):
