@@ -183,7 +183,8 @@ def _given_up(entry: Entry, result: Result, now: float) -> Result:
     """Past its time an entry has failed; it was tried at least once, however the clock may have jumped."""
     if result.kind != DEFERRED or now < entry.expires:
         return result
-    return replace(result, kind=FAILED, words=f"given up after {_period(now - entry.created)}: {result.words}")
+    words = f"given up after {_period(now - entry.created)}: {result.words}"
+    return replace(result, kind=FAILED, words=words, given_up=True)
 
 
 def _period(seconds: float) -> str:

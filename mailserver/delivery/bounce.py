@@ -73,7 +73,7 @@ def _status(entry: Entry, result: Result, now: float) -> list[str]:
     lines = []
     if entry.target.key != entry.recipient.key:
         lines.append(f"Original-Recipient: {_typed(entry.recipient)}")
-    lines += [f"Final-Recipient: {_typed(entry.target)}", "Action: failed", f"Status: {_abandoned(result.status)}"]
+    lines += [f"Final-Recipient: {_typed(entry.target)}", "Action: failed", f"Status: {result.status}"]
     if result.host:
         lines.append(f"Remote-MTA: dns; {_one_line(result.host.rpartition(':')[0] or result.host)}")
     if result.reply is not None:
@@ -91,11 +91,6 @@ def _typed(address: Address) -> str:
         return f"rfc822; {text}"
     plain = [each if "!" <= each <= "~" and each not in "\\+=" else f"\\x{{{ord(each):X}}}" for each in text]
     return f"utf-8; {''.join(plain)}"
-
-
-def _abandoned(status: str) -> str:
-    """What was given up is reported as that: persistent, though each attempt was transient (RFC 3463 3.5)."""
-    return status if status.startswith("5") else "4.4.7"
 
 
 def _one_line(text: str) -> str:

@@ -22,10 +22,13 @@ class Result:
     address: str = ""
     tls: str = ""                   # version and cipher; empty in clear
     detail: str = ""                # for what is no reply: "1.2" of the status 5.1.2 (RFC 3463)
+    given_up: bool = False          # "failed" because it was "deferred" for too long
 
     @property
     def status(self) -> str:
         """The enhanced status code for a DSN (RFC 3463)."""
+        if self.given_up:
+            return "4.4.7"          # 3.5: the time is over; what persisted was transient each time
         if self.reply is not None and self.reply.status:
             return self.reply.status
         return f"{5 if self.kind == FAILED else 4}.{self.detail or '0.0'}"
