@@ -23,7 +23,7 @@ from mailserver.interfaces import JUNK, Delivery, IMailboxStore, ITransactionalS
 from mailserver.received import delivered_to, mail_date, received, return_path
 from mailserver.reply import Reply
 from mailserver.routing import Routed, Router
-from mailserver.store.accepting import Accepting, write_many
+from mailserver.store.accepting import Accepting, is_there, write_many
 from mailserver.store.contents import Incoming
 from mailserver.store.database import Database
 from mailserver.store.spool import Entry
@@ -118,6 +118,13 @@ class Acceptance:
         except BaseException:
             incoming.discard()
             raise
+
+    async def may_be_taken(self, id: int) -> bool:
+        """Whether a message whose acceptance failed might lie in the database after all; then its file must stay."""
+        try:
+            return await self._database.read(is_there, id)
+        except Exception:
+            return True                 # the sweep removes the file if nobody speaks of it
 
     async def accept(
         self,

@@ -41,6 +41,7 @@ log = Logger()
 
 HEARTBEAT = 20.0            # seconds between two signs of life
 LEASE = 90.0                # seconds for which what we hold stays ours without one
+POP3_IDLE = 600.0           # seconds, RFC 1939 3: at least ten minutes
 KEEPING = 3600.0            # seconds between two rounds of tidying up
 
 
@@ -95,7 +96,11 @@ class MailServer(Service):
         )
         for listen in config.listen:
             factory = ConversationFactory(
-                _not_yet, self._conversations, tls if listen.tls != "none" else None, listen.tls == "implicit"
+                _not_yet,
+                self._conversations,
+                tls if listen.tls != "none" else None,
+                listen.tls == "implicit",
+                POP3_IDLE if listen.service == "pop3" else 0.0,
             )
             listener = Listener(self.reactor, listen.endpoint, factory, listen.service)
             self._factories.append((factory, listen))
@@ -240,9 +245,9 @@ class MailServer(Service):
         config = self.config
         try:
             before = self.world.now() - config.trace_days * 86400
-            await self.database.write(traces.purge, before, config.trace_refusals)
-            if self.database.is_sqlite:
-                await self.database.read(contents.sweep, self.database.contents)
+            while await self.database.write(traces.purge, before, config.trace_refusals):
+                pass
+            await self.database.read(contents.sweep, self.database.contents)
         except Exception:
             log.failure("tidying up failed")
 

@@ -26,6 +26,7 @@ from mailserver.net.transport import write_now
 log = Logger()
 
 MOST_BUFFERED = 128 * 1024      # octets that may wait for a session before the transport stops reading
+MOST_JOINED = 64 * 1024         # octets of answers that are joined into one write
 LINGER = 2.0                    # seconds in which a refused peer may finish its sentence
 HANDSHAKE = 30.0                # seconds for a TLS handshake
 
@@ -55,6 +56,7 @@ class Conversation(Protocol):
         self._handshaking = False
         self._reading = True
         self._writable: Deferred[None] | None = None
+        self.least_idle = 0.0               # seconds that this protocol's RFC grants, whatever the configuration says
         self.began = 0.0
         self.deadline: float | None = None  # on the house's clock; None: we are the slow one
 
@@ -187,11 +189,12 @@ class Conversation(Protocol):
             self.transport.resumeProducing()
 
     def _wait_for_peer(self) -> None:
-        self.deadline = self._house.clock.seconds() + self._house.idle
+        self.deadline = self._house.clock.seconds() + max(self._house.idle, self.least_idle)
 
     async def _converse(self, greet: bool) -> None:
         """Answer whatever has come; ends when more octets are needed or the conversation is over."""
         joined: list[bytes] = []
+        size = 0
         talker = self._talker
         step = talker.greeting() if greet else talker.next()
         while True:
@@ -208,6 +211,10 @@ class Conversation(Protocol):
                 self._flush(joined)
                 return
             joined.append(answer.data)
+            size += len(answer.data)
+            if size > MOST_JOINED:
+                self._flush(joined)         # so that a peer that does not read is noticed
+                size = 0
             if answer.stream is not None:
                 self._flush(joined)
                 await self._send(answer.stream)

@@ -21,6 +21,7 @@ class ConversationFactory(Factory):
     """Builds a `Conversation` for each connection.
 
     `talk` makes the session for a peer's address and port.  `tls` is a context factory or None.
+    `least_idle` is how many seconds of silence the protocol grants a peer at least.
     """
 
     noisy = False
@@ -31,11 +32,13 @@ class ConversationFactory(Factory):
         house: Conversations,
         tls: Any = None,
         implicit_tls: bool = False,
+        least_idle: float = 0.0,
     ) -> None:
         self.talk = talk
         self._house = house
         self._tls = tls
         self._implicit_tls = implicit_tls
+        self._least_idle = least_idle
 
     def buildProtocol(self, addr: IAddress | None) -> Conversation:
         host = str(getattr(addr, "host", "") or "")
@@ -44,6 +47,7 @@ class ConversationFactory(Factory):
             host = host.removeprefix("::ffff:")
         talker = self.talk(host, port)
         conversation = Conversation(talker, host, self._house, self._tls, self._implicit_tls)
+        conversation.least_idle = self._least_idle
         conversation.factory = self
         return conversation
 

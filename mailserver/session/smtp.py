@@ -283,9 +283,14 @@ class SmtpSession:
             routes = [Routed(each.recipient, (Drop(transaction.discard),)) for each in routes]
         junk = envelope.recipients if transaction.quarantine else transaction.junk
         added = b"".join(transaction.added)
-        reply = await policy.acceptance.accept(envelope, content, client, story, routes, added, junk)
-        transaction.incoming = None         # what came of it is the store's now
-        return reply
+        # From here on the content is the store's: the peer may go while it is being committed.
+        incoming, transaction.incoming = transaction.incoming, None
+        try:
+            return await policy.acceptance.accept(envelope, content, client, story, routes, added, junk)
+        except Exception:
+            if content.is_large and incoming is not None and not await policy.acceptance.may_be_taken(envelope.id):
+                incoming.discard()
+            raise
 
     async def _rset(self, command: Rset) -> Reply:
         self._end_transaction()

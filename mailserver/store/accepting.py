@@ -48,8 +48,9 @@ def write_many(connection: Connection, batch: Sequence[Accepting]) -> list[None]
     return [None] * len(batch)
 
 
-def _is_there(connection: Connection, accepting: Accepting) -> bool:
-    return fetch_one(connection, "SELECT 1 FROM trace WHERE id = ? AND number = 0", (accepting.id,)) is not None
+def is_there(connection: Connection, id: int) -> bool:
+    """Whether the message with this id was accepted."""
+    return fetch_one(connection, "SELECT 1 FROM trace WHERE id = ? AND number = 0", (id,)) is not None
 
 
-write_many.is_there = _is_there  # type: ignore[attr-defined]
+write_many.is_there = lambda connection, accepting: is_there(connection, accepting.id)  # type: ignore[attr-defined]
