@@ -1,0 +1,1 @@
+"""Other people's programs against real servers: swaks sends, curl and mutt read."""
