@@ -87,7 +87,8 @@ class StartTests(ServerCase):
         (path.parent / "plugins" / "broken.py").write_text("x = 1\ndef y(:\n")
         self.assertIn(f"{path.parent.absolute()}/plugins/broken.py:2: SyntaxError: ", await self.refused(path))
         (path.parent / "plugins" / "broken.py").write_text("x = 1\n\nimport no_such_module\n")
-        self.assertIn("plugins/broken.py:3: ModuleNotFoundError: No module named 'no_such_module'", await self.refused(path))
+        refused = await self.refused(path)
+        self.assertIn("plugins/broken.py:3: ModuleNotFoundError: No module named 'no_such_module'", refused)
 
 
 class StopTests(ServerCase):

@@ -69,7 +69,10 @@ def _checker(description: str) -> Any:
         except Exception as problem:
             raise MailserverError(f"cred: cannot import {description!r}: {problem}") from None
         if not ICredentialsChecker.providedBy(checker):
-            checker = checker()
+            try:
+                checker = checker()
+            except Exception as problem:
+                raise MailserverError(f"cred: {description!r} cannot be called for a checker: {problem}") from None
     if not ICredentialsChecker.providedBy(checker):
         raise MailserverError(f"cred: {description!r} is no ICredentialsChecker")
     if IUsernamePassword not in checker.credentialInterfaces:

@@ -1,0 +1,159 @@
+"""The built-in filters, each by the public contract and by what it is for."""
+
+from __future__ import annotations
+
+from mailserver.address import Address
+from mailserver.content import Content
+from mailserver.envelope import Origin
+from mailserver.filters.dnsbl import Dnsbl, reversed_address
+from mailserver.filters.headers import Headers
+from mailserver.filters.loops import Loops
+from mailserver.filters.rate import MOST_PEERS, Buckets, Rate
+from mailserver.plugin import OptionError
+from mailserver.reply import LOOP
+from mailserver.testing import FilterContract, PluginCase, a_client, an_envelope
+from mailserver.verdict import AddHeader, Defer, Reject
+
+
+class HeadersTests(FilterContract, PluginCase):
+    plugin = Headers
+
+    def missing(self, header: bytes) -> list[str]:
+        said = self.build().content(a_client(), an_envelope(origin=Origin.SUBMISSION), Content.of(header + b"\r\nbody"))
+        return [verdict.name for verdict in said or ()]
+
+    def test_missing(self) -> None:
+        """What is missing is added, and only that; a field in the body is none."""
+        self.assertEqual(self.missing(b"Subject: x\r\n"), ["Date", "Message-ID"])
+        self.assertEqual(self.missing(b"DATE : x\r\nSubject: x\r\n"), ["Message-ID"])
+        self.assertEqual(self.missing(b"Subject: x\r\nmessage-id: <a>\r\n"), ["Date"])
+        self.assertEqual(self.missing(b"Date: x\r\nMessage-ID: <a>\r\n"), [])
+        self.assertEqual(self.missing(b"X-Date: x\r\nX: \r\n Message-ID: no\r\n\r\nDate: x"), ["Date", "Message-ID"])
+
+    def test_values(self) -> None:
+        """A date of RFC 5322, and an identifier that is ours."""
+        envelope = an_envelope(origin=Origin.SUBMISSION)
+        date, identifier = self.build().content(a_client(), envelope, Content.of(b"\r\n"))
+        self.assertRegex(date.value, r"^\w{3}, \d{1,2} \w{3} \d{4} \d\d:\d\d:\d\d \+0000$")
+        self.assertRegex(identifier.value, r"^<\w{13}@mx\.example\.org>$")
+        self.assertIsInstance(date, AddHeader)
+
+    def test_arrivals_stay_as_they_are(self) -> None:
+        """Only submissions are mended (RFC 6409 8)."""
+        self.assertEqual(set(Headers.origins), {Origin.SUBMISSION})
+
+
+class LoopsTests(FilterContract, PluginCase):
+    plugin = Loops
+
+    def judge(self, header: bytes, *recipients: str, **table: int) -> object:
+        envelope = an_envelope(recipients=recipients or ("bob@example.org",))
+        return self.build(**table).content(a_client(), envelope, Content.of(header + b"\r\nbody"))
+
+    def test_hops(self) -> None:
+        """A hundred are many, one more is a circle (RFC 5321 6.3)."""
+        self.assertIsNone(self.judge(b"Received: x\r\n" * 100))
+        self.assertEqual(self.judge(b"Received: x\r\n" * 100 + b"RECEIVED : y\r\n"), Reject(LOOP))
+        self.assertEqual(self.judge(b"Received: x\r\n\ty\r\n" * 3, hops=2), Reject(LOOP))
+        self.assertIsNone(self.judge(b"X-Received: x\r\n" * 200))
+
+    def test_delivered_before(self) -> None:
+        """To this recipient; another one's line says nothing."""
+        self.assertEqual(self.judge(b"Delivered-To: Bob@example.org\r\n"), Reject(LOOP))
+        self.assertIsNone(self.judge(b"Delivered-To: alice@example.org\r\n"))
+        self.assertIsNone(self.judge(b"Delivered-To: bob@example.org\r\n", "bob@example.org", "alice@example.org"))
+
+
+class RateTests(FilterContract, PluginCase):
+    plugin = Rate
+
+    def test_messages(self) -> None:
+        """So many in a period; tokens come back as time goes."""
+        rate = self.build(messages=2, period=10.0)
+        client, envelope = a_client(), an_envelope()
+        self.assertEqual([rate.sender(client, envelope) is None for _ in range(3)], [True, True, False])
+        self.assertIsInstance(rate.sender(client, envelope), Defer)
+        self.assertIsNone(rate.sender(a_client("192.0.2.2"), envelope))
+        self.server.clock.advance(5)
+        self.assertEqual([rate.sender(client, envelope) is None for _ in range(2)], [True, False])
+
+    def test_peers(self) -> None:
+        """An IPv6 /64 is one peer, a login is one wherever it comes from, loopback is nobody unless it is named."""
+        rate = self.build(connections=1, recipients=1)
+        self.assertIsNone(rate.connected(a_client("2001:db8::1")))
+        self.assertIsNotNone(rate.connected(a_client("2001:db8::2")))
+        address = Address("bob", "example.org")
+        for peer, free in (("192.0.2.1", True), ("192.0.2.2", False)):
+            said = rate.recipient(a_client(peer, login="alice@example.org"), an_envelope(), address)
+            self.assertEqual(said is None, free)
+        self.assertEqual([rate.connected(a_client("127.0.0.1")) for _ in range(3)], [None] * 3)
+        strict = self.build(connections=1, loopback=True)
+        self.assertEqual([strict.connected(a_client("127.0.0.1")) is None for _ in range(2)], [True, False])
+
+    def test_no_limit(self) -> None:
+        """Zero is none."""
+        rate = self.build(messages=0)
+        self.assertEqual({rate.sender(a_client(), an_envelope()) for _ in range(500)}, {None})
+
+    def test_memory(self) -> None:
+        """Whoever was away for longest is forgotten first."""
+        buckets = Buckets(1, 60.0, self.server.clock.seconds, most=100)
+        for number in range(1000):
+            buckets.take(str(number))
+        self.assertEqual(len(buckets._peers), 100)
+        self.assertFalse(buckets.take("999"))
+        self.assertGreater(MOST_PEERS, 1000)
+
+
+class DnsblTests(FilterContract, PluginCase):
+    plugin = Dnsbl
+    table = {"zones": ["bad.example", "worse.example"]}
+
+    async def judge(self, address: str = "8.8.4.4", **table: object) -> object:
+        return await self.build(**table).recipient(a_client(address), an_envelope(), Address("bob", "example.org"))
+
+    def test_names(self) -> None:
+        """RFC 5782 2.1 and 2.4."""
+        self.assertEqual(reversed_address("8.8.4.1"), "1.4.8.8")
+        self.assertEqual(reversed_address("2a00::1"), ".".join("1" + "0" * 27 + "00a2"))
+        self.assertIsNone(reversed_address("10.0.0.1"))
+        self.assertEqual(reversed_address("10.0.0.1", private=True), "1.0.0.10")
+        self.assertIsNone(reversed_address("nonsense"))
+
+    async def test_not_listed(self) -> None:
+        """No such name: no opinion."""
+        self.assertIsNone(await self.judge())
+
+    async def test_listed(self) -> None:
+        """Refused, with the zone and what it says of the reason."""
+        self.server.resolver.add("4.4.8.8.worse.example", "A", "127.0.0.2")
+        self.server.resolver.add("4.4.8.8.worse.example", "TXT", '"see https://worse.example/"')
+        said = await self.judge()
+        self.assertEqual(str(said.reply), "554 5.7.1 8.8.4.4 is listed by worse.example: see https://worse.example/")
+
+    async def test_parked(self) -> None:
+        """An answer outside 127/8 is a list that has died."""
+        self.server.resolver.add("4.4.8.8.bad.example", "A", "192.0.2.80")
+        self.assertIsNone(await self.judge())
+
+    async def test_unreachable(self) -> None:
+        """A zone that does not answer has no opinion, and does not silence the other."""
+        self.server.resolver.fail("4.4.8.8.bad.example")
+        self.assertIsNone(await self.judge())
+        self.server.resolver.add("4.4.8.8.worse.example", "A", "127.0.0.2")
+        self.assertIsInstance(await self.judge(), Reject)
+
+    async def test_weights(self) -> None:
+        """Points add up to the threshold, and who is in an allow list is not refused."""
+        for zone in ("bad.example", "worse.example"):
+            self.server.resolver.add(f"4.4.8.8.{zone}", "A", "127.0.0.2")
+        weights = {"bad.example": 0.5, "worse.example": 0.4}
+        self.assertIsNone(await self.judge(weights=weights))
+        self.assertIsInstance(await self.judge(weights=weights, threshold=0.9), Reject)
+        self.server.resolver.add("4.4.8.8.good.example", "A", "127.0.0.1")
+        self.assertIsNone(await self.judge(allow=["good.example"]))
+
+    def test_options(self) -> None:
+        """A zone that is none is a mistake of the configuration."""
+        for zones in ([], ["x"], "bad.example"):
+            self.assertRaises(OptionError, self.build, zones=zones)
