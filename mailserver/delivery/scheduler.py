@@ -160,7 +160,10 @@ class Scheduler:
         chosen: list[list[int]] = []
         open_groups: dict[Any, list[int]] = {}
         taken = Counter(self._in_lane)
+        ours = {each.id for attempt in self._at_work for each in attempt.entries}
         for entry in due:
+            if entry.id in ours:
+                continue                    # our lease has lapsed, as when the clock jumps; but we do try it
             lane = self._lanes.of(entry)
             way = (entry.content_id, lane, entry.sender, entry.prefix if entry.kind == "remote" else b"")
             group = open_groups.get(way)

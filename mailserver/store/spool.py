@@ -106,8 +106,12 @@ def due(
 def claim(
     connection: Connection, owner: str, now: float, limit: int, lease: float, ids: Sequence[int] | None = None
 ) -> list[Entry]:
-    """Take entries that are due, and that nobody else is trying, for `lease` seconds; of these `ids` only."""
-    query = select(spool).where(*_claimable(now)).order_by(spool.c.next_attempt).limit(limit)
+    """Take entries that are due, and that nobody else is trying, for `lease` seconds; of these `ids` only.
+
+    What is named by its id may be ours already: then a claim whose answer was lost is run again.
+    """
+    query = select(spool).where(*_claimable(now, "" if ids is None else owner))
+    query = query.order_by(spool.c.next_attempt).limit(limit)
     if ids is not None:
         query = query.where(spool.c.id.in_(ids))
     if connection.dialect.name == "postgresql":
@@ -122,8 +126,9 @@ def claim(
     return entries
 
 
-def _claimable(now: float) -> tuple[ColumnElement[bool], ...]:
-    return spool.c.next_attempt <= now, spool.c.held == 0, or_(spool.c.owner == "", spool.c.lease <= now)
+def _claimable(now: float, owner: str = "") -> tuple[ColumnElement[bool], ...]:
+    free: ColumnElement[bool] = or_(spool.c.owner.in_(["", owner]), spool.c.lease <= now)
+    return spool.c.next_attempt <= now, spool.c.held == 0, free
 
 
 def next_due(connection: Connection, now: float) -> float | None:

@@ -91,6 +91,7 @@ class Talk(Protocol):
         if self.peer.implicit:
             self.secure()
         self.answer("", b"220 peer.example ESMTP\r\n")
+        self.peer.news()
 
     def connectionLost(self, reason: Any = None) -> None:
         self.gone.callback(None)
