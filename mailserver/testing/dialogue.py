@@ -6,11 +6,12 @@ from __future__ import annotations
 
 import re
 import textwrap
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from twisted.internet.address import IPv4Address
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, TimeoutError
 from twisted.internet.endpoints import connectProtocol
 from twisted.internet.error import ConnectionDone
 from twisted.internet.protocol import Protocol
@@ -137,11 +138,12 @@ class DialogueTestCase(TestCase):
                 said = what.removesuffix("\\") + ("" if what.endswith("\\") else "\\r\\n")
                 line.say(said.encode("latin-1", "backslashreplace").decode("unicode_escape").encode("latin-1"))
             elif who == "S":
-                heard = await line.line()
-                pattern = ".*".join(map(re.escape, what.split("*")))
-                self.assertTrue(
-                    re.fullmatch(pattern, heard), f"line {number}: heard {heard!r} where {what!r} was expected"
-                )
+                try:
+                    heard = await line.line()
+                except TimeoutError:
+                    self.fail(f"line {number}: heard nothing, but {line.heard!r}, where {what!r} was expected")
+                if re.fullmatch(".*".join(map(re.escape, what.split("*"))), heard) is None:
+                    self.fail(f"line {number}: heard {heard!r} where {what!r} was expected")
             else:
                 self.fail(f"line {number}: {text!r} is neither C: nor S:")
 
@@ -163,6 +165,9 @@ class _End(StringTransport):
     def write(self, data: bytes) -> None:
         if self.is_open and not self.disconnecting:
             _reactor().callLater(0, self.other.arrive, bytes(data))
+
+    def writeSequence(self, data: Iterable[bytes]) -> None:
+        self.write(b"".join(data))
 
     def arrive(self, data: bytes) -> None:
         if self.is_open:

@@ -1,0 +1,1 @@
+"""What plugin writers test with."""
