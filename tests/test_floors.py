@@ -22,8 +22,11 @@ FLOORS: tuple[tuple[tuple[str, ...], ...], ...] = (
     (("net",), ("world",), ("logs",)),
     (("store",),),
     (
-        ("pipeline", "routing", "plugin", "authentication", "hooks", "lent", "contracts", "imports", "options"),
-        ("plugin_skeleton",), ("mailbox",), ("auth",), ("forwarding",), ("filters",),
+        (
+            "pipeline", "routing", "authentication", "hooks", "lent",
+            "plugin", "contracts", "imports", "options", "plugin_skeleton",
+        ),
+        ("mailbox",), ("auth",), ("forwarding",), ("filters",),
     ),
     (("acceptance",), ("config",)),
     (("session",), ("delivery",), ("rooms",)),
