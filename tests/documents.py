@@ -31,6 +31,7 @@ VARIES = (
     (r"\d+\.\d+ ms", "MS"),
     (r"(?<=127\.0\.0\.1 )port \d+", "PORT"),
 )
+LOG = r"(?:>|--logfile=) ?([\w.]+)"        # where the log of a server in the background goes
 ID = r"\b[0-9][0-9A-Z]{12}\b"
 
 
@@ -143,6 +144,9 @@ class Session:
     def _run(self, command: str) -> tuple[int, str]:
         """One command's exit code and output."""
         assert self._shell.stdin is not None and self._shell.stdout is not None
+        log = self.folder / re.findall(LOG, command)[-1] if command.endswith("&") else None
+        if log is not None:
+            log.unlink(missing_ok=True)
         self._shell.stdin.write(f"{command}\necho; echo =done= $?\n")
         self._shell.stdin.flush()
         timer = threading.Timer(PATIENCE, self._shell.kill)
@@ -155,13 +159,12 @@ class Session:
                 lines.append(line)
         finally:
             timer.cancel()
-        if command.endswith("&"):
-            self._wait_for_server(command)
+        if log is not None:
+            self._wait_for_server(command, log)
         return int(line.split()[1]), "".join(lines)[:-1]
 
-    def _wait_for_server(self, command: str) -> None:
+    def _wait_for_server(self, command: str, file: Path) -> None:
         """A server in the background writes its log to a file, as a page shows it; wait until it listens."""
-        file = self.folder / re.findall(r"(?:>|--logfile=) ?([\w.]+)", command)[-1]
         until = time.monotonic() + PATIENCE
         while "pop3 on" not in (said := file.read_text() if file.exists() else ""):
             if time.monotonic() > until or "Traceback" in said:

@@ -20,6 +20,7 @@ from mailserver.cli.main import run
 
 ROOT = Path(__file__).parent.parent.parent
 STANDARD = (25, 587, 465, 24, 110, 995)
+LOWEST, HIGHEST = 10_000, 29_000
 
 
 @dataclass(frozen=True)
@@ -66,8 +67,12 @@ def environment() -> dict[str, str]:
 
 
 def free_base(ports: tuple[int, ...] = STANDARD) -> int:
-    """A port base at which all these ports are free on loopback."""
-    for base in range(20000 + os.getpid() * 37 % 30000, 60000, 1009):
+    """A port base at which all these ports are free on loopback.
+
+    It lies below the ports that the kernel gives to connections, so that none of those takes one meanwhile.
+    """
+    for step in range(LOWEST, HIGHEST, 101):
+        base = LOWEST + (os.getpid() * 37 + step) % (HIGHEST - LOWEST)
         taken = []
         try:
             for port in ports:
