@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import importlib
 import shutil
 import sys
 from pathlib import Path
 
 from twisted.internet.task import deferLater
+from twisted.trial.unittest import SynchronousTestCase
 
 from mailserver.service import MailServer
+from mailserver.store.database import Database
+from tests.postgres import postgres
 from tests.serving import ServerCase, reactor
 
 GREYLIST = Path(__file__).parent.parent.parent / "plugins" / "greylist"
@@ -60,3 +64,32 @@ class GreylistTests(ServerCase):
     async def test_our_own_programs(self) -> None:
         """LMTP is for programs that have asked already."""
         self.assertRegex(await self.rcpt(self.start(self.site()), "lmtp"), "^250 ")
+
+
+class PostgresqlTests(SynchronousTestCase):
+    """The rows, on the other database."""
+
+    def test_triples(self) -> None:
+        server = postgres()
+        name = server.create()
+        self.addCleanup(server.drop, name)
+        sys.path.append(str(GREYLIST))
+        self.addCleanup(sys.path.remove, str(GREYLIST))
+        triples = importlib.import_module("mailserver_greylist.triples")
+        database = Database(server.url(name), Path(self.mktemp()))
+        database.open(migrate=True)
+        self.addCleanup(database.close)
+        triple = triples.Triple("192.0.2.0/24", "carol@example.net", "bob@example.org")
+        with database.transaction() as connection:
+            triples.prepare(connection)
+            triples.prepare(connection)
+            self.assertIsNone(triples.find(connection, triple, 100.0))
+            triples.begin(connection, triple, 100.0, 50.0)
+            triples.begin(connection, triple, 120.0, 50.0)
+            self.assertEqual(triples.find(connection, triple, 120.0), triples.Seen(100.0, False, 150.0))
+            triples.begin(connection, triple, 150.0, 50.0)
+            triples.know(connection, triple, 160.0, 1000.0)
+            self.assertEqual(triples.find(connection, triple, 170.0), triples.Seen(150.0, True, 1160.0))
+            self.assertEqual(triples.count_known(connection, triple.network, 170.0, 5), 1)
+            triples.purge(connection, 1160.0)
+            self.assertIsNone(triples.find(connection, triple, 0.0))
