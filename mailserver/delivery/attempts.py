@@ -53,6 +53,18 @@ class Attempt:
             self.work.cancel()
 
 
+@dataclass(frozen=True, slots=True)
+class End:
+    """What is written down at the end of an attempt: by whom, how, when it is tried again, and who was told."""
+
+    folder: Path
+    owner: str
+    ended: Ended
+    now: float
+    following: float
+    told: str
+
+
 class Attempts:
     """Makes them."""
 
@@ -80,9 +92,8 @@ class Attempts:
         """Try once what was claimed, and see it to its end: delivered, reported, or waiting for the next time."""
         claimed = attempt.entries
         following = self._world.now() + self._backoff.wait(claimed[0].attempts)
-        ids = set(
-            await self._database.write(spool.note_attempt, [each.id for each in claimed], self._instance, following)
-        )
+        note: tuple[Sequence[int], str, float] = [each.id for each in claimed], self._instance, following
+        ids: list[int] = await self._database.write_with(spool.note_attempts, note)
         entries = [each for each in claimed if each.id in ids]
         if not entries:
             return
@@ -115,7 +126,7 @@ class Attempts:
             attempt.is_final = await self._owned(ids)
             return attempt.is_final
 
-        return await self._remote.deliver(entries, stored.size, may_send)
+        return await self._remote.deliver(entries, stored, may_send)
 
     async def _owned(self, ids: Sequence[int]) -> bool:
         return await self._database.read(spool.owned, ids, self._instance, self._world.now())
@@ -145,8 +156,8 @@ class Attempts:
         # What was delivered and is not written down would be delivered again.
         while True:
             try:
-                await self._database.write(
-                    write_down, self._database.contents, self._instance, ended, now, following, told
+                await self._database.write_with(
+                    write_down, End(self._database.contents, self._instance, ended, now, following, told)
                 )
                 return
             except TemporaryFailure as failure:
@@ -195,26 +206,36 @@ def _period(seconds: float) -> str:
     return f"{seconds:.0f} seconds"
 
 
-def write_down(
-    connection: Connection, folder: Path, owner: str, ended: Ended, now: float, following: float, told: str
-) -> None:
-    """The end of an attempt, in the queue and in the story of its message."""
-    for entry, result in ended:
-        fields: dict[str, Any] = {
-            "recipient": str(entry.recipient),
-            "target": str(entry.target),
-            "attempt": entry.attempts + 1,
-            "result": result.kind,
-            "said": result.words,
-        }
-        for name in ("host", "address", "tls"):
-            if getattr(result, name):
-                fields[name] = getattr(result, name)
-        if result.kind == DEFERRED:
-            fields["next"] = round(following, 3)
-            spool.postpone(connection, entry.id, owner, result.words, following)
-        else:
-            if result.kind == FAILED:
-                fields["reported_to"] = told
-            spool.finish(connection, folder, entry.id, owner)
-        traces.append(connection, entry.content_id, event(now, "attempt", **fields))
+def write_down(connection: Connection, batch: Sequence[End]) -> list[None]:
+    """The ends of attempts, in the queue and in the stories of their messages; a group for `Database.write_with`."""
+    records: list[tuple[int, str]] = []
+    done: list[tuple[int, str]] = []
+    for end in batch:
+        for entry, result in end.ended:
+            if result.kind == DEFERRED:
+                spool.postpone(connection, entry.id, end.owner, result.words, end.following)
+            else:
+                done.append((entry.id, end.owner))
+            records.append((entry.content_id, event(end.now, "attempt", **_told(entry, result, end))))
+    spool.finish_many(connection, batch[0].folder, done)
+    traces.append_many(connection, records)
+    return [None] * len(batch)
+
+
+def _told(entry: Entry, result: Result, end: End) -> dict[str, Any]:
+    """What the story of the message tells of one recipient."""
+    fields: dict[str, Any] = {
+        "recipient": str(entry.recipient),
+        "target": str(entry.target),
+        "attempt": entry.attempts + 1,
+        "result": result.kind,
+        "said": result.words,
+    }
+    for name in ("host", "address", "tls"):
+        if getattr(result, name):
+            fields[name] = getattr(result, name)
+    if result.kind == DEFERRED:
+        fields["next"] = round(end.following, 3)
+    elif result.kind == FAILED:
+        fields["reported_to"] = end.told
+    return fields

@@ -14,6 +14,7 @@ from mailserver.errors import PermanentFailure, TemporaryFailure
 from mailserver.net.connect import Host, Opportunistic, connect, verified
 from mailserver.reply import Reply
 from mailserver.store import contents
+from mailserver.store.contents import Stored
 from mailserver.store.database import Database
 from mailserver.store.spool import Entry
 from mailserver.world import World
@@ -34,9 +35,9 @@ class Remote:
         self._lines: set[Line] = set()
 
     async def deliver(
-        self, entries: Sequence[Entry], size: int, may_send: Callable[[], Awaitable[bool]]
+        self, entries: Sequence[Entry], stored: Stored, may_send: Callable[[], Awaitable[bool]]
     ) -> Sequence[Result]:
-        """A result for each entry; they share message, sender, prefix and host.  `size` is the content's."""
+        """A result for each entry; they share message, sender, prefix and host.  `stored` is their content."""
         first = entries[0]
         try:
             hosts = await self._hosts.find(first)
@@ -48,7 +49,7 @@ class Remote:
         for host, address in pairs[:MOST_ADDRESSES]:
             for in_clear in (False, True):
                 try:
-                    return await self._talk(host, address, entries, size, login, in_clear, may_send)
+                    return await self._talk(host, address, entries, stored, login, in_clear, may_send)
                 except TlsFailed as failure:
                     last = by_error(failure, str(host), address)
                     if login or host.implicit_tls:
@@ -65,7 +66,7 @@ class Remote:
         host: Host,
         address: str,
         entries: Sequence[Entry],
-        size: int,
+        stored: Stored,
         login: bool,
         in_clear: bool,
         may_send: Callable[[], Awaitable[bool]],
@@ -88,9 +89,9 @@ class Remote:
             outcomes = await courier.transact(
                 first.sender,
                 [each.target for each in entries],
-                size + len(first.prefix),
+                stored.size + len(first.prefix),
                 first.body,
-                lambda: self._content(first),
+                lambda: self._content(first.prefix, stored),
                 may_send,
             )
         except BaseException:
@@ -103,9 +104,12 @@ class Remote:
             for each in outcomes
         ]
 
-    async def _content(self, entry: Entry) -> AsyncIterator[bytes]:
-        yield entry.prefix
-        async for octets in contents.stream(self._database, entry.content_id, self._world.in_thread):
+    async def _content(self, prefix: bytes, stored: Stored) -> AsyncIterator[bytes]:
+        if stored.whole is not None:
+            yield prefix + stored.whole
+            return
+        yield prefix
+        async for octets in contents.stream(self._database, stored.id, self._world.in_thread):
             yield octets
 
     async def stop(self) -> None:

@@ -72,8 +72,10 @@ async def connect(reactor: Any, host: Host, address: str, protocol: Protocol, ti
     else:
         where = f"{address}:{host.port}"
         endpoint = TCP4ClientEndpoint(reactor, address, host.port, timeout)
+    factory = Factory.forProtocol(lambda: protocol)
+    factory.noisy = False                   # a line in the log for each connection tells nobody anything
     try:
-        return await endpoint.connect(Factory.forProtocol(lambda: protocol))
+        return await endpoint.connect(factory)
     except ConnectionRefusedError:
         raise TemporaryFailure(f"connection refused by {where}") from None
     except (TimeoutError, TCPTimedOutError):

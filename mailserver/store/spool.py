@@ -12,9 +12,9 @@ from sqlalchemy import ColumnElement, Connection, delete, func, or_, select, tex
 from mailserver.address import Address
 from mailserver.envelope import Origin
 from mailserver.errors import NotFound
-from mailserver.store.contents import release
+from mailserver.store.contents import release, release_many
 from mailserver.store.schema import spool
-from mailserver.store.statements import batches, insert_rows
+from mailserver.store.statements import batches, fetch, insert_rows, run_many
 
 _leased = spool.c.owner != text("''")       # literal, so that SQLite sees that the index "spool_leased" is meant
 
@@ -139,12 +139,24 @@ def next_due(connection: Connection, now: float) -> float | None:
 
 def note_attempt(connection: Connection, ids: Sequence[int], owner: str, next_attempt: float) -> list[int]:
     """Write down that these are being tried and when they would be tried again; only those whose lease we hold."""
-    noted = (
-        update(spool)
-        .where(spool.c.id.in_(ids), spool.c.owner == owner)
-        .values(attempts=spool.c.attempts + 1, next_attempt=next_attempt)
+    return note_attempts(connection, [(ids, owner, next_attempt)])[0]
+
+
+def note_attempts(connection: Connection, notes: Sequence[tuple[Sequence[int], str, float]]) -> list[list[int]]:
+    """`note_attempt` for (ids, owner, next attempt) of a whole batch; a group for `Database.write_with`."""
+    run_many(
+        connection,
+        "UPDATE spool SET attempts = attempts + 1, next_attempt = ? WHERE id = ? AND owner = ?",
+        [(following, id, owner) for ids, owner, following in notes for id in sorted(ids)],
     )
-    return sorted(connection.execute(noted.returning(spool.c.id)).scalars())
+    owners: dict[int, str] = {}
+    for some in batches([id for ids, _, _ in notes for id in ids]):
+        owners.update(fetch(connection, f"SELECT id, owner FROM spool WHERE id IN ({_marks(some)})", some))
+    return [[id for id in ids if owners.get(id) == owner] for ids, owner, _ in notes]
+
+
+def _marks(items: Sequence[Any]) -> str:
+    return ", ".join("?" * len(items))
 
 
 def owned(connection: Connection, ids: Sequence[int], owner: str, now: float) -> bool:
@@ -167,6 +179,19 @@ def finish(connection: Connection, contents: Path, id: int, owner: str | None = 
         return False
     release(connection, contents, content_id)
     return True
+
+
+def finish_many(connection: Connection, contents: Path, done: Sequence[tuple[int, str]]) -> None:
+    """`finish` for (id, owner) of a whole batch."""
+    by_owner: dict[str, list[int]] = {}
+    for id, owner in done:
+        by_owner.setdefault(owner, []).append(id)
+    content_ids: list[int] = []
+    for owner, ids in by_owner.items():
+        for some in batches(sorted(ids)):
+            text = f"DELETE FROM spool WHERE owner = ? AND id IN ({_marks(some)}) RETURNING content_id"
+            content_ids += [row[0] for row in fetch(connection, text, [owner, *some])]
+    release_many(connection, contents, content_ids)
 
 
 def postpone(connection: Connection, id: int, owner: str, reason: str, next_attempt: float | None = None) -> bool:

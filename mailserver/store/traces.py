@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, delete, select
 
 from mailserver.errors import NotFound
 from mailserver.ident import first_at
 from mailserver.store.schema import refusal, trace
-from mailserver.store.statements import insert_rows
+from mailserver.store.statements import batches, fetch, insert_rows
 
 MOST_FORGOTTEN = 5000       # records of one transaction
 
@@ -24,11 +24,25 @@ def add_many(connection: Connection, records: Sequence[tuple[int, str]]) -> None
 
 def append(connection: Connection, id: int, record: str) -> None:
     """One more event of a message."""
-    if connection.dialect.name == "postgresql":
-        # Two couriers of one message tell of it at once: the first record is what they take turns by.
-        connection.execute(select(trace.c.id).where(trace.c.id == id, trace.c.number == 0).with_for_update())
-    last = connection.execute(select(func.max(trace.c.number)).where(trace.c.id == id)).scalar()
-    connection.execute(insert(trace).values(id=id, number=0 if last is None else last + 1, record=record))
+    append_many(connection, [(id, record)])
+
+
+def append_many(connection: Connection, records: Sequence[tuple[int, str]]) -> None:
+    """More events of messages, in their order: (id, JSON)."""
+    last: dict[int, int] = {}
+    for some in batches(sorted({id for id, _ in records})):
+        if connection.dialect.name == "postgresql":
+            # Two couriers of one message tell of it at once: the first record is what they take turns by.
+            first = select(trace.c.id).where(trace.c.id.in_(some), trace.c.number == 0)
+            connection.execute(first.order_by(trace.c.id).with_for_update())
+        marks = ", ".join("?" * len(some))
+        text = f"SELECT id, MAX(number) FROM trace WHERE id IN ({marks}) GROUP BY id"
+        last.update(fetch(connection, text, some))
+    rows = []
+    for id, record in records:
+        last[id] = last.get(id, -1) + 1
+        rows.append((id, last[id], record))
+    insert_rows(connection, trace, rows)
 
 
 def refuse_many(connection: Connection, records: Sequence[tuple[int, str]]) -> list[None]:

@@ -109,6 +109,19 @@ class InTurnTests(HouseCase):
         self.assertEqual(attempt["said"], "the message was sent, but the connection was closed by the server")
         self.assertEqual([len(peer.talks) for peer in self.peers], [1, 0, 0])
 
+    async def test_what_is_not_ours_any_more(self) -> None:
+        """Another server has taken it over: we leave it alone, at every server."""
+
+        def steal(talk: Talk) -> bytes:
+            with self.writing() as connection:
+                connection.exec_driver_sql("UPDATE spool SET owner = 'them/2', lease = 9e9")
+            return b"354 Go on\r\n"
+
+        self.listen(0, 1, 2)
+        self.peers[0].replies = {"DATA": steal}
+        self.assertEqual((await self.deliver())["said"], "it is not ours to send any more")
+        self.assertEqual([len(peer.talks) for peer in self.peers], [1, 0, 0])
+
     async def test_not_for_ever(self) -> None:
         """A domain with hundreds of addresses is not worth hundreds of connections at a time."""
         self.listen(0)

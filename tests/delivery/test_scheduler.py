@@ -333,11 +333,11 @@ class TroubleTests(HouseCase):
         self.patch(attempts_module, "WRITE_AGAIN", 0.05)
         write_down, times = attempts_module.write_down, []
 
-        def fails_twice(*args: Any) -> None:
+        def fails_twice(*args: Any) -> list[None]:
             times.append(1)
             if len(times) < 3:
                 raise TemporaryFailure("the disk is full")
-            write_down(*args)
+            return write_down(*args)
 
         self.patch(attempts_module, "write_down", fails_twice)
         peer = self.peer()
@@ -382,15 +382,15 @@ class TroubleTests(HouseCase):
     async def test_a_note_whose_answer_is_lost(self) -> None:
         """Then it is not tried; the lease is given back, and its next attempt comes."""
         self.patch(scheduler_module, "LOOK", 0.1)
-        write, times = self.database.write, []
+        write_with, times = self.database.write_with, []
 
-        async def lost(job: Any, *args: Any) -> Any:
-            if job is spool.note_attempt and not times:
+        def lost(group: Any, *args: Any) -> Any:
+            if group is spool.note_attempts and not times:
                 times.append(1)
                 raise TemporaryFailure("the database went away")
-            return await write(job, *args)
+            return write_with(group, *args)
 
-        self.patch(self.database, "write", lost)
+        self.patch(self.database, "write_with", lost)
         await self._is_delivered_once()
         self.assertEqual(len(self.flushLoggedErrors(TemporaryFailure)), 1)
 
