@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from tests.cli.commands import HouseTestCase, free_base
+from tests.cli.commands import HouseTestCase
 from tests.cli.running import Running
 from tests.needs import program
 from tests.plain import Client
@@ -61,12 +61,7 @@ class OrderTests(HouseTestCase):
         super().setUp()
         strace = program("strace")
         self.trace = self.folder / "strace"
-        base = free_base()
-        text = self.config.read_text()
-        old = int(text.split("tcp:")[1].partition(":")[0]) - 25
-        for port in (25, 587, 465, 24, 110, 995):
-            text = text.replace(f"tcp:{old + port}:", f"tcp:{base + port}:")
-        self.config.write_text(text)
+        base = self.move()
         # -D: the server is our child, and strace nobody's.
         self.server = Running(
             "run", "--config", str(self.config),

@@ -16,11 +16,14 @@ PATIENCE = 30.0         # seconds for a server to come up or go
 
 
 class Running:
-    """Keeps what the process says, line by line; `under` is a command that runs it, strace for one."""
+    """Keeps what the process says, line by line.
 
-    def __init__(self, *words: str, under: Sequence[str] = ()) -> None:
+    `under` is a command that runs it, strace for one; `what` is what Python runs, when it is not our command.
+    """
+
+    def __init__(self, *words: str, under: Sequence[str] = (), what: Sequence[str] = ("-m", "mailserver")) -> None:
         self.process = subprocess.Popen(
-            [*under, sys.executable, "-m", "mailserver", *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            [*under, sys.executable, *what, *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL, env=environment(), text=True,
         )
         self.said: list[str] = []

@@ -7,7 +7,7 @@ import smtplib
 import ssl
 import time
 
-from tests.cli.commands import HouseTestCase, free_base
+from tests.cli.commands import HouseTestCase
 from tests.cli.running import Running
 
 
@@ -16,20 +16,11 @@ class RunTests(HouseTestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        # The files are a copy of those of another test, whose server may not have gone from its ports yet.
-        old, new = self.base_written(), free_base()
-        text = self.config.read_text()
-        for port in (25, 587, 465, 24, 110, 995):
-            text = text.replace(f"tcp:{old + port}:", f"tcp:{new + port}:")
-        self.config.write_text(text)
-        self.base = new
+        self.base = self.move()
         self.server = Running("run", "--config", str(self.config))
         self.addCleanup(self.server.stop)
         self.server.wait_for("pop3 on")
         self.wait_for_port()
-
-    def base_written(self) -> int:
-        return int(self.config.read_text().split("tcp:")[1].partition(":")[0]) - 25
 
     def wait_for_port(self) -> None:
         with smtplib.SMTP("127.0.0.1", self.base + 25, timeout=10) as peer:
