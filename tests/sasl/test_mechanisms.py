@@ -101,7 +101,7 @@ class ScramTests(SynchronousTestCase):
 
     def test_prepared(self) -> None:
         """RFC 4013 3, and two spellings of one word."""
-        for given_, wanted in (("I\u00adX", "IX"), ("user", "user"), ("USER", "USER"), ("\u00aa", "a"), 
+        for given_, wanted in (("I\u00adX", "IX"), ("user", "user"), ("USER", "USER"), ("\u00aa", "a"),
                                ("\u2168", "IX"), ("e\u0301", "\u00e9"), ("a\u00a0b", "a b")):
             self.assertEqual(prepare(given_), wanted)
         for forbidden in ("\u0007", "\u0627\u0031", "a\ue000"):

@@ -4,7 +4,9 @@ from twisted.application.service import ServiceMaker
 
 from mailserver.plugin import AuthenticatorOffer, FilterOffer, ForwarderOffer, MailboxOffer
 
-command = ServiceMaker("Mail server", "mailserver.tap", "A mail server whose every decision can be a plugin.", "mailserver")
+command = ServiceMaker(
+    "Mail server", "mailserver.tap", "A mail server whose every decision can be a plugin.", "mailserver"
+)
 
 sql = MailboxOffer("sql", "mailserver.mailbox.sql.Sql", "Keep mail in the server's database.")
 maildir = MailboxOffer("maildir", "mailserver.mailbox.maildir.Maildir", "Keep mail in Maildir folders.")
@@ -16,7 +18,7 @@ dev_login = AuthenticatorOffer("dev", "mailserver.auth.dev.Dev", "One password f
 
 accounts = ForwarderOffer("accounts", "mailserver.forwarding.accounts.Accounts", "Deliver to an account's mailbox.")
 aliases = ForwarderOffer("aliases", "mailserver.forwarding.aliases.Aliases", "Send an alias's mail to its targets.")
-catchall = ForwarderOffer("catchall", "mailserver.forwarding.catchall.CatchAll", "Send everybody else's mail to @domain.")
+catchall = ForwarderOffer("catchall", "mailserver.forwarding.catchall.CatchAll", "Send everybody else's mail there.")
 subaddress = ForwarderOffer("subaddress", "mailserver.forwarding.subaddress.Subaddress", "Take user+detail for user.")
 smarthost = ForwarderOffer("smarthost", "mailserver.forwarding.smarthost.Smarthost", "Send through one server.")
 dev_mailboxes = ForwarderOffer("dev", "mailserver.forwarding.dev.Dev", "Make a mailbox for whoever is written to.")
