@@ -180,6 +180,11 @@ class Acceptance:
             tuple(entries.values()),
         )
         await self._database.write_with(write_many, accepting, len(content.beginning))
+        log.info(
+            "{id}: accepted {size} octets from <{sender}> by {address} for {recipients}",
+            id=spell(envelope.id), size=content.size, sender=str(envelope.sender or ""), address=client.address,
+            recipients=", ".join(f"<{each}>" for each in envelope.recipients[:10]),
+        )
         if entries:
             for callback in self._when_spooled:
                 callback()

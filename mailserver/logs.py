@@ -12,6 +12,9 @@ from zope.interface import implementer
 
 _PLAIN = re.compile(r"[!#-<>-\[\]-~]+")        # what needs no quotes: printable ASCII without space, ", = and \
 
+# Twisted tells of each port that it opens and closes: two lines for every question to the DNS.
+_PORTS = re.compile(r" starting on \d+$|^\((?:UDP|TCP) Port \d+ Closed\)$")
+
 
 @implementer(ILogObserver)
 class LineObserver:
@@ -21,6 +24,8 @@ class LineObserver:
         self._stream = stream
 
     def __call__(self, event: LogEvent) -> None:
+        if event.get("log_namespace") == "log_legacy" and _PORTS.search(str(event.get("log_text", ""))):
+            return
         self._stream.write(line(event))
         self._stream.flush()
 

@@ -18,10 +18,10 @@ from mailserver.errors import TemporaryFailure
 from mailserver.ident import spell
 from mailserver.interfaces import Account
 from mailserver.net.answer import Answer, Then
-from mailserver.pipeline import Outcome
 from mailserver.reply import Reply
 from mailserver.routing import Routed
-from mailserver.sasl import MECHANISMS, Challenge, Mechanism, SaslError
+from mailserver.sasl import MECHANISMS, Challenge
+from mailserver.session.exchange import Exchange
 from mailserver.session.policy import SmtpPolicy
 from mailserver.session.transaction import Transaction
 from mailserver.smtp.commands import (
@@ -61,7 +61,7 @@ class SmtpSession:
         self._client = Client(address, port, policy.service, trusted=policy.trusted(address))
         self._story = Story(policy.world.new_id())      # of the session, for what is refused outside transactions
         self._transaction: Transaction | None = None
-        self._mechanism: Mechanism | None = None
+        self._exchange: Exchange | None = None
         self._errors = 0
         self._complaints: list[list[Any]] = []          # what was refused outside transactions
 
@@ -179,7 +179,7 @@ class SmtpSession:
             outcome = await policy.pipeline.run("sender", origin, transaction.story, client, envelope)
             if outcome.refusal is not None:
                 return outcome.refusal
-            self._note(transaction, outcome)
+            transaction.note(outcome)
         return replies.SENDER_OK
 
     async def _rcpt(self, command: Rcpt) -> Reply:
@@ -214,7 +214,7 @@ class SmtpSession:
                 return None
             wanted = outcome.rewrite or recipient
             quarantine = outcome.quarantine is not None
-            transaction.added += [_line(each.name, each.value) for each in outcome.add]
+            transaction.add(outcome.add)
         routed = await policy.router.route(wanted, story)
         if routed.refusal is not None:
             return routed.refusal
@@ -254,6 +254,7 @@ class SmtpSession:
         else:
             reply = reply.with_id(spell(self._id))
             transaction.refusal = str(reply)
+            log.info("{address}: content: {reply}", address=self._client.address, reply=transaction.refusal)
             if command.fault is replies.BARE_LINE_END and self._client.login is None:
                 then = Then.LINGER
         self._end_transaction()
@@ -272,7 +273,7 @@ class SmtpSession:
             outcome = await policy.pipeline.run("content", envelope.origin, story, client, envelope, content)
             if outcome.refusal is not None:
                 return outcome.refusal
-            self._note(transaction, outcome)
+            transaction.note(outcome)
             if outcome.remove:
                 content, rewritten = await policy.acceptance.without(envelope.id, content, outcome.remove)
                 if rewritten is not None:
@@ -335,37 +336,26 @@ class SmtpSession:
         make = MECHANISMS.get(command.mechanism)
         if make is None:
             return replies.MECHANISM_UNKNOWN
-        self._mechanism = make()
-        return await self._step(command, command.initial)
+        self._exchange = Exchange(make(), self._policy.authentication, client)
+        return self._said(command, await self._exchange.begin(command.initial))
 
     async def _auth_response(self, command: AuthResponse) -> Reply | Answer:
+        exchange, self._exchange = self._exchange, None
+        assert exchange is not None
         if command.response is None:
-            self._mechanism = None
             return replies.AUTH_CANCELLED
-        return await self._step(command, command.response)
+        self._exchange = exchange
+        return self._said(command, await exchange.go_on(command.response))
 
-    async def _step(self, command: Command, response: bytes | None) -> Reply | Answer:
-        mechanism = self._mechanism
-        assert mechanism is not None
-        try:
-            said = mechanism.start(response) if isinstance(command, Auth) else mechanism.step(response or b"")
-        except SaslError as error:
-            self._mechanism = None
-            return Reply(501, "5.2", f"Malformed authentication: {error}")
+    def _said(self, command: Command, said: Challenge | Account | Reply) -> Reply | Answer:
+        """Answer what came of a step of an AUTH."""
         if isinstance(said, Challenge):
             self._wire.advance(command, challenged=True)
             return Answer(b"334 " + base64.b64encode(said.octets) + b"\r\n")
-        self._mechanism = None
-        if said.authorize_as and said.authorize_as != said.name:
-            return replies.AUTH_FAILED
-        try:
-            account: Account | None = await self._policy.authentication.check(said.name, said.password, self._client)
-        except TemporaryFailure:
-            return replies.AUTH_NOT_NOW
-        if account is None:
-            log.info("login failed from {address}", address=self._client.address)
-            return replies.AUTH_FAILED
-        self._client = replace(self._client, login=account.address)
+        self._exchange = None
+        if isinstance(said, Reply):
+            return said
+        self._client = replace(self._client, login=said.address)
         return replies.AUTHENTICATED
 
     # -- helpers
@@ -381,17 +371,10 @@ class SmtpSession:
         targets = await self._policy.directory.alias(sender)
         return targets is not None and any(target.key == login.key for target in targets)
 
-    def _note(self, transaction: Transaction, outcome: Outcome) -> None:
-        if outcome.discard is not None:
-            transaction.discard = outcome.discard
-        if outcome.quarantine is not None:
-            transaction.quarantine = True
-        if outcome.add:
-            transaction.added += [_line(each.name, each.value) for each in outcome.add]
-
     def _refused(self, reply: Reply, what: str, then: Then = Then.GO_ON) -> Answer:
         """An error reply, with the id under which its story can be read."""
         reply = reply.with_id(spell(self._id))
+        log.info("{address}: {what}: {reply}", address=self._client.address, what=what.lower(), reply=str(reply))
         if self._transaction is not None:
             self._transaction.refusal = str(reply)
         elif len(self._complaints) < MOST_NOTES:
@@ -432,8 +415,3 @@ _ANSWERS: dict[type[Command], Callable[[SmtpSession, Any], Awaitable[Reply | Ans
     Auth: SmtpSession._auth,
     AuthResponse: SmtpSession._auth_response,
 }
-
-
-def _line(name: str, value: str) -> bytes:
-    """A header line of a filter's; line ends inside it would be somebody else's header."""
-    return f"{name}: {' '.join(value.split())}\r\n".encode()

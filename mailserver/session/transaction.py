@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from mailserver.address import Address
 from mailserver.envelope import Envelope
+from mailserver.pipeline import Outcome
 from mailserver.routing import Routed
 from mailserver.store.contents import Incoming
 from mailserver.story import Story
+from mailserver.verdict import AddHeader
 
 
 @dataclass(slots=True)
@@ -29,6 +32,18 @@ class Transaction:
         """One more recipient."""
         self.envelope = replace(self.envelope, recipients=(*self.envelope.recipients, recipient))
         self.routes.append(routed)
+
+    def note(self, outcome: Outcome) -> None:
+        """What filters said of the whole message."""
+        if outcome.discard is not None:
+            self.discard = outcome.discard
+        if outcome.quarantine is not None:
+            self.quarantine = True
+        self.add(outcome.add)
+
+    def add(self, fields: Iterable[AddHeader]) -> None:
+        """Header fields to stand above the content; a line end inside a value would be somebody else's header."""
+        self.added += [f"{each.name}: {' '.join(each.value.split())}\r\n".encode() for each in fields]
 
     def drop(self) -> None:
         """Whatever came of its content is thrown away."""
