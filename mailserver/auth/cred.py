@@ -12,10 +12,17 @@ from twisted.internet.defer import maybeDeferred
 from twisted.python.reflect import namedAny
 from zope.interface import implementer
 
-from mailserver.address import Address
+from mailserver.address import Address, parse_domain
 from mailserver.envelope import Client
 from mailserver.errors import BadAddress, MailserverError
 from mailserver.interfaces import IAuthenticator, IServer
+
+
+def _domain(instance: Any, attribute: Any, value: str) -> None:
+    try:
+        parse_domain(value)
+    except BadAddress as error:
+        raise ValueError(f"'{attribute.name}' is no domain: {error}") from None
 
 
 @attrs.frozen
@@ -27,7 +34,7 @@ class CredOptions:
     """
 
     checker: str
-    domain: str | None = None
+    domain: str | None = attrs.field(default=None, validator=attrs.validators.optional(_domain))
 
 
 @implementer(IAuthenticator)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hmac
 import secrets
 from collections import OrderedDict
@@ -45,7 +46,7 @@ class Passwords:
         self._options = options
         self._server = server
         self._key = secrets.token_bytes(32)
-        self._nobody: bytes | None = None           # a hash for those who do not exist
+        self._nobody = _nobodys()
         self._right: OrderedDict[bytes, float] = OrderedDict()
         self._turn = DeferredSemaphore(options.threads)
 
@@ -56,31 +57,31 @@ class Passwords:
             account = await self._server.directory.account(Address.parse(name))
         except BadAddress:
             pass
-        if account is not None:
+        if account is not None and account.enabled:
             stored = list(await self._server.directory.credentials(account, ARGON2ID))
-        for each in stored:
-            if self._remembers(self._proof(name, password, each)):
-                return account.address if account is not None else None
-        if self._nobody is None:
-            self._nobody = (await self._hash(HASHER.hash, secrets.token_hex())).encode("ascii")
-        right = False
-        for each in stored or [self._nobody]:
-            if await self._hash(_verify, each, password):
-                right = True
-                self._remember(self._proof(name, password, each))
-        if not right or account is None or not stored:
-            return None
-        return account.address
+        right = any(self._remembers(self._proof(name, password, each)) for each in stored)
+        if not right:
+            for each in stored or [self._nobody]:
+                if await self._is_of(each, password):
+                    right = True
+                    self._remember(self._proof(name, password, each))
+        return account.address if right and account is not None else None
 
-    async def _hash(self, work: Any, *args: Any) -> Any:
-        """Work that takes a core for tens of milliseconds: in a thread, a few at a time, and not without end."""
+    async def _is_of(self, stored: bytes, password: str) -> bool:
+        """Takes a core for tens of milliseconds: in a thread, a few at a time, and not without end."""
         if len(self._turn.waiting) >= self._options.queue:
             raise TemporaryFailure("too many logins at once")
-        server = self._server
-        result: Deferred[Any] = self._turn.run(
-            deferToThreadPool, server.reactor, server.reactor.getThreadPool(), work, *args
-        )
-        return await result
+        await self._turn.acquire()
+        answer: Deferred[bool] = Deferred()
+
+        def done(result: Any) -> None:
+            self._turn.release()
+            answer.callback(result)
+
+        # A thread cannot be stopped: whoever stops waiting for it does not make room for another before it ends.
+        reactor = self._server.reactor
+        deferToThreadPool(reactor, reactor.getThreadPool(), _verify, stored, password).addBoth(done)
+        return await answer
 
     def _proof(self, name: str, password: str, stored: bytes) -> bytes:
         message = b"\0".join((name.encode(), password.encode(), stored))
@@ -90,7 +91,7 @@ class Passwords:
         until = self._right.get(proof)
         if until is None:
             return False
-        if until < self._server.clock.seconds():
+        if until <= self._server.clock.seconds():
             del self._right[proof]
             return False
         return True
@@ -100,6 +101,15 @@ class Passwords:
         self._right.move_to_end(proof)
         if len(self._right) > MOST_REMEMBERED:
             self._right.popitem(last=False)
+
+
+def _nobodys() -> bytes:
+    """The hash of no password, for names that nobody has: it costs to check what all others cost."""
+    salt, hash = (
+        base64.b64encode(secrets.token_bytes(length)).rstrip(b"=") for length in (HASHER.salt_len, HASHER.hash_len)
+    )
+    costs = f"m={HASHER.memory_cost},t={HASHER.time_cost},p={HASHER.parallelism}".encode("ascii")
+    return b"$argon2id$v=19$" + b"$".join((costs, salt, hash))
 
 
 def _verify(stored: bytes, password: str) -> bool:

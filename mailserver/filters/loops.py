@@ -13,8 +13,9 @@ from mailserver.interfaces import IFilter, IServer
 from mailserver.reply import LOOP
 from mailserver.verdict import Verdicts, reject
 
-_RECEIVED = re.compile(rb"(?:\A|\n)received[ \t]*:", re.IGNORECASE)
-_DELIVERED_TO = re.compile(rb"(?:\A|\n)delivered-to[ \t]*:[ \t]*([^\r\n]*)", re.IGNORECASE)
+# Patterns that begin with a letter as it is are found ten times as quickly as those that ignore case.
+_RECEIVED = re.compile(rb"\nreceived[ \t]*:")
+_DELIVERED_TO = re.compile(rb"\ndelivered-to[ \t]*:[ \t]*([^\r\n]*)")
 
 
 @attrs.frozen
@@ -26,7 +27,11 @@ class LoopsOptions:
 
 @implementer(IFilter)
 class Loops:
-    """Counts Received fields, and looks for our own Delivered-To (RFC 9228)."""
+    """Counts Received fields, and looks for our own Delivered-To (RFC 9228).
+
+    There is one reply for all recipients, so a message that goes in a circle for one of several is taken: it comes
+    back for that one alone, or with a Received field more.
+    """
 
     Options = LoopsOptions
     origins = frozenset(Origin)
@@ -36,10 +41,11 @@ class Loops:
         self._hops = options.hops
 
     def content(self, client: Client, envelope: Envelope, content: Content) -> Verdicts:
-        header = content.header
+        header = b"\n" + content.header.lower()
         if len(_RECEIVED.findall(header)) > self._hops:
             return reject(LOOP)
-        delivered = {found.strip().lower() for found in _DELIVERED_TO.findall(header)}
-        if delivered and all(str(each).lower().encode() in delivered for each in envelope.recipients):
+        delivered = {found.strip() for found in _DELIVERED_TO.findall(header)}
+        # Octets are put into small letters on both sides, which leaves all but ASCII as it is.
+        if delivered and all(str(each).encode().lower() in delivered for each in envelope.recipients):
             return reject(LOOP)
         return None

@@ -3,21 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import attrs
 from zope.interface import implementer
 
-from mailserver.address import Address, domain_key
+from mailserver.address import Address, domain_key, parse_domain
 from mailserver.destination import Destination, Remote
+from mailserver.errors import BadAddress
 from mailserver.interfaces import IForwarder, IServer
+from mailserver.net.connect import read_host
+
+
+def _host(instance: Any, attribute: Any, value: str) -> None:
+    try:
+        read_host(value)
+    except ValueError:
+        raise ValueError(
+            f"'{attribute.name}' needs to be like \"tcp:relay.example.net:587\", not {value!r}"
+        ) from None
+
+
+def _domains(instance: Any, attribute: Any, value: list[str]) -> None:
+    for each in value:
+        try:
+            parse_domain(each)
+        except BadAddress as error:
+            raise ValueError(f"in '{attribute.name}' {each!r} is no domain: {error}") from None
 
 
 @attrs.frozen
 class SmarthostOptions:
     """`host` is like ``tcp:relay.example.net:587``; without `domains`, for all that are not local."""
 
-    host: str
-    domains: list[str] = attrs.Factory(list)
+    host: str = attrs.field(validator=_host)
+    domains: list[str] = attrs.field(factory=list, validator=_domains)
 
 
 @implementer(IForwarder)

@@ -21,7 +21,7 @@ class SubaddressOptions:
 
 @implementer(IForwarder)
 class Subaddress:
-    """Takes the detail away, if somebody is left: stand it behind ``accounts`` and ``aliases``."""
+    """Takes the detail away, if somebody is left; an account or an alias of the whole address goes before."""
 
     Options = SubaddressOptions
 
@@ -34,6 +34,9 @@ class Subaddress:
         if not separator or not user:
             return None
         plain = Address(user, recipient.domain)
-        if await self._directory.account(plain) is None and await self._directory.alias(plain) is None:
+        if not await self._exists(plain) or await self._exists(recipient):
             return None
         return (Forward(plain),)
+
+    async def _exists(self, address: Address) -> bool:
+        return await self._directory.account(address) is not None or await self._directory.alias(address) is not None

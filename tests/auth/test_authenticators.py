@@ -6,12 +6,15 @@ import time
 from pathlib import Path
 
 from twisted.cred.checkers import InMemoryUsernamePasswordDatabaseDontUse
+from twisted.internet import reactor
 from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.task import deferLater
 
 from mailserver.address import Address
 from mailserver.auth.cred import Cred
 from mailserver.auth.passwords import Passwords
 from mailserver.errors import MailserverError
+from mailserver.plugin import OptionError
 from mailserver.store import credentials, directory
 from mailserver.testing import AuthenticatorContract, PluginCase, a_client
 
@@ -59,12 +62,40 @@ class PasswordsTests(AuthenticatorContract, PluginCase):
     async def test_many_at_once(self) -> None:
         """More than can be hashed are told to come back; nobody waits for ever."""
         passwords = self.build(threads=1, queue=3)
-        await passwords.check("nobody@example.org", "x", a_client())
         asked = [
             Deferred.fromCoroutine(passwords.check(f"nobody{n}@example.org", "x", a_client())) for n in range(8)
         ]
         results = await DeferredList(asked, consumeErrors=True)
         self.assertEqual([fine for fine, _ in results].count(False), 4)
+
+    async def test_given_up(self) -> None:
+        """Who stops waiting makes no room for more threads than there may be, and takes no room for ever."""
+        passwords = self.build(threads=1, queue=3)
+        login = "alice@example.org", "secret and long", a_client()
+        asked = [Deferred.fromCoroutine(passwords.check(*login)) for _ in range(3)]
+        while len(passwords._turn.waiting) < 2:
+            await deferLater(reactor, 0)
+        for each, waiting in zip(asked[:2], (2, 1), strict=True):
+            each.addErrback(lambda failure: None)
+            each.cancel()
+            self.assertEqual(len(passwords._turn.waiting), waiting)
+        self.assertEqual(await asked[2], Address("alice", "example.org"))
+        self.assertEqual((passwords._turn.tokens, passwords._turn.waiting), (1, []))
+
+    async def test_disabled(self) -> None:
+        """An account that is switched off opens to no password, not even to one that is remembered."""
+        passwords = self.build()
+        self.assertIsNotNone(await passwords.check("alice@example.org", "secret and long", a_client()))
+        with self.server.database.transaction() as connection:
+            directory.set_enabled(connection, self.alice.id, False)
+        self.server.directory.forget()
+        self.assertIsNone(await passwords.check("alice@example.org", "secret and long", a_client()))
+
+    def test_nobody(self) -> None:
+        """Names that nobody has cost what the others cost."""
+        theirs = credentials.derive("secret")[0][1].split(b"$")
+        self.assertEqual(self.build()._nobody.split(b"$")[:4], theirs[:4])
+        self.assertEqual([len(each) for each in self.build()._nobody.split(b"$")], [len(each) for each in theirs])
 
 
 checker = InMemoryUsernamePasswordDatabaseDontUse()
@@ -86,7 +117,9 @@ class CredTests(AuthenticatorContract, PluginCase):
 
     async def test_without_domain(self) -> None:
         """A bare name is nobody's where no domain is given."""
-        self.assertIsNone(await self.build(domain="").check("alice", "secret and long", a_client()))
+        self.table = {"checker": self.table["checker"]}
+        self.assertIsNone(await self.build().check("alice", "secret and long", a_client()))
+        self.assertRaises(OptionError, self.build, domain="example org")
 
     def test_no_checker(self) -> None:
         """Each is refused when the server starts, with a sentence."""

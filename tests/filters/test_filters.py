@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import time
+from typing import Any
+
+import dns.message
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater
+
 from mailserver.address import Address
 from mailserver.content import Content
 from mailserver.envelope import Origin
-from mailserver.filters.dnsbl import Dnsbl, reversed_address
+from mailserver.filters.dnsbl import FAILURES, REST, Dnsbl, reversed_address
 from mailserver.filters.headers import Headers
 from mailserver.filters.loops import Loops
-from mailserver.filters.rate import MOST_PEERS, Buckets, Rate
+from mailserver.filters.rate import MOST_PEERS, Buckets, Rate, network_key
+from mailserver.net.resolver import Resolver
 from mailserver.plugin import OptionError
 from mailserver.reply import LOOP
 from mailserver.testing import FilterContract, PluginCase, a_client, an_envelope
 from mailserver.verdict import AddHeader, Defer, Reject
+from tests.net.nameservers import NameServer
 
 
 class HeadersTests(FilterContract, PluginCase):
@@ -62,6 +72,15 @@ class LoopsTests(FilterContract, PluginCase):
         self.assertEqual(self.judge(b"Delivered-To: Bob@example.org\r\n"), Reject(LOOP))
         self.assertIsNone(self.judge(b"Delivered-To: alice@example.org\r\n"))
         self.assertIsNone(self.judge(b"Delivered-To: bob@example.org\r\n", "bob@example.org", "alice@example.org"))
+        zoe = "Zo\u00c9@example.org"
+        self.assertEqual(self.judge(f"Delivered-To: {zoe}\r\n".encode(), zoe.replace("Z", "z")), Reject(LOOP))
+
+    def test_hostile(self) -> None:
+        """Headers made to be looked through for long are not."""
+        for piece in (b"\r\n", b"Received ", b"Received\r\n", b"\nDelivered-To:   ", b"Delivered-To: \t \t"):
+            began = time.perf_counter()
+            self.judge(piece * (100_000 // len(piece)))
+            self.assertLess(time.perf_counter() - began, 0.5, piece)
 
 
 class RateTests(FilterContract, PluginCase):
@@ -89,6 +108,26 @@ class RateTests(FilterContract, PluginCase):
         self.assertEqual([rate.connected(a_client("127.0.0.1")) for _ in range(3)], [None] * 3)
         strict = self.build(connections=1, loopback=True)
         self.assertEqual([strict.connected(a_client("127.0.0.1")) is None for _ in range(2)], [True, False])
+
+    def test_networks(self) -> None:
+        """Many addresses of one network share a limit of their own; logins do not."""
+        rate = self.build(messages=1, network=3, period=30.0)
+        envelope = an_envelope()
+        said = [rate.sender(a_client(f"192.0.2.{number}"), envelope) is None for number in range(1, 6)]
+        self.assertEqual(said, [True, True, True, False, False])
+        self.assertIsNone(rate.sender(a_client("198.51.100.1"), envelope))
+        self.assertIsNone(rate.sender(a_client("192.0.2.9", login="alice@example.org"), envelope))
+        self.server.clock.advance(10)
+        self.assertIsNone(rate.sender(a_client("192.0.2.10"), envelope))
+        without = self.build(messages=1, network=0)
+        self.assertEqual({without.sender(a_client(f"192.0.2.{number}"), envelope) for number in range(50)}, {None})
+        self.assertRaises(OptionError, self.build, network=0.5)
+
+    def test_network_keys(self) -> None:
+        """An IPv4 /24 or an IPv6 /48 is one network; what is no address has none."""
+        self.assertEqual(network_key("192.0.2.77"), "192.0.2.0/24")
+        self.assertEqual(network_key("2001:db8:1:2::/64"), "2001:db8:1::/48")
+        self.assertEqual(network_key("nonsense"), "")
 
     def test_no_limit(self) -> None:
         """Zero is none."""
@@ -143,6 +182,33 @@ class DnsblTests(FilterContract, PluginCase):
         self.server.resolver.add("4.4.8.8.worse.example", "A", "127.0.0.2")
         self.assertIsInstance(await self.judge(), Reject)
 
+    async def test_rests(self) -> None:
+        """A zone that fails again and again is left alone for a while, and one that has an answer starts anew."""
+        self.server.resolver.fail("4.4.8.8.bad.example")
+        dnsbl = self.build()
+        question = a_client("8.8.4.4"), an_envelope(), Address("bob", "example.org")
+        asked = ("4.4.8.8.bad.example", "A")
+        for _ in range(FAILURES + 2):
+            await dnsbl.recipient(*question)
+        self.assertEqual(self.server.resolver.asked.count(asked), FAILURES)
+        self.server.clock.advance(REST)
+        await dnsbl.recipient(*question)
+        self.assertEqual(self.server.resolver.asked.count(asked), FAILURES + 1)
+
+    async def test_complaint(self) -> None:
+        """A list that answers 127.255.255.x does not serve our resolver: nobody is refused for that."""
+        self.server.resolver.add("4.4.8.8.bad.example", "A", "127.255.255.254")
+        self.assertIsNone(await self.judge())
+
+    async def test_words_of_a_list(self) -> None:
+        """They cannot make a line of their own, and are bounded."""
+        self.server.resolver.add("4.4.8.8.bad.example", "A", "127.0.0.2")
+        self.server.resolver.add("4.4.8.8.bad.example", "TXT", '"a\\013\\010250 Ok\\255' + "x" * 200 + '"')
+        reply = (await self.judge()).reply.encode()
+        self.assertTrue(reply.startswith(b"554 5.7.1 8.8.4.4 is listed by bad.example: a??250 Ok\\xffxxx"), reply)
+        self.assertEqual((reply.count(b"\n"), reply.isascii()), (1, True))
+        self.assertLess(len(reply), 300)
+
     async def test_weights(self) -> None:
         """Points add up to the threshold, and who is in an allow list is not refused."""
         for zone in ("bad.example", "worse.example"):
@@ -155,5 +221,65 @@ class DnsblTests(FilterContract, PluginCase):
 
     def test_options(self) -> None:
         """A zone that is none is a mistake of the configuration."""
-        for zones in ([], ["x"], "bad.example"):
-            self.assertRaises(OptionError, self.build, zones=zones)
+        for wrong in ({"zones": []}, {"zones": ["x"]}, {"zones": "bad.example"}, {"weights": {"other.example": 1.0}}):
+            with self.assertRaises(OptionError) as caught:
+                self.build(**wrong)
+            self.assertEqual(caught.exception.key, next(iter(wrong)))
+
+
+class DnsblByUdpTests(PluginCase):
+    """With a real name server, and our own resolver."""
+
+    plugin = Dnsbl
+    table = {"zones": ["dead.example", "bad.example"], "allow": ["good.example"]}
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.dns = NameServer.listen()
+        self.addCleanup(self.dns.stop)
+        self.server.resolver = Resolver(reactor, [self.dns.address])
+        self.dnsbl = self.build()
+
+    def judge(self, address: str) -> Deferred[Any]:
+        asked = self.dnsbl.recipient(a_client(address), an_envelope(), Address("bob", "example.org"))
+        return Deferred.fromCoroutine(asked)
+
+    async def test_listed(self) -> None:
+        """Both kinds of addresses; all zones are asked before any has answered."""
+        self.dns.know("1.4.8.8.bad.example", "A", "127.0.0.2")
+        self.dns.know("1.4.8.8.bad.example", "TXT", '"it is " "bad"')
+        six = reversed_address("2a00::1")
+        self.dns.know(f"{six}.bad.example", "A", "127.0.0.4", "127.0.0.9")
+        said = await self.judge("8.8.4.1")
+        self.assertEqual(str(said.reply), "554 5.7.1 8.8.4.1 is listed by bad.example: it is bad")
+        self.assertEqual(str((await self.judge("2a00::1")).reply), "554 5.7.1 2a00::1 is listed by bad.example")
+        self.assertIsNone(await self.judge("8.8.4.2"))
+        self.dns.know("1.4.8.8.good.example", "A", "127.0.0.2")
+        self.server.resolver = Resolver(reactor, [self.dns.address])        # that has heard nothing yet
+        self.dnsbl = self.build()
+        self.assertIsNone(await self.judge("8.8.4.1"))
+
+    async def test_silent(self) -> None:
+        """A zone that lets us wait costs its own time, no more, and then its opinion."""
+        def odd(question: dns.message.Message, reply: dns.message.Message) -> list[bytes]:
+            return [] if b"dead" in question.to_wire().lower() else [reply.to_wire()]
+
+        self.dns.odd = odd
+        self.dns.know("1.4.8.8.bad.example", "A", "127.0.0.2")
+        judged = self.judge("8.8.4.1")
+        while len(self.dns.asked) < 3:
+            await deferLater(reactor, 0.01)
+        await deferLater(reactor, 0.05)
+        self.assertFalse(judged.called)
+        self.server.clock.advance(4.0)
+        self.assertEqual(str((await judged).reply), "554 5.7.1 8.8.4.1 is listed by bad.example")
+
+    async def test_given_up(self) -> None:
+        """Whoever asked has gone: nothing is left behind."""
+        self.dns.odd = lambda question, reply: []
+        judged = self.judge("8.8.4.1")
+        gone: list[Any] = []
+        judged.addErrback(gone.append)
+        judged.cancel()
+        await deferLater(reactor, 0.01)
+        self.assertEqual((len(gone), self.server.clock.getDelayedCalls()), (1, []))

@@ -72,6 +72,13 @@ class SubaddressTests(ForwarderContract, Directory):
             await self.build().forward(Address("sales+x", "example.org")), (Forward(Address("sales", "example.org")),)
         )
 
+    async def test_whole_address(self) -> None:
+        """An account or an alias with the separator in its name is nobody's detail, wherever the tables stand."""
+        self.server.add_account("bob+sons@example.org")
+        self.server.add_alias("bob+wife@example.org", "carol@example.net")
+        for whole in ("bob+sons", "BOB+Wife"):
+            self.assertIsNone(await self.build().forward(Address(whole, "example.org")), whole)
+
     async def test_separator(self) -> None:
         """Another one, and never none."""
         self.assertEqual(await self.build(separator="--").forward(Address("bob--x", "example.org")), (Forward(BOB),))
@@ -93,3 +100,10 @@ class SmarthostTests(ForwarderContract, Directory):
         some = self.build(domains=["Example.NET"])
         self.assertIsNotNone(await some.forward(Address("carol", "example.net")))
         self.assertIsNone(await some.forward(Address("carol", "example.com")))
+
+    def test_options(self) -> None:
+        """What nobody could send to, or no domain could be called, is a mistake of the configuration."""
+        for wrong in ({"host": "relay"}, {"host": "tcp:a.example:99999"}, {"domains": ["a b"]}, {"domains": [""]}):
+            with self.assertRaises(OptionError, msg=repr(wrong)) as caught:
+                self.build(**wrong)
+            self.assertEqual(caught.exception.key, next(iter(wrong)))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import hashlib
+import hmac
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -80,8 +82,6 @@ class ScramTests(SynchronousTestCase):
         salt = base64.b64decode("QSXCR+Q6sek8bf92")
         stored = read_verifier(verifier("pencil", "sha1", salt, 4096))
         self.assertEqual(stored.iterations, 4096)
-        import hashlib
-        import hmac
 
         message = (
             b"n=user,r=fyko+d2lbbFgONRv9qkxdawL,r=fyko+d2lbbFgONRv9qkxdawL3rfcNHYJY1ZVvWVs7j,"
@@ -98,6 +98,35 @@ class ScramTests(SynchronousTestCase):
     def test_salted(self) -> None:
         """The same password is never stored the same way twice."""
         self.assertNotEqual(verifier("pencil", "sha256"), verifier("pencil", "sha256"))
+
+    @given(st.text(max_size=20), st.binary(max_size=20), st.integers(1, 3))
+    def test_round_trip(self, password: str, salt: bytes, iterations: int) -> None:
+        """What is stored is what is read, and no password is in it."""
+        try:
+            prepared = prepare(password)
+        except ValueError:
+            return
+        for algorithm, length in (("sha1", 20), ("sha256", 32)):
+            stored = read_verifier(verifier(prepared, algorithm, salt, iterations))
+            self.assertEqual((stored.iterations, stored.salt), (iterations, salt))
+            self.assertEqual((len(stored.stored_key), len(stored.server_key)), (length, length))
+
+    @given(st.one_of(st.binary(max_size=60), st.from_regex(rb"\A[0-9]{0,3}\$[A-z=]{0,9}\$[A-z=]{0,9}:[A-z=]{0,9}\Z")))
+    def test_damaged(self, stored: bytes) -> None:
+        """A row that was damaged is a `ValueError`, nothing worse."""
+        try:
+            read_verifier(stored)
+        except ValueError:
+            pass
+
+    @given(st.text(max_size=20))
+    def test_prepared_once(self, text: str) -> None:
+        """Whatever is written is refused with a `ValueError`, or prepared for good."""
+        try:
+            prepared = prepare(text)
+        except ValueError:
+            return
+        self.assertEqual(prepare(prepared), prepared)
 
     def test_prepared(self) -> None:
         """RFC 4013 3, and two spellings of one word."""
