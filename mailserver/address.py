@@ -14,9 +14,10 @@ from mailserver.errors import BadAddress
 LONGEST_LOCAL_PART = 64     # octets, RFC 5321 4.5.3.1.1
 LONGEST_DOMAIN = 255        # octets, RFC 5321 4.5.3.1.2
 
+_BEYOND = r"\u0080-\ud7ff\ue000-\U0010ffff"       # whatever UTF-8 can spell beyond ASCII (RFC 6531 3.3)
 _ATEXT = r"A-Za-z0-9!#$%&'*+/=?^_`{|}~\-"
-_DOT_STRING = re.compile(rf"[{_ATEXT}\u0080-\U0010ffff]+(?:\.[{_ATEXT}\u0080-\U0010ffff]+)*")
-_QUOTED = re.compile(r'"((?:[ !#-\[\]-~\u0080-\U0010ffff]|\\[ -~])*)"')
+_DOT_STRING = re.compile(rf"[{_ATEXT}{_BEYOND}]+(?:\.[{_ATEXT}{_BEYOND}]+)*")
+_QUOTED = re.compile(rf'"((?:[ !#-\[\]-~{_BEYOND}]|\\[ -~])*)"')
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9\-]{0,61}[A-Za-z0-9])?"
 _DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 _SIMPLE = re.compile(rf"([{_ATEXT}]+(?:\.[{_ATEXT}]+)*)@({_LABEL}(?:\.{_LABEL})*)")
@@ -84,7 +85,7 @@ class Address:
 
 def parse_domain(text: str) -> str:
     """Read a domain or an address literal (RFC 5321 4.1.2, 4.1.3; U-labels by RFC 6531); raises `BadAddress`."""
-    if len(text.encode()) > LONGEST_DOMAIN:
+    if len(text.encode("utf-8", "surrogatepass")) > LONGEST_DOMAIN:
         raise BadAddress(f"the domain is longer than {LONGEST_DOMAIN} octets")
     if text.startswith("["):
         return _literal(text)

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 
 from mailserver.content import Content
 
-_FIELD: re.Pattern[bytes] = re.compile(rb"[^\r\n]*(?:\r\n|\Z)(?:[ \t][^\r\n]*(?:\r\n|\Z))*")
+# A bare CR or LF ends a line too: some readers take it for an end, so a field must not hide behind one.
+_LINE = rb"[^\r\n]*(?:\r\n?|\n|\Z)"
+_FIELD: re.Pattern[bytes] = re.compile(rb"%b(?:[ \t]%b)*" % (_LINE, _LINE))
 
 
 def remove_fields(header: bytes, removals: Sequence[tuple[str, int | None]]) -> bytes:

@@ -1,0 +1,31 @@
+"""How the work of a target grows with what is said: four times as much may not cost sixteen times the time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+LEAST = 0.01        # seconds of CPU that the smaller one has to take, so that the clock's grain means nothing
+MOST = 11.0         # times the time for four times the octets: between linear (4, and noise) and quadratic (16)
+TRIES = 5
+LARGEST = 1 << 22   # octets
+
+
+def grows(work: Callable[[bytes], object], pattern: bytes, head: bytes = b"") -> float:
+    """How many times longer it takes for four times the repetitions of a pattern, in the best of some tries."""
+    count = 1 + 4096 // len(pattern)
+    while _seconds(work, head + pattern * count) < LEAST and count * len(pattern) < LARGEST:
+        count *= 2
+    best = MOST + 1
+    for _ in range(TRIES):
+        once = max(_seconds(work, head + pattern * count), 1e-6)
+        best = min(best, _seconds(work, head + pattern * (4 * count)) / once)
+        if best < MOST / 2:
+            break
+    return best
+
+
+def _seconds(work: Callable[[bytes], object], octets: bytes) -> float:
+    began = time.thread_time()
+    work(octets)
+    return time.thread_time() - began

@@ -1,0 +1,24 @@
+"""The targets by name, and their corpora."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from pathlib import Path
+
+CORPUS = Path(__file__).parent.parent / "corpus"
+NAMES = (
+    "address", "dns", "dots", "header", "multiline", "pop3", "received", "sasl", "smtp_client", "smtp_server",
+    "stuffing",
+)
+
+
+def target(name: str) -> tuple[Callable[[bytes], None], tuple[bytes, ...]]:
+    """Its `run` and its `WORDS`."""
+    module = importlib.import_module(f"tests.fuzz.{name}")
+    return module.run, module.WORDS
+
+
+def cases(name: str) -> list[Path]:
+    """The kept octets of one target."""
+    return sorted(path for path in (CORPUS / name).iterdir() if path.is_file())

@@ -1,0 +1,104 @@
+"""No wire's work grows faster than what is said to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from mailserver.address import Address
+from mailserver.errors import BadAddress
+from mailserver.header import remove_fields
+from mailserver.pop3 import multiline
+from mailserver.smtp.dots import Unstuffer
+from mailserver.smtp.lines import SmtpError
+from mailserver.smtp.stuffing import Stuffer
+from mailserver.smtp.syntax import parse_command
+from tests.fuzz import pop3, smtp_client, smtp_server
+from tests.fuzz.choices import Choices
+from tests.fuzz.growth import MOST, grows
+
+MESSAGE = b"EHLO x\r\nMAIL FROM:<a@b.org>\r\nRCPT TO:<c@d.org>\r\n"
+
+
+def command(line: bytes) -> None:
+    """A command, whatever it is; longer than any that a wire lets through."""
+    try:
+        parse_command(line)
+    except SmtpError:
+        pass
+
+
+def address(octets: bytes) -> None:
+    try:
+        Address.parse(octets.decode("latin-1"))
+    except BadAddress:
+        pass
+
+
+def session(octets: bytes) -> None:
+    """A whole session's octets in one piece, with room for a content of any size."""
+    played = smtp_server.Session(Choices(b""))
+    played.wire = type(played.wire)(1 << 30)
+    played.most = 1 << 30
+    played.hear([octets])
+
+
+def unstuffed(octets: bytes) -> None:
+    """In pieces as they come from a socket."""
+    unstuffer = Unstuffer()
+    for start in range(0, len(octets), 1460):
+        unstuffer.feed(octets[start : start + 1460])
+
+
+def stuffed(octets: bytes) -> None:
+    stuffer = Stuffer()
+    for start in range(0, len(octets), 1460):
+        stuffer.feed(octets[start : start + 1460])
+
+
+def retrieved(octets: bytes) -> None:
+    stuffer, top = multiline.Stuffer(), multiline.Top(10**9)
+    for start in range(0, len(octets), 1460):
+        stuffer.feed(octets[start : start + 1460])
+        top.feed(octets[start : start + 1460])
+
+
+class GrowthTests(SynchronousTestCase):
+    def check(self, work: Callable[[bytes], object], *patterns: bytes, head: bytes = b"") -> None:
+        for pattern in patterns:
+            times = grows(work, pattern, head)
+            self.assertLess(times, MOST, f"{work.__name__} of {head[:40]!r} and many {pattern!r}")
+
+    def test_commands(self) -> None:
+        self.check(command, b"<", b'"', b"\\", b"@a,", b" A", head=b"MAIL FROM:<")
+        self.check(command, b" X=1", b"=", b" ", head=b"RCPT TO:<a@b.org>")
+        self.check(command, b" ", b"A", head=b"AUTH PLAIN ")
+        self.check(command, b"A", b" ", b"\xff")
+
+    def test_addresses(self) -> None:
+        self.check(address, b"a", b"a.", b"a@", b"\\\\", b"-", b"\xe9")
+        self.check(address, b"a.", b"a", b"-", b"xn--", b"\xe9.", head=b"x@")
+        self.check(address, b"a", b"\\", b" ", head=b'"')
+
+    def test_sessions(self) -> None:
+        self.check(session, b"NOOP\r\n", b"RSET\r\n", b"\r\n", b"MAIL FROM:<a@b.org>\r\nRSET\r\n", head=b"EHLO x\r\n")
+        self.check(session, b"RCPT TO:<c@d.org>\r\n", b"RCPT TO:<\r\n", head=MESSAGE)
+        self.check(session, b"x", b".", b"\r\n.", b"\r\n..\r\n", b"\n", b"\r", b"x\r\n", head=MESSAGE + b"DATA\r\n")
+        self.check(session, b"DATA\r\nx\r\n.\r\nMAIL FROM:<>\r\nRCPT TO:<c@d.org>\r\n", head=MESSAGE)
+
+    def test_contents(self) -> None:
+        for work in (unstuffed, stuffed, retrieved):
+            self.check(work, b"x", b".", b"\r\n.", b"\r\n..", b"\n", b"\r", b"\r\n", b"\0")
+
+    def test_pop3(self) -> None:
+        self.check(lambda said: pop3.play([said], Choices(b"")), b"NOOP\r\n", b"\r\n", b"RETR 1\r\n", b"XYZZY\r\n")
+        self.check(lambda said: pop3.play([said], Choices(b"")), b"AUTH PLAIN\r\nAA\r\n", b"x" * 300 + b"\r\n")
+
+    def test_replies(self) -> None:
+        self.check(lambda said: smtp_client.read([said]), b"250 x\r\n", b"250-x\r\n250 y\r\n", b"\n")
+
+    def test_headers(self) -> None:
+        removals = [("X-Old", None), ("Subject", 3)]
+        for pattern in (b"X: 1\r\n", b"X-Old: 1\r\n", b"x", b" x", b"\r\n ", b"\r", b"\n", b"\r\r\n", b":", b"x\r"):
+            self.check(lambda header: remove_fields(header, removals), pattern)
