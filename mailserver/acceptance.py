@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from twisted.logger import Logger
@@ -17,7 +18,7 @@ from mailserver.content import CHUNK, Content
 from mailserver.destination import Drop, Mailbox, Remote
 from mailserver.envelope import Client, Envelope, Origin
 from mailserver.errors import PermanentFailure, TemporaryFailure
-from mailserver.header import remove_fields
+from mailserver.header import remove_fields, tls_is_optional
 from mailserver.ident import spell
 from mailserver.interfaces import JUNK, Delivery, IMailboxStore, ITransactionalStore
 from mailserver.received import delivered_to, mail_date, received, return_path
@@ -29,6 +30,7 @@ from mailserver.store.database import Database
 from mailserver.store.spool import Entry
 from mailserver.story import Story
 from mailserver.verdict import RemoveHeader
+from mailserver.wishes import NONE
 from mailserver.world import World
 
 log = Logger()
@@ -40,7 +42,7 @@ class Acceptance:
     """Takes messages in.
 
     `life` is how long an entry of the spool is tried, in seconds; `reserve` is how many octets of the disk must
-    stay free for anything to be taken.
+    stay free for anything to be taken; `hides_clients`: where a login sits is not told.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class Acceptance:
         hostname: str,
         life: float,
         reserve: int = 0,
+        hides_clients: bool = True,
     ) -> None:
         self._database = database
         self._router = router
@@ -62,6 +65,7 @@ class Acceptance:
         self._hostname = hostname
         self._life = life
         self._reserve = reserve
+        self._hides_clients = hides_clients
         self._has_room = True
         self._disk_looked = float("-inf")
         self._transactional = {
@@ -144,26 +148,30 @@ class Acceptance:
         if self._database.writer.full:
             await self._database.writer.drained()
         now = self._world.now()
-        above = received(client, envelope, self._hostname, mail_date(now)) + added
+        above = received(client, envelope, self._hostname, mail_date(now), self._hides_clients) + added
+        # What is to be released later waits in the spool, wherever it goes (RFC 4865).
+        release = envelope.wishes.release if envelope.wishes is not NONE else 0.0
+        waits = release > now
         deliveries: dict[tuple[str, int, str], Delivery] = {}
         entries: dict[tuple[str, str, str], Entry] = {}
         for routed in routes:
             for destination in routed.destinations:
                 if isinstance(destination, Mailbox):
                     box = JUNK if routed.recipient in junk else destination.name
-                    if destination.store in self._transactional:
+                    if destination.store in self._transactional and not waits:
                         await self._deliver(deliveries, destination, box, envelope, content, above, now)
                         continue
                     if destination.store not in self._stores:
                         raise TemporaryFailure(f"there is no mailbox store called {destination.store}")
                     entry = self._entry(
-                        envelope, routed.recipient, "mailbox", destination.account,
+                        envelope, content, routed, "mailbox", destination.account,
                         f"{destination.store}/{box}",
-                        return_path(envelope.sender) + delivered_to(destination.account) + above, now,
+                        return_path(envelope.sender) + delivered_to(destination.account) + above, max(now, release),
                     )
                 elif isinstance(destination, Remote):
                     entry = self._entry(
-                        envelope, routed.recipient, "remote", destination.address, destination.host or "", above, now
+                        envelope, content, routed, "remote", destination.address, destination.host or "", above,
+                        max(now, release),
                     )
                 else:
                     assert isinstance(destination, Drop)
@@ -212,29 +220,34 @@ class Acceptance:
     def _entry(
         self,
         envelope: Envelope,
-        recipient: Address,
+        content: Content,
+        routed: Routed,
         kind: str,
         target: Address,
         place: str,
         prefix: bytes,
-        now: float,
+        due: float,
     ) -> Entry:
+        wishes = envelope.wishes.of_recipient(routed.notify, routed.orcpt)
+        if kind == "remote" and not wishes.require_tls and tls_is_optional(content):
+            wishes = replace(wishes, tls_optional=True)         # REQUIRETLS outweighs the field (RFC 8689 4.1)
         return Entry(
             id=self._world.new_id(),
             content_id=envelope.id,
             origin=envelope.origin,
             sender=envelope.sender,
-            recipient=recipient,
+            recipient=routed.recipient,
             kind=kind,
             target=target,
             place=place,
             domain=target.domain,
             prefix=prefix,
             body=envelope.body,
-            created=now,
-            expires=now + self._life,
-            next_attempt=now,
+            created=self._world.now(),
+            expires=due + self._life,
+            next_attempt=due,
             attempts=0,
             held=False,
             reason="",
+            wishes=wishes,
         )

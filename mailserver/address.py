@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import unicodedata
 from dataclasses import dataclass
 
 import idna
@@ -66,7 +67,8 @@ class Address:
         """What two spellings of one mailbox share: case folded, the domain in A-labels."""
         if self.local.isascii() and self.domain.isascii():
             return f"{self.local.lower()}@{self.domain}"
-        return f"{self.local.casefold()}@{domain_key(self.domain)}"
+        # RFC 6532 3.1: what looks the same is composed alike before it is compared.
+        return f"{unicodedata.normalize('NFC', self.local).casefold()}@{domain_key(self.domain)}"
 
     def __str__(self) -> str:
         """The address as it is written on the wire, quoted where it must be."""

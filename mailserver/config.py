@@ -18,11 +18,11 @@ from mailserver.tomltable import REQUIRED, Mistake, Mistakes, TableReader, Wrong
 from mailserver.tomlvalues import DAY, Network
 
 __all__ = [
-    "Config", "ConfigErrors", "KeyFiles", "Limits", "Listen", "Mistake", "Outbound", "Place", "Use", "find", "load",
-    "parse_account",
+    "Config", "ConfigErrors", "KeyFiles", "Limits", "Listen", "Mistake", "Outbound", "Place", "Smtp", "Use", "find",
+    "load", "parse_account",
 ]
 
-SERVICES = ("smtp", "submission", "lmtp", "pop3")
+SERVICES = ("smtp", "submission", "lmtp", "pop3", "no-mail")
 TLS_WAYS = ("none", "starttls", "implicit")
 ON_ERROR = ("defer", "skip")
 
@@ -53,7 +53,7 @@ class KeyFiles:
 class Listen:
     """One listener."""
 
-    service: str                    # smtp, submission, lmtp, pop3
+    service: str                    # smtp, submission, lmtp, pop3, no-mail
     endpoint: str                   # a Twisted endpoint string
     tls: str                        # none, starttls, implicit
     place: Place
@@ -83,12 +83,28 @@ class Limits:
 
     size: int = 64 * 1024 * 1024
     recipients: int = 1000
-    errors: int = 20
+    errors: int = 20                        # 5xx replies, after which a peer is sent away
+    tarpit_after: int = 5                   # of them, after which each comes late
+    tarpit: float = 1.0                     # by so many seconds
     connections: int = 5000
     connections_per_address: int = 50
     idle: float = 300.0
     longest: float = 4 * 3600.0
     reserve: int = 64 * 1024 * 1024         # of the disk, below which mail is not now
+
+
+@dataclass(frozen=True, slots=True)
+class Smtp:
+    """How SMTP is spoken with whom."""
+
+    vrfy: str = "nobody"                    # who may ask for addresses (VRFY, EXPN): nobody, logins, everybody
+    bare_line_ends: str = "refuse"          # from who is logged in: refuse, normalise
+    early_talkers: str = "refuse"           # who speaks before the greeting: refuse, allow
+    hide_clients: bool = True               # the Received field does not tell where a login sits
+    no_soliciting: tuple[str, ...] = ()     # keywords that are refused (RFC 3865)
+    longest_hold: float = 7 * DAY           # seconds that a submission may wait for its release (RFC 4865); 0: never
+    xclient: tuple[Network, ...] = ()       # who may say whom it speaks for
+    xforward: tuple[Network, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +133,7 @@ class Config:
     networks: tuple[Network, ...]           # that may relay without a login
     outbound: Outbound
     limits: Limits
+    smtp: Smtp
     trace_days: float
     trace_refusals: int
     clear_passwords: bool                   # POP3 logins without TLS from anywhere, not only loopback
@@ -193,6 +210,7 @@ class _Reader:
         relay.end()
         outbound = self._outbound()
         limits = self._limits()
+        smtp = self._smtp()
         trace = root.table("trace")
         trace_days = trace.take("days", 30.0, values.positive)
         trace_refusals = trace.take("refusals", 10_000, values.count)
@@ -206,7 +224,7 @@ class _Reader:
         plugins.end()
         root.end()
         config = Config(
-            self.file, hostname, data, database, tls, names, listen, networks, outbound, limits, trace_days,
+            self.file, hostname, data, database, tls, names, listen, networks, outbound, limits, smtp, trace_days,
             trace_refusals, clear_passwords, filters, forward, auth, mailbox, folders, relay_domains,
             {"folders": self.mistakes.place(("plugins", "folders"))}
             | {key: self.mistakes.place((key,)) for key in ("data", "database", "tls")},
@@ -300,7 +318,7 @@ class _Reader:
         route = {}
         routes = table.table("route")
         for domain in routes.value:
-            host = routes.take(domain, None, values.host)
+            host = routes.take(domain, None, values.route)
             try:
                 route[parse_domain(domain)] = host
             except BadAddress as error:
@@ -331,6 +349,8 @@ class _Reader:
             size=table.take("size", default.size, values.size),
             recipients=table.take("recipients", default.recipients, values.count),
             errors=table.take("errors", default.errors, values.count),
+            tarpit_after=table.take("tarpit_after", default.tarpit_after, values.count_or_none),
+            tarpit=table.take("tarpit", default.tarpit, values.duration_or_none),
             connections=table.take("connections", default.connections, values.count),
             connections_per_address=table.take(
                 "connections_per_address", default.connections_per_address, values.count
@@ -341,6 +361,23 @@ class _Reader:
         )
         table.end()
         return limits
+
+    def _smtp(self) -> Smtp:
+        table, default = self.root.table("smtp"), Smtp()
+        smtp = Smtp(
+            vrfy=table.take("vrfy", default.vrfy, values.one_of(("nobody", "logins", "everybody"))),
+            bare_line_ends=table.take(
+                "bare_line_ends", default.bare_line_ends, values.one_of(("refuse", "normalise"))
+            ),
+            early_talkers=table.take("early_talkers", default.early_talkers, values.one_of(("refuse", "allow"))),
+            hide_clients=table.take("hide_clients", default.hide_clients, values.yes_or_no),
+            no_soliciting=table.take_list("no_soliciting", values.solicitation),
+            longest_hold=table.take("longest_hold", default.longest_hold, values.duration_or_none),
+            xclient=table.take_list("xclient", values.network),
+            xforward=table.take_list("xforward", values.network),
+        )
+        table.end()
+        return smtp
 
     def _uses(self, kind: str, *defaults: str) -> tuple[Use, ...]:
         """The plugins of one kind; without any table of it, the usual ones."""

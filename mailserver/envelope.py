@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from mailserver.address import Address
+from mailserver.wishes import NONE, Wishes
 
 
 class Origin(StrEnum):
@@ -53,4 +54,5 @@ class Envelope:
     sender: Address | None                      # None is the null reverse-path <>
     recipients: tuple[Address, ...] = ()
     size: int = 0                               # octets, as declared (RFC 1870); 0 is unknown
-    body: str = "7BIT"                          # 7BIT or 8BITMIME (RFC 6152)
+    body: str = "7BIT"                          # 7BIT, 8BITMIME (RFC 6152) or BINARYMIME (RFC 3030)
+    wishes: Wishes = NONE

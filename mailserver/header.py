@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from mailserver.content import Content
+
 # A bare CR or LF ends a line too: some readers take it for an end, so a field must not hide behind one.
 _LINE = rb"[^\r\n]*(?:\r\n?|\n|\Z)"
 _FIELD: re.Pattern[bytes] = re.compile(rb"%b(?:[ \t]%b)*" % (_LINE, _LINE))
@@ -27,3 +29,16 @@ def remove_fields(header: bytes, removals: Sequence[tuple[str, int | None]]) -> 
                 continue
         kept.append(octets)
     return b"".join(kept)
+
+
+def solicitations(content: Content) -> set[str]:
+    """The keywords of the Solicitation fields (RFC 3865 2.7)."""
+    words = b",".join(content.fields("Solicitation")).decode("ascii", "replace")
+    return {word.strip() for word in words.split(",") if word.strip()}
+
+
+def tls_is_optional(content: Content) -> bool:
+    """Whether the header says "TLS-Required: No" (RFC 8689 5): delivery comes before secrecy."""
+    if b"tls-required" not in content.header.lower():
+        return False
+    return [each.lower() for each in content.fields("TLS-Required")] == [b"no"]

@@ -20,6 +20,7 @@ from mailserver.verdict import (
     AddHeader,
     Defer,
     Discard,
+    Pause,
     Quarantine,
     Reject,
     RemoveHeader,
@@ -44,6 +45,7 @@ class Outcome:
     score: float = 0.0
     add: tuple[AddHeader, ...] = ()
     remove: tuple[RemoveHeader, ...] = ()
+    pause: float = 0.0              # seconds before the greeting
 
 
 NOTHING = Outcome()
@@ -105,7 +107,7 @@ class Pipeline:
 class _Gathered:
     """An outcome while it grows."""
 
-    __slots__ = ("add", "discard", "over", "quarantine", "refusal", "remove", "rewrite", "score", "touched")
+    __slots__ = ("add", "discard", "over", "pause", "quarantine", "refusal", "remove", "rewrite", "score", "touched")
 
     def __init__(self) -> None:
         self.refusal: Reply | None = None
@@ -115,6 +117,7 @@ class _Gathered:
         self.score = 0.0
         self.add: tuple[AddHeader, ...] = ()
         self.remove: tuple[RemoveHeader, ...] = ()
+        self.pause = 0.0
         self.over = False
         self.touched = False
 
@@ -161,6 +164,9 @@ class _Gathered:
             case RemoveHeader(name, which):
                 self.remove += (verdict,)
                 return "remove header", f" {name}" + ("" if which is None else f" number {which}")
+            case Pause(seconds, why):
+                self.pause = max(self.pause, seconds)
+                return "pause", f" {seconds:g} s: {why}"
         raise AssertionError(verdict)
 
     def _refuse(self, reply: Reply) -> None:
@@ -170,5 +176,5 @@ class _Gathered:
         if not self.touched and self.refusal is None:
             return NOTHING
         return Outcome(
-            self.refusal, self.discard, self.quarantine, self.rewrite, self.score, self.add, self.remove
+            self.refusal, self.discard, self.quarantine, self.rewrite, self.score, self.add, self.remove, self.pause
         )

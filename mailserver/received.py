@@ -8,6 +8,8 @@ from mailserver.address import Address
 from mailserver.envelope import Client, Envelope
 from mailserver.ident import spell
 
+HIDDEN = "hidden.invalid"       # a name that nobody has (RFC 2606 2)
+
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
@@ -21,38 +23,40 @@ def mail_date(now: float) -> str:
     )
 
 
-def protocol(client: Client) -> str:
-    """The keyword behind "with" (RFC 3848): SMTP, ESMTPSA, LMTPS ..."""
+def protocol(client: Client, utf8: bool = False) -> str:
+    """The keyword behind "with" (RFC 3848, RFC 6531 4.3): SMTP, ESMTPSA, UTF8LMTPS ..."""
     if client.service == "lmtp":
         name = "LMTP"
     elif client.extended:
-        name = "ESMTP"
+        name = "SMTP" if utf8 else "ESMTP"
     else:
         return "SMTP"
-    return name + ("S" if client.tls is not None else "") + ("A" if client.login is not None else "")
+    name += ("S" if client.tls is not None else "") + ("A" if client.login is not None else "")
+    return f"UTF8{name}" if utf8 else name
 
 
-def received(client: Client, envelope: Envelope, hostname: str, date: str) -> bytes:
-    """The Received field of one message.
+def received(client: Client, envelope: Envelope, hostname: str, date: str, hides: bool = True) -> bytes:
+    """The Received field for a message (RFC 5321 4.4; "with" by RFC 3848, "tls" by RFC 8314 4.3).
 
-    The address of a client that logged in is its own business and is not shown.  "for" is given only
-    where it tells no recipient of another.
+    With `hides`, the address of a client that logged in is its own business and is not shown.  "for" is given
+    only where it tells no recipient of another.
     """
-    lines = []
-    if client.login is not None:
-        lines.append("Received: from [hidden]")
-    elif client.address:
-        literal = f"IPv6:{client.address}" if ":" in client.address else client.address
-        lines.append(f"Received: from {_word(client.hello)} ([{literal}])")
-    if client.address:
-        by = f"\tby {hostname} with {protocol(client)} id {spell(envelope.id)}"
+    if client.service in ("internal", "sendmail"):
+        lines = [f"Received: by {hostname} id {spell(envelope.id)}"]
     else:
-        by = f"Received: by {hostname} id {spell(envelope.id)}"
-    lines.append(by)
+        if client.login is not None and hides:
+            lines = [f"Received: from {HIDDEN}"]
+        elif client.address:
+            literal = f"IPv6:{client.address}" if ":" in client.address else client.address
+            lines = [f"Received: from {_word(client.hello)} ([{literal}])"]
+        else:
+            lines = [f"Received: from {_word(client.hello)}"]
+        with_ = protocol(client, envelope.wishes.utf8)
+        lines.append(f"\tby {hostname} with {with_} id {spell(envelope.id)}")
     if len(envelope.recipients) == 1:
         lines.append(f"\tfor <{envelope.recipients[0]}>")
     if client.tls is not None:
-        lines.append(f"\ttls {client.tls.cipher} ({client.tls.version})")      # RFC 8314 4.3
+        lines.append(f"\ttls {client.tls.cipher} ({client.tls.version})")
     return ("\r\n".join(lines) + f"; {date}\r\n").encode("utf-8")
 
 

@@ -73,7 +73,10 @@ def furnish(config: Config, registry: Registry, server: IServer) -> Rooms:
     return Rooms(
         registry,
         {use.name: plugin for use, plugin in built["mailbox"]},
-        Router(asked["forward"], server.directory, config.hostname),
+        Router(
+            asked["forward"], server.directory, config.hostname,
+            [domain for domain, host in config.outbound.route.items() if host == "none"],
+        ),
         Authentication(asked["auth"], server.directory),
         Pipeline(asked["filter"], server.clock),
     )

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from mailserver.address import Address
 from mailserver.destination import Destination, Drop, Forward, Mailbox, Refuse, Remote, check
 from mailserver.hooks import Asked, Broken
 from mailserver.interfaces import IDirectory
-from mailserver.reply import LOOP, NO_SUCH_USER, Reply
+from mailserver.reply import LOOP, NO_MAIL_THERE, NO_SUCH_USER, Reply
 from mailserver.story import Story
 
 DEEPEST = 10        # forwardings of forwardings
@@ -17,17 +17,29 @@ DEEPEST = 10        # forwardings of forwardings
 
 @dataclass(frozen=True, slots=True)
 class Routed:
-    """A recipient, and where its mail goes: mailboxes, remote addresses, or nowhere."""
+    """A recipient, and where its mail goes: mailboxes, remote addresses, or nowhere.
+
+    `notify` and `orcpt` are what its sender wants to be told of it (`mailserver.wishes`).
+    """
 
     recipient: Address
     destinations: tuple[Destination, ...]
     refusal: Reply | None = None
+    notify: str = ""
+    orcpt: str = ""
 
 
 class Router:
-    """Asks the forwarders.  `hostname` says whose postmaster the bare ``postmaster`` is (RFC 5321 4.5.1)."""
+    """Asks the forwarders.
 
-    def __init__(self, forwarders: Sequence[Asked], directory: IDirectory, hostname: str) -> None:
+    `hostname` says whose postmaster the bare ``postmaster`` is (RFC 5321 4.5.1); `mailless` are domains that take
+    no mail (RFC 7504 3).
+    """
+
+    def __init__(
+        self, forwarders: Sequence[Asked], directory: IDirectory, hostname: str, mailless: Collection[str] = ()
+    ) -> None:
+        self._mailless = frozenset(mailless)
         self.forwarders = tuple(forwarders)
         self._directory = directory
         self._hostname = hostname
@@ -97,6 +109,8 @@ class Router:
                 return
         if await self._directory.is_local(address.domain):
             walk.refuse(address, "", NO_SUCH_USER)
+        elif address.domain in self._mailless:
+            walk.refuse(address, "", NO_MAIL_THERE)
         else:
             walk.go(address, "", Remote(address))
 

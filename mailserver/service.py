@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import ipaddress
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -17,6 +17,7 @@ from twisted.logger import Logger
 
 from mailserver.acceptance import Acceptance
 from mailserver.config import Config, KeyFiles, Listen
+from mailserver.delivery import HONOURED
 from mailserver.delivery.scheduler import Scheduler
 from mailserver.errors import StartRefused
 from mailserver.ident import spell
@@ -28,13 +29,16 @@ from mailserver.net.listen import ConversationFactory, Listener
 from mailserver.net.resolver import Resolver
 from mailserver.net.tls import KeyPair, server_tls
 from mailserver.rooms import Rooms, data_folder, find_plugins, furnish
+from mailserver.session.offers import Offers
 from mailserver.session.policy import SmtpPolicy
 from mailserver.session.pop3 import Pop3Policy, Pop3Session
+from mailserver.session.refuse import NoMail
 from mailserver.session.smtp import SmtpSession
 from mailserver.store import contents, locks, spool, traces
 from mailserver.store.contents import Incoming
 from mailserver.store.database import Database
 from mailserver.store.lookup import Directory
+from mailserver.tomlvalues import Network
 from mailserver.world import World
 
 log = Logger()
@@ -128,7 +132,7 @@ class MailServer(Service):
         self._started.append(directory.stop)
         self.acceptance = Acceptance(
             database, rooms.router, rooms.stores, directory, world, config.hostname,
-            config.outbound.life, config.limits.reserve,
+            config.outbound.life, config.limits.reserve, config.smtp.hide_clients,
         )
         self.scheduler = Scheduler(
             database, self.acceptance, rooms.stores, directory, config.outbound, world, config.hostname, self.instance
@@ -141,7 +145,7 @@ class MailServer(Service):
         self._started.append(self.scheduler.stop)
         self._every(HEARTBEAT, self._heartbeat)
         self._every(KEEPING, self._keep)
-        trusted = _trusted(config)
+        trusted = _inside(config.networks)
         for factory, listen in self._factories:
             factory.talk = self._talker(listen, trusted)
         self._conversations.start()
@@ -165,6 +169,21 @@ class MailServer(Service):
                 lease=LEASE,
             )
             return lambda address, port: Pop3Session(pop3, address, port)
+        if listen.service == "no-mail":
+            return lambda address, port: NoMail()
+        limits, tls = config.limits, listen.tls != "none"
+        offers = Offers(
+            service=listen.service,
+            size=limits.size,
+            recipients=limits.recipients,
+            tls=tls,
+            kept=HONOURED,
+            vrfy=config.smtp.vrfy,
+            no_soliciting=config.smtp.no_soliciting,
+            longest_hold=int(config.smtp.longest_hold),
+            xclient=_inside(config.smtp.xclient),
+            xforward=_inside(config.smtp.xforward),
+        )
         smtp = SmtpPolicy(
             service=listen.service,
             hostname=config.hostname,
@@ -177,11 +196,17 @@ class MailServer(Service):
             incoming=self._incoming,
             refused=self._refused,
             trusted=trusted,
+            offers=offers,
             relays=config.relays,
-            tls=listen.tls != "none",
-            size=config.limits.size,
-            recipients=config.limits.recipients,
-            errors=config.limits.errors,
+            retry=self._retry,
+            tls=tls,
+            size=limits.size,
+            recipients=limits.recipients,
+            errors=limits.errors,
+            tarpit_after=limits.tarpit_after,
+            tarpit=limits.tarpit,
+            early_talkers=config.smtp.early_talkers == "allow",
+            normalises=config.smtp.bare_line_ends == "normalise",
         )
         return lambda address, port: SmtpSession(smtp, address, port)
 
@@ -233,6 +258,13 @@ class MailServer(Service):
             written = self.database.write_with(traces.refuse_many, (id, record), len(record))
             written.addErrback(lambda failure: log.failure("a refusal was not written down", failure))
 
+    async def _retry(self, domain: str) -> int:
+        """Make what waits for a domain due now (ETRN)."""
+        count = await self.database.write(spool.retry_domain, domain, self.world.now())
+        if count:
+            self.scheduler.wake()
+        return count
+
     async def _heartbeat(self) -> None:
         until = self.world.now() + LEASE
         try:
@@ -271,18 +303,17 @@ def _lock_data(path: Any) -> int:
     return lock
 
 
-def _trusted(config: Config) -> Callable[[str], bool]:
-    """Whether an address is inside [relay] networks."""
-    networks = config.networks
+def _inside(networks: Sequence[Network]) -> Callable[[str], bool]:
+    """Whether an address is inside any of these."""
     if not networks:
         return lambda address: False
 
     @lru_cache(maxsize=4096)
-    def trusted(address: str) -> bool:
+    def inside(address: str) -> bool:
         try:
             ip = ipaddress.ip_address(address.partition("%")[0])
         except ValueError:
             return False
         return any(ip in network for network in networks)
 
-    return trusted
+    return inside

@@ -11,6 +11,7 @@ from typing import Any
 
 from mailserver.envelope import Client, Envelope
 from mailserver.ident import spell
+from mailserver.wishes import NONE
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False).encode
 
@@ -18,12 +19,13 @@ _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circ
 class Story:
     """One message, or one session that was refused, from its connection to its reply."""
 
-    __slots__ = ("destinations", "id", "verdicts")
+    __slots__ = ("destinations", "forwarded", "id", "verdicts")
 
     def __init__(self, id: int) -> None:
         self.id = id
         self.verdicts: list[list[Any]] = []
         self.destinations: list[list[Any]] = []
+        self.forwarded: dict[str, str] | None = None        # what XFORWARD says of where it came from
 
     def verdict(self, stage: str, plugin: str, milliseconds: float, said: str, about: str = "") -> None:
         """A plugin's answer: `said` is "no opinion", "reject 550 5.7.1 ...", "failed: ..." and so on."""
@@ -36,10 +38,14 @@ class Story:
     def record(self, now: float, client: Client, envelope: Envelope | None, size: int, reply: str) -> str:
         """The story as JSON, to be written in the transaction that it tells of."""
         told: dict[str, Any] = {"id": spell(self.id), "at": round(now, 3), "client": _client(client)}
+        if self.forwarded is not None:
+            told["forwarded"] = self.forwarded
         if envelope is not None:
             told["origin"] = envelope.origin.value
             told["sender"] = str(envelope.sender) if envelope.sender else ""
             told["recipients"] = [str(each) for each in envelope.recipients]
+            if envelope.wishes is not NONE:
+                told["wishes"] = json.loads(envelope.wishes.write() or "{}")
         if size:
             told["size"] = size
         if self.verdicts:

@@ -39,6 +39,13 @@ def count(value: Any) -> int:
     return value
 
 
+def count_or_none(value: Any) -> int:
+    """A whole number, 0 included."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise Wrong("needs to be a whole number, 0 or above")
+    return value
+
+
 def positive(value: Any) -> float:
     """A number above zero."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < float("inf"):
@@ -61,6 +68,11 @@ def duration(value: Any) -> float:
             raise Wrong('needs to be seconds, or a text like "90s", "5 min", "4h", "5d"')
         value = float(found[1]) * _UNITS[found[2]]
     return positive(value)
+
+
+def duration_or_none(value: Any) -> float:
+    """The same, or 0."""
+    return 0.0 if value == 0 and not isinstance(value, bool) else duration(value)
 
 
 def size(value: Any) -> int:
@@ -105,6 +117,13 @@ def ip(value: Any) -> str:
         ipaddress.ip_address(address.strip("[]"))
     except ValueError:
         raise Wrong(f"needs to be an IP address like \"127.0.0.1\" or \"127.0.0.1:5353\", not {value!r}") from None
+    return str(value)
+
+
+def solicitation(value: Any) -> str:
+    """A solicitation class keyword (RFC 3865 2.1)."""
+    if re.fullmatch(r"[A-Za-z0-9.\-]+(?::[A-Za-z0-9.\-]+)+", text(value)) is None:
+        raise Wrong(f'needs to be a keyword like "org.example:ADV", not {value!r}')
     return str(value)
 
 
@@ -174,6 +193,11 @@ def port_of(endpoint: str) -> tuple[str, int] | None:
     options = dict(_OPTION.findall(found["rest"]))
     interface = options.get("interface", "").replace("\\", "")
     return "" if interface in ("0.0.0.0", "::") else interface, int(found["port"])
+
+
+def route(value: Any) -> str:
+    """The same as `host`, or "none": that domain takes no mail."""
+    return "none" if value == "none" else host(value)
 
 
 def host(value: Any) -> str:

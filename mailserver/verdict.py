@@ -79,14 +79,24 @@ class RemoveHeader:
     which: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """At connected: the greeting comes that many seconds late, and who speaks before it is sent away."""
+
+    seconds: float
+    why: str
+
+
 Verdict: TypeAlias = (
-    Accept | Reject | Defer | Discard | Quarantine | Rewrite | Score | AddHeader | RemoveHeader
+    Accept | Reject | Defer | Discard | Quarantine | Rewrite | Score | AddHeader | RemoveHeader | Pause
 )
 Verdicts: TypeAlias = Verdict | Sequence[Verdict] | None
 
 ACCEPT = Accept()
 
-_KINDS = frozenset({Accept, Reject, Defer, Discard, Quarantine, Rewrite, Score, AddHeader, RemoveHeader})
+LONGEST_PAUSE = 60.0        # seconds; a client waits five minutes for a greeting (RFC 5321 4.5.3.2.1)
+
+_KINDS = frozenset({Accept, Reject, Defer, Discard, Quarantine, Rewrite, Score, AddHeader, RemoveHeader, Pause})
 _FIELD_NAME = re.compile(r"[!-9;-~]+")          # RFC 5322 3.6.8
 
 
@@ -106,6 +116,8 @@ def check(said: Any) -> None:
                 raise ValueError(f"{name!r} is no name of a header field")
             case AddHeader(name, value) if not isinstance(value, str):
                 raise ValueError(f"the value of {name} is {value!r}, which is no text")
+            case Pause(seconds) if not isinstance(seconds, (int, float)) or not 0 <= seconds <= LONGEST_PAUSE:
+                raise ValueError(f"{seconds!r} is no pause of at most {LONGEST_PAUSE:g} seconds")
             case Score(points) if not isinstance(points, (int, float)):
                 raise ValueError(f"{points!r} is no number of points")
 
@@ -156,3 +168,8 @@ def add_header(name: str, value: str) -> AddHeader:
 def remove_header(name: str, which: int | None = None) -> RemoveHeader:
     """Take header fields away."""
     return RemoveHeader(name, which)
+
+
+def pause(seconds: float, why: str) -> Pause:
+    """Greet later."""
+    return Pause(seconds, why)

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent
 # From the ground up.  What stands in one pair of brackets is a room: a package, or modules that belong together.
 # A room sees the floors below it and itself, never another room of its own floor.
 FLOORS: tuple[tuple[tuple[str, ...], ...], ...] = (
-    (("address", "reply", "envelope", "content", "errors", "ident", "verdict", "destination", "story"),),
+    (("address", "reply", "envelope", "content", "errors", "ident", "verdict", "destination", "story", "wishes"),),
     (("smtp",), ("pop3",), ("sasl",), ("header", "received"), ("tomlplaces", "tomltable", "tomlvalues")),
     (("interfaces",),),
     (("net",), ("world",), ("logs",)),

@@ -19,6 +19,7 @@ from mailserver.ident import spell
 from mailserver.lent import Lent
 from mailserver.net.resolver import Resolver
 from mailserver.rooms import Rooms, find_plugins, furnish
+from mailserver.session.offers import Offers
 from mailserver.session.policy import SmtpPolicy
 from mailserver.session.smtp import SmtpSession
 from mailserver.store import traces
@@ -56,6 +57,7 @@ class House:
             incoming=lambda id: Incoming(self.database.contents, spell(id), self.world.in_thread),
             refused=self._refused,
             trusted=lambda address: True,
+            offers=Offers("sendmail", self.config.limits.size, self.config.limits.recipients),
             size=self.config.limits.size,
             recipients=self.config.limits.recipients,
             errors=self.config.limits.errors,

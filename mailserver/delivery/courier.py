@@ -7,7 +7,8 @@ from typing import Any, TypeAlias
 
 from mailserver.address import Address
 from mailserver.delivery.line import Line, TlsFailed, Unanswered, Unusable
-from mailserver.errors import MailserverError, PermanentFailure
+from mailserver.delivery.result import Unroutable
+from mailserver.errors import MailserverError
 from mailserver.reply import Reply
 from mailserver.smtp import client
 from mailserver.smtp.stuffing import Stuffer
@@ -85,13 +86,19 @@ class Courier:
         body: str,
         content: Callable[[], AsyncIterator[bytes]],
         may_send: Callable[[], Awaitable[bool]],
+        utf8_header: bool = False,
     ) -> Sequence[Outcome]:
         """One message to some recipients; what became of each.
 
         `may_send` is asked before the final dot: whoever has lost the right to send hangs up instead.
+        `utf8_header`: its header fields are beyond ASCII (RFC 6532), as the sender said.
         """
-        utf8 = client.needs_utf8([sender, *recipients])
+        utf8 = utf8_header or client.needs_utf8([sender, *recipients])
         if utf8 and "SMTPUTF8" not in self.offered:
+            if utf8_header:
+                return [Unroutable("the server does not take header fields beyond ASCII (SMTPUTF8)", "6.9")] * len(
+                    recipients
+                )
             return await self._in_ascii(sender, recipients, size, body, content, may_send)
         commands = [client.mail(sender, size, body, self.offered, utf8), *map(client.rcpt, recipients), b"DATA\r\n"]
         if "PIPELINING" in self.offered:
@@ -134,7 +141,7 @@ class Courier:
         """To those whose addresses a server without SMTPUTF8 understands."""
         told = [each for each in recipients if not client.needs_utf8([sender, each])]
         reached = iter(await self.transact(sender, told, *others) if told else ())
-        refusal = PermanentFailure("the server does not take addresses beyond ASCII (SMTPUTF8)")
+        refusal = Unroutable("the server does not take addresses beyond ASCII (SMTPUTF8)", "6.7")
         return [next(reached) if each in told else refusal for each in recipients]
 
     async def _send(self, content: AsyncIterator[bytes], may_send: Callable[[], Awaitable[bool]]) -> None:

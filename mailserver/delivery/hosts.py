@@ -37,6 +37,8 @@ class Hosts:
         Raises `Unroutable` when there will never be one, `TemporaryFailure` when it cannot be known.
         """
         fixed = entry.place or self._outbound.route.get(entry.domain) or self._outbound.smarthost
+        if fixed == "none":
+            raise Unroutable(f"{entry.domain} takes no mail", "1.10")
         if fixed:
             return [await self._fixed(fixed)]
         if not self._outbound.enabled:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
 
 from mailserver.config import Outbound
+from mailserver.content import LARGE, Content
 from mailserver.delivery.courier import Courier
 from mailserver.delivery.hosts import Hosts
 from mailserver.delivery.line import Line, TlsFailed, Unanswered
@@ -93,6 +94,7 @@ class Remote:
                 first.body,
                 lambda: self._content(first.prefix, stored),
                 may_send,
+                first.wishes.utf8 and not await self._has_ascii_header(stored),
             )
         except BaseException:
             line.abort()
@@ -103,6 +105,12 @@ class Remote:
             else by_error(each, str(host), address, line.tls)
             for each in outcomes
         ]
+
+    async def _has_ascii_header(self, stored: Stored) -> bool:
+        octets = stored.whole
+        if octets is None:
+            octets = await self._database.read(contents.beginning, self._database.contents, stored.id, LARGE)
+        return Content.of(octets).header.isascii()
 
     async def _content(self, prefix: bytes, stored: Stored) -> AsyncIterator[bytes]:
         if stored.whole is not None:

@@ -35,7 +35,7 @@ class Result:
 
 
 class Unroutable(PermanentFailure):
-    """There will never be a host that takes it; `detail` is as in `Result`."""
+    """There will never be a host that takes it, or this one never will; `detail` is as in `Result`."""
 
     def __init__(self, words: str, detail: str) -> None:
         super().__init__(words)

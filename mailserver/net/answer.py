@@ -34,6 +34,9 @@ class Talker(Protocol):
     def greeting(self) -> Coroutine[Any, Any, Answer]:
         """What is said first."""
 
+    def spoke_first(self) -> None:
+        """Octets of the peer were there before it could have heard the greeting."""
+
     def receive(self, data: bytes) -> None:
         """Octets came; keep them.  Never raises."""
 

@@ -21,7 +21,7 @@ from mailserver.envelope import Tls
 from mailserver.net.answer import Answer, Talker, Then
 from mailserver.net.begun import Done, all_of, begin
 from mailserver.net.conversations import Conversations
-from mailserver.net.transport import write_now
+from mailserver.net.transport import has_octets, write_now
 
 log = Logger()
 
@@ -74,6 +74,8 @@ class Conversation(Protocol):
         if self._implicit_tls:
             self._start_tls()
         else:
+            if has_octets(self.transport):
+                self._talker.spoke_first()
             self._answer(greet=True)
 
     def dataReceived(self, data: bytes) -> None:

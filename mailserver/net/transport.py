@@ -1,7 +1,8 @@
-"""The one trick with Twisted's transports, in one place."""
+"""The tricks with Twisted's transports, in one place."""
 
 from __future__ import annotations
 
+import socket
 from typing import Any
 
 from twisted.internet import tcp
@@ -29,3 +30,13 @@ def write_now(transport: Any, octets: bytes) -> None:
                 return
             octets = octets[sent:]
     transport.write(octets)
+
+
+def has_octets(transport: Any) -> bool:
+    """Whether octets of the peer have come that nobody has read yet; one system call, which takes none of them."""
+    if not isinstance(transport, tcp.Connection):
+        return False
+    try:
+        return len(transport.socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)) > 0
+    except OSError:
+        return False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from mailserver.acceptance import Acceptance
@@ -10,8 +10,13 @@ from mailserver.authentication import Authentication
 from mailserver.interfaces import IDirectory
 from mailserver.pipeline import Pipeline
 from mailserver.routing import Router
+from mailserver.session.offers import Offers
 from mailserver.store.contents import Incoming
 from mailserver.world import World
+
+
+async def _nobody(domain: str) -> int:
+    return 0
 
 
 @dataclass(frozen=True)
@@ -19,7 +24,8 @@ class SmtpPolicy:
     """The rooms that a session asks, and its limits.
 
     `size` is the largest content in octets; `errors` is how many 5xx replies a peer may collect before it
-    is sent away.  `refused` writes the story of what was refused.
+    is sent away, and after `tarpit_after` of them each waits for `tarpit` seconds.  `refused` writes the story of
+    what was refused; `retry` makes what waits for a domain due (ETRN) and says how many entries that were.
     """
 
     service: str                                # smtp, submission, lmtp
@@ -33,11 +39,17 @@ class SmtpPolicy:
     incoming: Callable[[int], Incoming]         # a place for the octets of the content with this id
     refused: Callable[[int, str], None]         # id, record
     trusted: Callable[[str], bool]              # whether an address is inside [relay] networks
+    offers: Offers
     relays: Callable[[str], bool] = lambda domain: False    # whether [relay] domains names a domain
+    retry: Callable[[str], Awaitable[int]] = _nobody
     tls: bool = False                           # STARTTLS can be had, or TLS is on from the start
     size: int = 64 * 1024 * 1024
     recipients: int = 1000
     errors: int = 20
+    tarpit_after: int = 5
+    tarpit: float = 1.0
+    early_talkers: bool = False                 # whether a peer may speak before it is greeted
+    normalises: bool = False                    # bare line ends of who is logged in become CRLF
     lmtp: bool = field(init=False)
     login_required: bool = field(init=False)
 

@@ -77,6 +77,9 @@ class Pop3Session:
     async def greeting(self) -> Answer:
         return _ok(f"{self._policy.hostname} POP3")
 
+    def spoke_first(self) -> None:
+        """Whatever it said is answered in turn."""
+
     def receive(self, data: bytes) -> None:
         self._wire.receive(data)
 

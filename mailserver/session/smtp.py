@@ -7,31 +7,32 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
+from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from mailserver import reply as replies
-from mailserver.address import Address
-from mailserver.content import Content
-from mailserver.destination import Drop
-from mailserver.envelope import Client, Envelope, Origin, Tls
+from mailserver.envelope import Client, Tls
 from mailserver.errors import TemporaryFailure
 from mailserver.ident import spell
 from mailserver.interfaces import Account
 from mailserver.net.answer import Answer, Then
 from mailserver.reply import Reply
-from mailserver.routing import Routed
 from mailserver.sasl import MECHANISMS, Challenge
+from mailserver.session import inquiries, vouched
 from mailserver.session.exchange import Exchange
+from mailserver.session.intake import Intake
+from mailserver.session.offers import Offer
 from mailserver.session.policy import SmtpPolicy
-from mailserver.session.transaction import Transaction
 from mailserver.smtp.commands import (
-    VERBS,
     Auth,
     AuthResponse,
     Chunk,
     Command,
     Data,
+    EndOfChunk,
     EndOfContent,
+    Etrn,
+    Expn,
     Hello,
     Help,
     Mail,
@@ -41,9 +42,12 @@ from mailserver.smtp.commands import (
     Rset,
     StartTls,
     Vrfy,
+    XClient,
+    XForward,
 )
 from mailserver.smtp.lines import SmtpError
 from mailserver.smtp.server import ServerWire
+from mailserver.smtp.syntax import VERBS
 from mailserver.story import Story
 
 log = Logger()
@@ -55,29 +59,44 @@ _NOTHING = Answer(b"")
 class SmtpSession:
     """A `mailserver.net.answer.Talker` for SMTP, submission and LMTP."""
 
+    __slots__ = (
+        "_client", "_complaints", "_errors", "_exchange", "_intake", "_peer", "_policy", "_spoke_first", "_story",
+        "_wire",
+    )
+
     def __init__(self, policy: SmtpPolicy, address: str, port: int) -> None:
         self._policy = policy
+        self._peer = address            # of the connection, whatever XCLIENT says of the client
         self._wire = ServerWire(policy.size, policy.lmtp)
         self._client = Client(address, port, policy.service, trusted=policy.trusted(address))
         self._story = Story(policy.world.new_id())      # of the session, for what is refused outside transactions
-        self._transaction: Transaction | None = None
+        self._intake = Intake(policy)
         self._exchange: Exchange | None = None
+        self._spoke_first = False
         self._errors = 0
         self._complaints: list[list[Any]] = []          # what was refused outside transactions
 
     # -- a Talker
 
     async def greeting(self) -> Answer:
-        policy = self._policy
+        policy, client = self._policy, self._client
         if policy.pipeline.asks("connected"):
-            outcome = await policy.pipeline.run("connected", None, self._story, self._client)
+            outcome = await policy.pipeline.run("connected", None, self._story, client)
             refusal = outcome.refusal
             if refusal is not None:
                 # RFC 5321 3.1: 554 for "no"; a "not now" ends the connection too (421).
                 code = 554 if refusal.severity == 5 else 421
                 return self._refused(Reply(code, refusal.detail, refusal.text), "connect", Then.CLOSE)
+            if outcome.pause:
+                await self._wait(outcome.pause)
+        if (self._spoke_first or self._wire.buffered) and not (policy.early_talkers or client.trusted):
+            # RFC 5321 4.3.1: who does not wait for the greeting does not wait for answers either.
+            return self._refused(replies.SPOKE_FIRST, "connect", Then.LINGER)
         kind = "LMTP" if policy.lmtp else "ESMTP"
         return Answer(f"220 {policy.hostname} {kind}\r\n".encode())
+
+    def spoke_first(self) -> None:
+        self._spoke_first = True
 
     def receive(self, data: bytes) -> None:
         self._wire.receive(data)
@@ -94,7 +113,8 @@ class SmtpSession:
                 return None
             answer = await _ANSWERS[type(command)](self, command)
         except SmtpError as error:
-            return self._refused(error.reply, "command", Then.LINGER if error.fatal else Then.GO_ON)
+            refused = self._refused(error.reply, "command", Then.LINGER if error.fatal else Then.GO_ON)
+            return await self._tarpit(refused)
         except TemporaryFailure as error:
             log.warn("{id}: not now: {error}", id=spell(self._id), error=str(error))
             answer = replies.NOT_NOW
@@ -107,14 +127,14 @@ class SmtpSession:
         if answer.severity >= 4:
             self._wire.refuse(command)
             refused = self._refused(answer, type(command).__name__)
-            if isinstance(command, Mail):
-                self._end_transaction()
-            return refused
+            if isinstance(command, (Mail, EndOfChunk)):
+                self._intake.end(self._client)
+            return await self._tarpit(refused)
         self._wire.advance(command)
         return Answer(answer.encode())
 
     def tls_started(self, tls: Tls) -> None:
-        self._end_transaction()
+        self._intake.end(self._client)
         self._wire.restart()
         old = self._client
         self._client = Client(old.address, old.port, old.service, tls=tls, trusted=old.trusted)
@@ -132,7 +152,7 @@ class SmtpSession:
         return Reply(421, "3.0", f"Internal error, closing ({spell(self._id)})").encode()
 
     def lost(self) -> None:
-        self._end_transaction()
+        self._intake.end(self._client)
         if self._complaints:
             self._story.verdicts += self._complaints
             self._policy.refused(
@@ -141,9 +161,13 @@ class SmtpSession:
 
     # -- commands
 
+    @property
+    def _offer(self) -> Offer:
+        return self._policy.offers.to(self._client, self._peer)
+
     async def _hello(self, command: Hello) -> Reply | Answer:
         policy = self._policy
-        self._end_transaction()
+        self._intake.end(self._client)
         client = replace(self._client, hello=command.name, extended=command.verb != "HELO")
         if policy.pipeline.asks("hello"):
             outcome = await policy.pipeline.run("hello", None, self._story, client, command.name)
@@ -152,102 +176,34 @@ class SmtpSession:
         self._client = client
         if not client.extended:
             return Reply(250, "", policy.hostname)
-        lines = [policy.hostname, "PIPELINING", f"SIZE {policy.size}", "8BITMIME", "ENHANCEDSTATUSCODES"]
-        if client.tls is None and policy.tls:
-            lines.append("STARTTLS")
-        if self._may_log_in:
-            lines.append("AUTH " + " ".join(MECHANISMS))
-        lines.append("HELP")
-        return Reply(250, "", "\n".join(lines))
+        return Reply(250, "", "\n".join([policy.hostname, *self._offer.lines()]))
 
     async def _mail(self, command: Mail) -> Reply:
-        policy, client = self._policy, self._client
-        if policy.login_required and not client.may_relay:
-            return replies.TLS_REQUIRED if client.tls is None and policy.tls else replies.AUTH_REQUIRED
-        if command.size > policy.size:
-            return replies.TOO_BIG
-        if not policy.acceptance.has_room():
-            return replies.NO_ROOM
-        id = policy.world.new_id()
-        origin = Origin.SUBMISSION if client.may_relay and not policy.lmtp else Origin.ARRIVAL
-        envelope = Envelope(id, origin, command.sender, (), command.size, command.body)
-        self._transaction = transaction = Transaction(envelope, Story(id))
-        transaction.story.verdicts += self._story.verdicts      # what was said of the connection
-        if client.login is not None and not await self._owns(client.login, command.sender):
-            return replies.NOT_YOUR_SENDER
-        if policy.pipeline.asks("sender", origin):
-            outcome = await policy.pipeline.run("sender", origin, transaction.story, client, envelope)
-            if outcome.refusal is not None:
-                return outcome.refusal
-            transaction.note(outcome)
-        return replies.SENDER_OK
+        return await self._intake.mail(command, self._client, self._offer, self._story)
 
     async def _rcpt(self, command: Rcpt) -> Reply:
-        transaction = self._transaction
-        assert transaction is not None
-        if len(transaction.routes) >= self._policy.recipients:
-            return replies.TOO_MANY_RECIPIENTS
-        recipient = command.recipient
-        refusal = await self._take(transaction, recipient)
-        if refusal is not None:
-            transaction.story.destination(str(recipient), "", f"refused: {refusal}")
-            return refusal
-        return replies.RECIPIENT_OK
-
-    async def _take(self, transaction: Transaction, recipient: Address) -> Reply | None:
-        """Judge and route one recipient; the reply is given when it is refused."""
-        policy, client = self._policy, self._client
-        local = not recipient.domain or await policy.directory.is_local(recipient.domain)
-        if not local and (policy.lmtp or not (client.may_relay or policy.relays(recipient.domain))):
-            return replies.RELAY_DENIED
-        envelope, story = transaction.envelope, transaction.story
-        quarantine = False
-        wanted = recipient
-        if policy.pipeline.asks("recipient", envelope.origin):
-            outcome = await policy.pipeline.run(
-                "recipient", envelope.origin, story, client, envelope, recipient, about=str(recipient)
-            )
-            if outcome.refusal is not None:
-                return outcome.refusal
-            if outcome.discard is not None:
-                transaction.grow(recipient, Routed(recipient, (Drop(outcome.discard),)))
-                return None
-            wanted = outcome.rewrite or recipient
-            quarantine = outcome.quarantine is not None
-            transaction.add(outcome.add)
-        routed = await policy.router.route(wanted, story)
-        if routed.refusal is not None:
-            return routed.refusal
-        if wanted is not recipient:
-            routed = replace(routed, recipient=recipient)
-        transaction.grow(recipient, routed)
-        if quarantine:
-            transaction.junk.add(recipient)
-        return None
+        return await self._intake.rcpt(command, self._client, self._offer)
 
     async def _data(self, command: Data) -> Reply:
-        assert self._transaction is not None
-        self._transaction.incoming = self._policy.incoming(self._transaction.envelope.id)
-        return replies.GO_AHEAD
+        return self._intake.data()
 
     async def _chunk(self, command: Chunk) -> Answer:
-        transaction = self._transaction
-        assert transaction is not None and transaction.incoming is not None
-        await transaction.incoming.write(command.octets)
+        await self._intake.keep(command.octets)
+        self._wire.advance(command)
         return _NOTHING
 
-    async def _end_of_content(self, command: EndOfContent) -> Reply | Answer:
-        transaction = self._transaction
+    async def _end_of_chunk(self, command: EndOfChunk) -> Reply:
+        if command.fault is not None:
+            return command.fault
+        if not await self._intake.keep(command.octets):
+            return replies.NOT_NOW
+        return Reply(250, "0.0", f"{command.size} octets received")
+
+    async def _end_of_content(self, command: EndOfContent) -> Answer:
+        transaction = self._intake.transaction
         assert transaction is not None
         self._wire.advance(command)
-        try:
-            reply = command.fault or await self._accept(transaction, command.octets)
-        except TemporaryFailure as error:
-            log.warn("{id}: not now: {error}", id=spell(self._id), error=str(error))
-            reply = replies.NOT_NOW
-        except Exception:
-            log.failure("{id}: acceptance failed", id=spell(self._id))
-            reply = replies.NOT_NOW
+        reply = await self._intake.finish(command, self._client)
         then = Then.GO_ON
         if reply.severity == 2:
             transaction.refusal = ""
@@ -257,52 +213,26 @@ class SmtpSession:
             log.info("{address}: content: {reply}", address=self._client.address, reply=transaction.refusal)
             if command.fault is replies.BARE_LINE_END and self._client.login is None:
                 then = Then.LINGER
-        self._end_transaction()
+        self._intake.end(self._client)
         # RFC 2033 4.2: LMTP answers for each recipient that it took.
         count = len(transaction.routes) if self._policy.lmtp else 1
         return Answer(reply.encode() * count, then)
 
-    async def _accept(self, transaction: Transaction, octets: bytes) -> Reply:
-        policy, client = self._policy, self._client
-        incoming = transaction.incoming
-        assert incoming is not None
-        await incoming.write(octets)
-        content: Content = await incoming.finish()
-        envelope, story = transaction.envelope, transaction.story
-        if policy.pipeline.asks("content", envelope.origin):
-            outcome = await policy.pipeline.run("content", envelope.origin, story, client, envelope, content)
-            if outcome.refusal is not None:
-                return outcome.refusal
-            transaction.note(outcome)
-            if outcome.remove:
-                content, rewritten = await policy.acceptance.without(envelope.id, content, outcome.remove)
-                if rewritten is not None:
-                    incoming.discard()
-                    transaction.incoming = rewritten
-        routes = transaction.routes
-        if transaction.discard is not None:
-            routes = [Routed(each.recipient, (Drop(transaction.discard),)) for each in routes]
-        junk = envelope.recipients if transaction.quarantine else transaction.junk
-        added = b"".join(transaction.added)
-        # From here on the content is the store's: the peer may go while it is being committed.
-        incoming, transaction.incoming = transaction.incoming, None
-        try:
-            return await policy.acceptance.accept(envelope, content, client, story, routes, added, junk)
-        except Exception:
-            if content.is_large and incoming is not None and not await policy.acceptance.may_be_taken(envelope.id):
-                incoming.discard()
-            raise
-
     async def _rset(self, command: Rset) -> Reply:
-        self._end_transaction()
+        self._intake.end(self._client)
         return replies.OK
 
     async def _noop(self, command: Noop) -> Reply:
         return replies.OK
 
     async def _vrfy(self, command: Vrfy) -> Reply:
-        # RFC 5321 3.5.3: a site may decline to say who lives there.
-        return Reply(252, "1.5", "Cannot VRFY user, but will accept message and attempt delivery")
+        return await inquiries.vrfy(self._policy, self._client, command.what)
+
+    async def _expn(self, command: Expn) -> Reply:
+        return await inquiries.expn(self._policy, self._client, command.what)
+
+    async def _etrn(self, command: Etrn) -> Reply:
+        return await inquiries.etrn(self._policy, self._client, command.what)
 
     async def _help(self, command: Help) -> Reply:
         return Reply(214, "0.0", "Commands: " + " ".join(VERBS) + "\nRFC 5321 tells what they do")
@@ -320,12 +250,25 @@ class SmtpSession:
             return Answer(b"", Then.CLOSE)
         return Answer(replies.READY_FOR_TLS.encode(), Then.START_TLS)
 
-    # -- authentication (RFC 4954)
+    # -- peers that speak for others
 
-    @property
-    def _may_log_in(self) -> bool:
-        client = self._client
-        return client.tls is not None and client.login is None and not self._policy.lmtp
+    async def _xclient(self, command: XClient) -> Reply | Answer:
+        policy = self._policy
+        if not policy.offers.xclient(self._peer):
+            return replies.NOT_NAMED
+        self._client = await vouched.speaks_for(self._client, command.attributes, policy.trusted, policy.directory)
+        self._wire.advance(command)
+        self._wire.normalises = policy.normalises and self._client.login is not None
+        self._story = Story(policy.world.new_id())
+        return await self.greeting()
+
+    async def _xforward(self, command: XForward) -> Reply:
+        if not self._policy.offers.xforward(self._peer):
+            return replies.NOT_NAMED
+        self._story.forwarded = (self._story.forwarded or {}) | vouched.forwarded(command.attributes)
+        return replies.OK
+
+    # -- authentication (RFC 4954)
 
     async def _auth(self, command: Auth) -> Reply | Answer:
         client = self._client
@@ -356,27 +299,32 @@ class SmtpSession:
         if isinstance(said, Reply):
             return said
         self._client = replace(self._client, login=said.address)
+        self._wire.normalises = self._policy.normalises
         return replies.AUTHENTICATED
 
     # -- helpers
 
     @property
     def _id(self) -> int:
-        return self._transaction.story.id if self._transaction is not None else self._story.id
+        transaction = self._intake.transaction
+        return transaction.story.id if transaction is not None else self._story.id
 
-    async def _owns(self, login: Address, sender: Address | None) -> bool:
-        """Whether somebody logged in may send as `sender`: itself, an alias that leads to it, or nobody (<>)."""
-        if sender is None or sender.key == login.key:
-            return True
-        targets = await self._policy.directory.alias(sender)
-        return targets is not None and any(target.key == login.key for target in targets)
+    def _wait(self, seconds: float) -> Awaitable[Any]:
+        return deferLater(self._policy.world.reactor, seconds)
+
+    async def _tarpit(self, answer: Answer) -> Answer:
+        """An error's answer, slowly to whoever makes many of them."""
+        policy, client = self._policy, self._client
+        if self._errors > policy.tarpit_after and policy.tarpit and not client.may_relay and answer.then is Then.GO_ON:
+            await self._wait(policy.tarpit)
+        return answer
 
     def _refused(self, reply: Reply, what: str, then: Then = Then.GO_ON) -> Answer:
         """An error reply, with the id under which its story can be read."""
         reply = reply.with_id(spell(self._id))
         log.info("{address}: {what}: {reply}", address=self._client.address, what=what.lower(), reply=str(reply))
-        if self._transaction is not None:
-            self._transaction.refusal = str(reply)
+        if self._intake.transaction is not None:
+            self._intake.transaction.refusal = str(reply)
         elif len(self._complaints) < MOST_NOTES:
             self._complaints.append([what.lower(), "", 0, str(reply), ""])
         if reply.severity == 5:
@@ -385,19 +333,6 @@ class SmtpSession:
             return Answer(reply.encode() + replies.TOO_MANY_ERRORS.encode(), Then.LINGER)
         return Answer(reply.encode(), then)
 
-    def _end_transaction(self) -> None:
-        transaction, self._transaction = self._transaction, None
-        if transaction is None:
-            return
-        transaction.drop()
-        if transaction.refusal:
-            self._policy.refused(
-                transaction.story.id,
-                transaction.story.record(
-                    self._policy.world.now(), self._client, transaction.envelope, 0, transaction.refusal
-                ),
-            )
-
 
 _ANSWERS: dict[type[Command], Callable[[SmtpSession, Any], Awaitable[Reply | Answer]]] = {
     Hello: SmtpSession._hello,
@@ -405,13 +340,18 @@ _ANSWERS: dict[type[Command], Callable[[SmtpSession, Any], Awaitable[Reply | Ans
     Rcpt: SmtpSession._rcpt,
     Data: SmtpSession._data,
     Chunk: SmtpSession._chunk,
+    EndOfChunk: SmtpSession._end_of_chunk,
     EndOfContent: SmtpSession._end_of_content,
     Rset: SmtpSession._rset,
     Noop: SmtpSession._noop,
     Vrfy: SmtpSession._vrfy,
+    Expn: SmtpSession._expn,
+    Etrn: SmtpSession._etrn,
     Help: SmtpSession._help,
     Quit: SmtpSession._quit,
     StartTls: SmtpSession._starttls,
     Auth: SmtpSession._auth,
     AuthResponse: SmtpSession._auth_response,
+    XClient: SmtpSession._xclient,
+    XForward: SmtpSession._xforward,
 }

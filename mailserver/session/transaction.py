@@ -26,6 +26,7 @@ class Transaction:
     discard: str | None = None                              # why everybody's copy is dropped
     added: list[bytes] = field(default_factory=list)        # header lines
     incoming: Incoming | None = None
+    failed: bool = False            # its content cannot be kept
     refusal: str = ""               # the last error reply about it: a story worth keeping, if it ends here
 
     def grow(self, recipient: Address, routed: Routed) -> None:

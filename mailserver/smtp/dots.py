@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from mailserver.smtp.lineends import are_strict, normalised
+
 END = b"\r\n.\r\n"
 
 
@@ -9,12 +11,14 @@ class Unstuffer:
     """Takes the octets behind DATA piece by piece, in whatever pieces they come.
 
     The only end is exactly CRLF "." CRLF.  `is_strict` turns False at the first bare CR, bare LF or NUL; the
-    octets still come out, and whoever takes them decides.
+    octets still come out, and whoever takes them decides.  With `normalises`, a bare CR or LF becomes CRLF, once
+    the dots are away: it neither ends a content nor begins a line whose dot is taken.
     """
 
-    __slots__ = ("_held", "_virtual", "is_strict", "rest")
+    __slots__ = ("_held", "_normalises", "_virtual", "is_strict", "rest")
 
-    def __init__(self) -> None:
+    def __init__(self, normalises: bool = False) -> None:
+        self._normalises = normalises
         self._held = b"\r\n"        # content begins as if behind a line end: a lone dot is an empty message
         self._virtual = 2           # octets at the front that nobody sent
         self.is_strict = True
@@ -36,10 +40,14 @@ class Unstuffer:
                 block = block[:-keep]
             else:
                 self._held = b""
-        if self.is_strict and not _is_strict(block):
-            self.is_strict = False
+        # The tail that is held back always keeps a CR and its LF together.
+        is_strict = are_strict(block)
         if b"\r\n." in block:
             block = block.replace(b"\r\n.", b"\r\n")
+        if not is_strict:
+            if self._normalises:
+                block = normalised(block)
+            self.is_strict = self.is_strict and are_strict(block)
         if self._virtual and block:
             block, self._virtual = block[self._virtual:], 0
         return block, ended
@@ -51,9 +59,3 @@ def _beginning_of_end(block: bytes) -> int:
         if block.endswith(END[:count]):
             return count
     return 0
-
-
-def _is_strict(block: bytes) -> bool:
-    # The tail that is held back always keeps a CR and its LF together, so counting is enough.
-    pairs = block.count(b"\r\n")
-    return block.count(b"\n") == pairs and block.count(b"\r") == pairs and b"\0" not in block

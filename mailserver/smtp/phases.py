@@ -7,10 +7,14 @@ from enum import Enum
 from mailserver.smtp.commands import (
     Auth,
     AuthResponse,
+    Bdat,
     Chunk,
     Command,
     Data,
+    EndOfChunk,
     EndOfContent,
+    Etrn,
+    Expn,
     Hello,
     Help,
     Mail,
@@ -20,6 +24,8 @@ from mailserver.smtp.commands import (
     Rset,
     StartTls,
     Vrfy,
+    XClient,
+    XForward,
 )
 
 
@@ -32,6 +38,8 @@ class Phase(Enum):
     SENDER = "sender"               # after MAIL
     RECIPIENT = "recipient"         # after the first RCPT that was taken
     CONTENT = "content"             # between 354 and the final dot
+    CHUNK = "chunk"                 # among the octets of a BDAT
+    CHUNKING = "chunking"           # between two BDATs
 
 
 # A missing row is "503 Bad sequence".  The phase moves when the command succeeds (2xx, 3xx).
@@ -46,15 +54,26 @@ FOLLOWS: dict[tuple[Phase, type[Command]], Phase] = {
     (Phase.RECIPIENT, Data): Phase.CONTENT,
     (Phase.CONTENT, Chunk): Phase.CONTENT,
     (Phase.CONTENT, EndOfContent): Phase.GREETED,
+    (Phase.RECIPIENT, Bdat): Phase.CHUNK,           # RFC 3030 3; never together with DATA
+    (Phase.CHUNKING, Bdat): Phase.CHUNK,
+    (Phase.CHUNK, Chunk): Phase.CHUNK,
+    (Phase.CHUNK, EndOfChunk): Phase.CHUNKING,
+    (Phase.CHUNK, EndOfContent): Phase.GREETED,
+    (Phase.CHUNKING, Hello): Phase.GREETED,
+    (Phase.CHUNKING, Rset): Phase.GREETED,
     (Phase.GREETED, StartTls): Phase.NEW,           # RFC 3207 4.2: all is forgotten
     (Phase.GREETED, Auth): Phase.GREETED,           # or AUTHENTICATING, when a challenge is sent
     (Phase.AUTHENTICATING, AuthResponse): Phase.GREETED,
+    (Phase.GREETED, Etrn): Phase.GREETED,
+    (Phase.NEW, XClient): Phase.NEW,
+    (Phase.GREETED, XClient): Phase.NEW,
+    (Phase.GREETED, XForward): Phase.GREETED,
     (Phase.NEW, Rset): Phase.NEW,
     (Phase.GREETED, Rset): Phase.GREETED,
     (Phase.SENDER, Rset): Phase.GREETED,
     (Phase.RECIPIENT, Rset): Phase.GREETED,
 } | {
     (phase, command): phase
-    for phase in (Phase.NEW, Phase.GREETED, Phase.SENDER, Phase.RECIPIENT)
-    for command in (Noop, Vrfy, Help, Quit)
+    for phase in (Phase.NEW, Phase.GREETED, Phase.SENDER, Phase.RECIPIENT, Phase.CHUNKING)
+    for command in (Noop, Vrfy, Expn, Help, Quit)
 }

@@ -134,7 +134,7 @@ spool = Table(
     Column("place", Text, nullable=False),                      # remote: fixed host or ""; mailbox: "store/name"
     Column("domain", Text, nullable=False),                     # of the target, for queue --domain
     Column("prefix", LargeBinary, nullable=False),
-    Column("body", Text, nullable=False),                       # 7BIT, 8BITMIME
+    Column("body", Text, nullable=False),                       # 7BIT, 8BITMIME, BINARYMIME
     Column("created", Double, nullable=False),
     Column("expires", Double, nullable=False),
     Column("next_attempt", Double, nullable=False),
@@ -143,6 +143,8 @@ spool = Table(
     Column("reason", Text, nullable=False),                     # why it is still here; the remote's last words
     Column("owner", Text, nullable=False),                      # the lease: which instance tries it; "" nobody
     Column("lease", Double, nullable=False),                    # until when
+    Column("wishes", Text, nullable=False, server_default=text("''")),      # `mailserver.wishes`, as JSON; "" none
+    Column("priority", Integer, nullable=False, server_default=text("0")),  # RFC 6710
     Index("spool_due", "next_attempt"),
 )
 # The few that are being tried, for the heartbeat; an entry that nobody tries costs nothing here.

@@ -15,6 +15,7 @@ from mailserver.errors import NotFound
 from mailserver.store.contents import release, release_many
 from mailserver.store.schema import spool
 from mailserver.store.statements import batches, fetch, insert_rows, run_many
+from mailserver.wishes import NONE, Wishes
 
 _leased = spool.c.owner != text("''")       # literal, so that SQLite sees that the index "spool_leased" is meant
 
@@ -45,6 +46,7 @@ class Entry:
     reason: str
     owner: str = ""
     lease: float = 0.0
+    wishes: Wishes = NONE
 
     def state(self, now: float) -> str:
         """In the operator's words: held, ready (due, or being tried) or waiting."""
@@ -63,7 +65,7 @@ def insert_many(connection: Connection, entries: Sequence[Entry]) -> None:
                 each.id, each.content_id, each.origin.value, str(each.sender) if each.sender else "",
                 str(each.recipient), each.kind, str(each.target), each.place, each.domain, each.prefix, each.body,
                 each.created, each.expires, each.next_attempt, each.attempts, int(each.held), each.reason,
-                each.owner, each.lease,
+                each.owner, each.lease, each.wishes.write(), each.wishes.priority,
             )
             for each in entries
         ],
@@ -75,7 +77,7 @@ def _entry(row: Any) -> Entry:
         row.id, row.content_id, Origin(row.origin), Address.parse(row.sender) if row.sender else None,
         Address.parse(row.recipient), row.kind, Address.parse(row.target), row.place, row.domain, bytes(row.prefix),
         row.body, row.created, row.expires, row.next_attempt, row.attempts, bool(row.held), row.reason, row.owner,
-        row.lease,
+        row.lease, Wishes.read(row.wishes),
     )
 
 
@@ -255,6 +257,19 @@ def retry(connection: Connection, ids: Sequence[int], now: float) -> int:
         connection.execute(update(spool).where(spool.c.id.in_(some)).values(next_attempt=now)).rowcount
         for some in batches(ids)
     )
+
+
+def retry_domain(connection: Connection, domain: str, now: float) -> int:
+    """Make the entries for a domain due now, ".domain" for all below it too; returns how many.
+
+    What was never tried is due, or waits for its release.
+    """
+    name = domain.removeprefix(".")
+    theirs: ColumnElement[bool] = spool.c.domain == name
+    if domain != name:
+        theirs = or_(theirs, spool.c.domain.endswith(domain, autoescape=True))
+    tried = update(spool).where(theirs, spool.c.held == 0, spool.c.attempts > 0)
+    return connection.execute(tried.values(next_attempt=now)).rowcount
 
 
 def remove(connection: Connection, contents: Path, ids: Sequence[int]) -> int:

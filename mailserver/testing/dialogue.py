@@ -123,9 +123,11 @@ class DialogueTestCase(TestCase):
         """Say what stands behind C:, hear what stands behind S:.
 
         In what is said, ``\\r`` and other escapes are read as Python reads them; a line ends with CRLF unless it
-        ends with a lone backslash.  In what is heard, ``*`` is anything; ``(tls)`` starts TLS, ``(closed)`` is the
-        end.  Empty lines and those that begin with # are passed over.
+        ends with a lone backslash.  In what is heard, ``*`` is anything, and a line ``...`` is any lines of a reply
+        until the one that is expected next; ``(tls)`` starts TLS, ``(closed)`` is the end.  Empty lines and those
+        that begin with # are passed over.
         """
+        passes_over = False
         for number, text in enumerate(textwrap.dedent(script).strip("\n").split("\n"), 1):
             text = text.strip()
             if not text or text.startswith("#"):
@@ -137,12 +139,18 @@ class DialogueTestCase(TestCase):
             elif who == "C":
                 said = what.removesuffix("\\") + ("" if what.endswith("\\") else "\\r\\n")
                 line.say(said.encode("latin-1", "backslashreplace").decode("unicode_escape").encode("latin-1"))
+            elif who == "S" and what == "...":
+                passes_over = True
             elif who == "S":
+                expected = re.compile(".*".join(map(re.escape, what.split("*"))))
                 try:
                     heard = await line.line()
+                    while passes_over and expected.fullmatch(heard) is None and heard[3:4] == "-":
+                        heard = await line.line()
                 except TimeoutError:
                     self.fail(f"line {number}: heard nothing, but {line.heard!r}, where {what!r} was expected")
-                if re.fullmatch(".*".join(map(re.escape, what.split("*"))), heard) is None:
+                passes_over = False
+                if expected.fullmatch(heard) is None:
                     self.fail(f"line {number}: heard {heard!r} where {what!r} was expected")
             else:
                 self.fail(f"line {number}: {text!r} is neither C: nor S:")

@@ -6,8 +6,9 @@ import re
 
 from mailserver.envelope import Client, Envelope, Origin, Tls
 from mailserver.received import delivered_to, mail_date, received, return_path
-from mailserver.smtp.commands import Hello, Mail, Rcpt, parse_command
+from mailserver.smtp.commands import Hello, Mail, Rcpt
 from mailserver.smtp.lines import SmtpError
+from mailserver.smtp.syntax import parse_command
 from tests.fuzz.choices import Choices, split
 
 WORDS = (

@@ -10,10 +10,10 @@ from mailserver.address import Address
 from mailserver.errors import BadAddress
 from mailserver.header import remove_fields
 from mailserver.pop3 import multiline
-from mailserver.smtp.commands import parse_command
 from mailserver.smtp.dots import Unstuffer
 from mailserver.smtp.lines import SmtpError
 from mailserver.smtp.stuffing import Stuffer
+from mailserver.smtp.syntax import parse_command
 from tests.fuzz import pop3, smtp_client, smtp_server
 from tests.fuzz.choices import Choices
 from tests.fuzz.growth import MOST, grows

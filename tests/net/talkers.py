@@ -25,6 +25,9 @@ class Echo:
     async def greeting(self) -> Answer:
         return Answer(b"hello\n")
 
+    def spoke_first(self) -> None:
+        """It does not mind."""
+
     def receive(self, data: bytes) -> None:
         self.buffer += data
 

@@ -1,0 +1,90 @@
+"""Which extensions a peer is offered, by the service that it uses and by what is known of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Set
+from dataclasses import dataclass, field
+
+from mailserver.envelope import Client
+from mailserver.sasl import MECHANISMS
+from mailserver.smtp.syntax import XCLIENT_ATTRIBUTES, XFORWARD_ATTRIBUTES
+
+# What only whoever sends a message on can keep: offered once delivery does (`mailserver.delivery.HONOURED`).
+SENDING = ("DSN", "BINARYMIME", "REQUIRETLS", "MT-PRIORITY", "DELIVERBY")
+HOLDING = "FUTURERELEASE"
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """The keywords of one EHLO reply, in order, with their parameters."""
+
+    keywords: dict[str, str] = field(default_factory=dict)
+
+    def lines(self) -> list[str]:
+        """As the reply has them."""
+        return [f"{keyword} {parameters}".rstrip() for keyword, parameters in self.keywords.items()]
+
+    def refuses(self, uses: Set[str]) -> bool:
+        """Whether a command uses an extension that is not among them."""
+        return not uses <= self.keywords.keys()
+
+
+@dataclass(frozen=True)
+class Offers:
+    """Makes the offers of one listener, each once.
+
+    `kept` are those of `SENDING` that delivery honours; `vrfy` is who may ask for addresses: nobody, logins or
+    everybody; `longest_hold` is for how many seconds a message may wait for its release (RFC 4865), 0 for none.
+    """
+
+    service: str
+    size: int
+    recipients: int
+    tls: bool = False
+    kept: Set[str] = frozenset()
+    vrfy: str = "nobody"
+    no_soliciting: tuple[str, ...] = ()
+    longest_hold: int = 0
+    xclient: Callable[[str], bool] = lambda address: False
+    xforward: Callable[[str], bool] = lambda address: False
+    _made: dict[tuple[bool, ...], Offer] = field(default_factory=dict, repr=False)
+
+    def to(self, client: Client, peer: str) -> Offer:
+        """The offer for a client; `peer` is the address of who holds the connection."""
+        kind = (
+            client.tls is not None, client.login is not None, client.may_relay, self.xclient(peer), self.xforward(peer)
+        )
+        offer = self._made.get(kind)
+        if offer is None:
+            offer = self._made[kind] = Offer(self._keywords(*kind))
+        return offer
+
+    def may_ask(self, client: Client) -> bool:
+        """Whether VRFY and EXPN tell this client something (RFC 5321 7.3)."""
+        return self.vrfy == "everybody" or (self.vrfy == "logins" and client.may_relay)
+
+    def _keywords(self, tls: bool, login: bool, may_relay: bool, xclient: bool, xforward: bool) -> dict[str, str]:
+        lmtp = self.service == "lmtp"
+        found = {"PIPELINING": "", "SIZE": str(self.size), "8BITMIME": "", "SMTPUTF8": "", "ENHANCEDSTATUSCODES": ""}
+        found["CHUNKING"] = ""
+        for keyword in SENDING:
+            if keyword in self.kept and (tls or keyword != "REQUIRETLS"):       # RFC 8689 4.1: inside TLS only
+                found[keyword] = ""
+        found["LIMITS"] = f"RCPTMAX={self.recipients}"          # RFC 9422
+        found["NO-SOLICITING"] = " ".join(self.no_soliciting)   # RFC 3865
+        if self.longest_hold and self.service == "submission":
+            found[HOLDING] = str(self.longest_hold)
+        if may_relay and not lmtp:
+            found["ETRN"] = ""
+        if self.vrfy == "everybody" or (self.vrfy == "logins" and may_relay):
+            found |= {"VRFY": "", "EXPN": ""}
+        if self.tls and not tls:
+            found["STARTTLS"] = ""
+        if tls and not login and not lmtp:
+            found["AUTH"] = " ".join(MECHANISMS)
+        if xclient:
+            found["XCLIENT"] = " ".join(XCLIENT_ATTRIBUTES)
+        if xforward:
+            found["XFORWARD"] = " ".join(XFORWARD_ATTRIBUTES)
+        found["HELP"] = ""
+        return found
