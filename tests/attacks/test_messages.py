@@ -167,7 +167,9 @@ class MessageTests(AttackCase):
     async def test_no_header_at_all(self) -> None:
         """Nothing, an empty line, a body only, a header only: our lines stand above, and the octets are the same."""
         server = await self.start_here()
-        contents = (b"", b"\r\n", b"\r\n\r\n", b"\r\nbody\r\n", b"without colon\r\n", b"Subject: x\r\n", b" \r\n", b"..\r\n")
+        contents = (
+            b"", b"\r\n", b"\r\n\r\n", b"\r\nbody\r\n", b"no colon\r\n", b"Subject: x\r\n", b" \r\n", b"..\r\n",
+        )
         for number, content in enumerate(contents, 1):
             await self.send(server, content)
             read = await self.retrieve(server, number)
