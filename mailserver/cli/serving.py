@@ -16,12 +16,12 @@ def serve(config: Config, ready: Callable[[], None] = lambda: None) -> None:
     from twisted.internet import reactor
 
     from mailserver import logs
-    from mailserver.service import MailServer
+    from mailserver.workers.choice import server as made
 
     logs.begin(sys.stderr)
-    server = MailServer(config, reactor)
-    server.privilegedStartService()
-    server.startService()
+    server = made(config, reactor, logs_events=False)
+    server.privilegedStartService()  # type: ignore[no-untyped-call]
+    server.startService()  # type: ignore[no-untyped-call]
     reactor.addSystemEventTrigger("before", "shutdown", server.stopService)
     reactor.callWhenRunning(ready)
     reactor.run()
