@@ -78,9 +78,11 @@ class ServerCase(DialogueTestCase):
                 return await self.over_tcp(TCP4ClientEndpoint(reactor, where.host, where.port))
         raise AssertionError(f"nobody listens for {service}")
 
-    async def mailbox(self, server: MailServer, local: str = "bob", name: str = "INBOX") -> list[bytes]:
+    async def mailbox(
+        self, server: MailServer, local: str = "bob", name: str = "INBOX", domain: str = "example.org"
+    ) -> list[bytes]:
         """The messages in somebody's mailbox."""
-        account = await server.directory.account(Address(local, "example.org"))
+        account = await server.directory.account(Address(local, domain))
         assert account is not None
         store = next(iter(server.rooms.stores.values()))
         try:

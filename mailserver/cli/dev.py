@@ -72,6 +72,10 @@ def written(port_base: int, watch: Path | None) -> str:
         "[relay]",
         'domains = ["*"]                     # mail for every domain is taken ...',
         "",
+        "[smtp]",
+        'early_talkers = "allow"             # so that netcat may',
+        "[limits]",
+        "tarpit = 0                          # faults are made here on purpose",
         "[outbound]",
         "enabled = false                     # ... and none leaves the machine",
     ]

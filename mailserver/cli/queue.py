@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -152,4 +153,5 @@ def about(entry: Entry, now: float) -> dict[str, Any]:
         "attempts": entry.attempts,
         "created": entry.created,
         "expires": entry.expires,
+        "wishes": json.loads(entry.wishes.write() or "{}"),
     }

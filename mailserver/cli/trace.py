@@ -89,6 +89,9 @@ def _lines(record: Mapping[str, Any]) -> Iterator[str]:
     if "sender" in record:
         size = f", {record['size']} octets" if record.get("size") else ""
         yield f"  from <{record['sender']}> to {', '.join(record['recipients']) or 'nobody'}{size}"
+    for what in ("forwarded", "wishes"):
+        if record.get(what):
+            yield f"  {what}: " + "  ".join(f"{key}={_value(value)}" for key, value in record[what].items())
     for stage, plugin, milliseconds, said, about in record.get("verdicts", ()):
         of = f" ({about})" if about else ""
         yield f"  {stage}{of}: {plugin or 'mailserver'} says {said}, after {milliseconds:g} ms"

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
-from twisted.internet.task import deferLater
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from mailserver import reply as replies
@@ -61,7 +61,7 @@ class SmtpSession:
 
     __slots__ = (
         "_client", "_complaints", "_errors", "_exchange", "_intake", "_peer", "_policy", "_spoke_first", "_story",
-        "_wire",
+        "_waiting", "_wire",
     )
 
     def __init__(self, policy: SmtpPolicy, address: str, port: int) -> None:
@@ -73,6 +73,7 @@ class SmtpSession:
         self._intake = Intake(policy)
         self._exchange: Exchange | None = None
         self._spoke_first = False
+        self._waiting: Deferred[None] | None = None
         self._errors = 0
         self._complaints: list[list[Any]] = []          # what was refused outside transactions
 
@@ -158,6 +159,8 @@ class SmtpSession:
         return Reply(421, "3.0", f"Internal error, closing ({spell(self._id)})").encode()
 
     def lost(self) -> None:
+        if self._waiting is not None:
+            self._waiting.callback(None)
         self._intake.end(self._client)
         if self._complaints:
             self._story.verdicts += self._complaints
@@ -315,8 +318,17 @@ class SmtpSession:
         transaction = self._intake.transaction
         return transaction.story.id if transaction is not None else self._story.id
 
-    def _wait(self, seconds: float) -> Awaitable[Any]:
-        return deferLater(self._policy.world.reactor, seconds)
+    async def _wait(self, seconds: float) -> None:
+        """Some seconds, or until the peer has gone."""
+        waiting: Deferred[None] = Deferred()
+        self._waiting = waiting
+        timer = self._policy.world.clock.callLater(seconds, waiting.callback, None)
+        try:
+            await waiting
+        finally:
+            self._waiting = None
+            if timer.active():
+                timer.cancel()
 
     async def _tarpit(self, answer: Answer) -> Answer:
         """An error's answer, slowly to whoever makes many of them."""

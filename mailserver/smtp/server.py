@@ -116,9 +116,11 @@ class ServerWire:
             self.phase = Phase.GREETED
 
     def restart(self) -> None:
-        """As if the peer had just connected (TLS has started, or XCLIENT says that it is somebody else)."""
+        """As if the peer had just connected (TLS has started)."""
         self.phase = Phase.NEW
-        self._content = None
+        self.normalises = False
+        self._content = self._refusal = None
+        self._left = self._swallowed = 0
         self._buffer.clear()
 
     def _line(self, limit: int) -> bytes | None:

@@ -85,6 +85,8 @@ class StandIn:
             yield
         finally:
             self._is_building = False
+            if self._database is not None:
+                self._database = self.database      # starts it
 
     async def stop(self) -> None:
         """Give everything back."""

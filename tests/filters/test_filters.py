@@ -13,13 +13,15 @@ from twisted.internet.task import deferLater
 from mailserver.address import Address
 from mailserver.content import Content
 from mailserver.envelope import Origin
+from mailserver.errors import TemporaryFailure
 from mailserver.filters.dnsbl import FAILURES, REST, Dnsbl, reversed_address
 from mailserver.filters.headers import Headers
 from mailserver.filters.loops import Loops
+from mailserver.filters.mx import NO_DOMAIN, NO_SERVER, NULL_MX, Mx
 from mailserver.filters.rate import MOST_PEERS, Buckets, Rate, network_key
 from mailserver.net.resolver import Resolver
 from mailserver.plugin import OptionError
-from mailserver.reply import LOOP
+from mailserver.reply import LOOP, NO_MAIL_THERE
 from mailserver.testing import FilterContract, PluginCase, a_client, an_envelope
 from mailserver.verdict import AddHeader, Defer, Reject
 from tests.net.nameservers import NameServer
@@ -225,6 +227,49 @@ class DnsblTests(FilterContract, PluginCase):
             with self.assertRaises(OptionError) as caught:
                 self.build(**wrong)
             self.assertEqual(caught.exception.key, next(iter(wrong)))
+
+
+class MxTests(FilterContract, PluginCase):
+    plugin = Mx
+
+    async def sender(self, sender: str, **table: bool) -> object:
+        return await self.build(**table).sender(a_client(), an_envelope(sender=sender))
+
+    async def recipient(self, recipient: str, origin: Origin = Origin.SUBMISSION) -> object:
+        envelope = an_envelope(origin=origin, recipients=(recipient,))
+        return await self.build().recipient(a_client(), envelope, Address.parse(recipient))
+
+    async def test_null_mx(self) -> None:
+        """Nobody could answer, and nobody is there to take it (RFC 7505 4.2)."""
+        self.server.resolver.add("null.example", "MX", "0 .")
+        self.assertEqual(await self.sender("a@null.example"), Reject(NULL_MX))
+        self.assertEqual(await self.recipient("a@null.example"), Reject(NO_MAIL_THERE))
+        self.assertIsNone(await self.recipient("a@null.example", Origin.ARRIVAL))
+
+    async def test_existence(self) -> None:
+        """An MX, or an address, or no mail; unless one does not ask."""
+        self.server.resolver.add("mx.example", "MX", "10 mail.mx.example")
+        self.server.resolver.add("six.example", "AAAA", "2001:db8::1")
+        self.server.resolver.add("text.example", "TXT", '"no mail"')
+        for domain, said in (
+            ("mx.example", None), ("six.example", None), ("text.example", Reject(NO_SERVER)),
+            ("nothing.example", Reject(NO_DOMAIN)),
+        ):
+            self.assertEqual(await self.sender(f"a@{domain}"), said, domain)
+            self.assertIsNone(await self.sender(f"a@{domain}", exists=False))
+            self.assertIsNone(await self.recipient(f"a@{domain}"))
+
+    async def test_nobody_to_ask_for(self) -> None:
+        """The null reverse-path, our own domains, literals."""
+        self.server.add_account("bob@example.org")
+        for sender in ("a@example.org", "a@[192.0.2.1]"):
+            self.assertIsNone(await self.sender(sender))
+        self.assertIsNone(await self.build().sender(a_client(), an_envelope(sender=None)))
+
+    async def test_not_now(self) -> None:
+        """What the DNS cannot say is not held against anybody for good."""
+        self.server.resolver.fail("slow.example")
+        await self.assertFailure(Deferred.fromCoroutine(self.sender("a@slow.example")), TemporaryFailure)
 
 
 class DnsblByUdpTests(PluginCase):
