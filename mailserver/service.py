@@ -106,6 +106,8 @@ class MailServer(Service):
         config, limits, station = self.config, self.config.limits, self.station
         if station is None and config.workers > 1:
             raise StartRefused(f"workers = {config.workers} needs a master: mailserver.workers.choice.server makes one")
+        if station is None:
+            Tenancy(config.data / "lock").await_orphans()
         self.keys = read_keys(config) if station is None else station.keys
         tls = context_of(self.keys)
         self._conversations = Conversations(

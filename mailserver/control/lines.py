@@ -47,7 +47,7 @@ class Lines(LineOnlyReceiver):
     def lineReceived(self, line: bytes) -> None:
         try:
             value = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             value = None
         if isinstance(value, dict):
             self.heard(value)

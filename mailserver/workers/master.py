@@ -96,6 +96,7 @@ class Master(Service):
         """Take every port, or none; does nothing the second time."""
         if self.listeners:
             return
+        Tenancy(self.config.data / "lock").await_orphans()
         self.keys = read_keys(self.config)
         context_of(self.keys)
         for listen in self.config.listen:
