@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import time
+from functools import lru_cache
+from string import Formatter
 from typing import Any, TextIO
 
 from twisted.logger import ILogObserver, LogEvent, formatEvent, globalLogBeginner
@@ -33,17 +35,16 @@ class LineObserver:
 def line(event: LogEvent) -> str:
     """One event as a line."""
     level = event.get("log_level")
-    text = formatEvent(event)
     parts = [
-        f"time={time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime(event.get('log_time', 0)))}",
+        _date(int(event.get("log_time", 0))),
         f"level={level.name if level is not None else 'info'}",
-        f"from={_value(event.get('log_namespace', '-'))}",
-        f"event={_value(text)}",
+        _from(event.get("log_namespace", "-")),
+        f"event={_value(_text(event))}",
     ]
     parts += [
-        f"{key}={_value(value)}"
+        f"{key}={value if type(value) is int else _value(value)}"
         for key, value in event.items()
-        if not key.startswith("log_") and isinstance(value, (str, int, float)) and key not in _TWISTED
+        if key[:4] != "log_" and isinstance(value, (str, int, float)) and key not in _TWISTED
     ]
     failure = event.get("log_failure")
     if failure is not None:
@@ -52,6 +53,46 @@ def line(event: LogEvent) -> str:
 
 
 _TWISTED = {"format", "isError", "message", "time", "system", "log", "noisy"}
+_NAME = re.compile(r"[a-z_]+")
+
+
+def _text(event: LogEvent) -> str:
+    """The event in words.
+
+    Almost every format is words and plain names, and that takes a fifth of the time that `formatEvent` needs, which
+    was an eighth of what a message costs.
+    """
+    parts = _parts(event.get("log_format"))
+    if parts is None:
+        return formatEvent(event)
+    try:
+        return "".join([literal if name is None else f"{literal}{event[name]}" for literal, name in parts])
+    except Exception:
+        return formatEvent(event)       # which says what is wrong with it
+
+
+@lru_cache(maxsize=256)
+def _parts(log_format: Any) -> list[tuple[str, str | None]] | None:
+    """Literals, each with the name behind it; None for a format that asks for more."""
+    if not isinstance(log_format, str):
+        return None
+    try:
+        parts = list(Formatter().parse(log_format))
+    except ValueError:
+        return None
+    if any(name is not None and (spec or how or not _NAME.fullmatch(name)) for _, name, spec, how in parts):
+        return None
+    return [(literal, name) for literal, name, _, _ in parts]
+
+
+@lru_cache(maxsize=4)
+def _date(now: int) -> str:
+    return f"time={time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime(now))}"
+
+
+@lru_cache(maxsize=256)
+def _from(namespace: Any) -> str:
+    return f"from={_value(namespace)}"
 
 
 def _value(value: Any) -> str:

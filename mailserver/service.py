@@ -220,6 +220,7 @@ class MailServer(Service):
             return lambda address, port: NoMail()
         limits, tls = config.limits, listen.tls != "none"
         offers = Offers(
+            hostname=config.hostname,
             service=listen.service,
             size=limits.size,
             recipients=limits.recipients,

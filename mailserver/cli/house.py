@@ -57,7 +57,7 @@ class House:
             incoming=lambda id: Incoming(self.database.contents, spell(id), self.world.in_thread),
             refused=self._refused,
             trusted=lambda address: True,
-            offers=Offers("sendmail", self.config.limits.size, self.config.limits.recipients),
+            offers=Offers(self.config.hostname, "sendmail", self.config.limits.size, self.config.limits.recipients),
             size=self.config.limits.size,
             recipients=self.config.limits.recipients,
             errors=self.config.limits.errors,

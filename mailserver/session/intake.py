@@ -16,7 +16,6 @@ from mailserver.header import solicitations
 from mailserver.ident import spell
 from mailserver.reply import Reply
 from mailserver.routing import Routed
-from mailserver.session.offers import Offer
 from mailserver.session.policy import SmtpPolicy
 from mailserver.session.transaction import Transaction
 from mailserver.smtp.commands import EndOfContent, Mail, Rcpt
@@ -29,8 +28,11 @@ log = Logger()
 class Intake:
     """Holds the transaction, if there is one."""
 
-    def __init__(self, policy: SmtpPolicy) -> None:
+    __slots__ = ("_peer", "_policy", "transaction")
+
+    def __init__(self, policy: SmtpPolicy, peer: str) -> None:
         self._policy = policy
+        self._peer = peer
         self.transaction: Transaction | None = None
 
     def end(self, client: Client) -> None:
@@ -45,12 +47,12 @@ class Intake:
 
     # -- MAIL
 
-    async def mail(self, command: Mail, client: Client, offer: Offer, said: Story) -> Reply:
+    async def mail(self, command: Mail, client: Client, said: Story) -> Reply:
         """Begin a transaction; `said` is what was said of the connection so far."""
         policy = self._policy
         if policy.login_required and not client.may_relay:
             return replies.TLS_REQUIRED if client.tls is None and policy.tls else replies.AUTH_REQUIRED
-        if command.uses and (refusal := self._wrong_parameters(command, client, offer)) is not None:
+        if command.uses and (refusal := self._wrong_parameters(command, client)) is not None:
             return refusal
         if not policy.acceptance.has_room():
             return replies.NO_ROOM
@@ -70,8 +72,9 @@ class Intake:
             transaction.note(outcome)
         return replies.SENDER_OK
 
-    def _wrong_parameters(self, command: Mail, client: Client, offer: Offer) -> Reply | None:
+    def _wrong_parameters(self, command: Mail, client: Client) -> Reply | None:
         policy = self._policy
+        offer = policy.offers.to(client, self._peer)
         if command.size > policy.size:
             return replies.TOO_BIG
         extensions = command.uses - {"AUTH"}        # RFC 4954 5: relays say it to those that do not offer it now
@@ -107,14 +110,14 @@ class Intake:
 
     # -- RCPT
 
-    async def rcpt(self, command: Rcpt, client: Client, offer: Offer) -> Reply:
+    async def rcpt(self, command: Rcpt, client: Client) -> Reply:
         """One more recipient, or why not."""
         transaction = self.transaction
         assert transaction is not None
         recipient = command.recipient
         if len(transaction.routes) >= self._policy.recipients:
             return replies.TOO_MANY_RECIPIENTS
-        if command.uses and offer.refuses(command.uses):
+        if command.uses and self._policy.offers.to(client, self._peer).refuses(command.uses):
             return replies.PARAMETER_UNKNOWN
         if not recipient.is_ascii and not transaction.envelope.wishes.utf8:
             return replies.NEEDS_SMTPUTF8

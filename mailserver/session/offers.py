@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Set
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field
 
 from mailserver.envelope import Client
+from mailserver.reply import Reply
 from mailserver.sasl import MECHANISMS
 from mailserver.smtp.syntax import XCLIENT_ATTRIBUTES, XFORWARD_ATTRIBUTES
 
@@ -16,13 +17,15 @@ HOLDING = "FUTURERELEASE"
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """The keywords of one EHLO reply, in order, with their parameters."""
+    """One answer to EHLO: its keywords, in order, with their parameters, and the reply."""
 
-    keywords: dict[str, str] = field(default_factory=dict)
+    keywords: Mapping[str, str]
+    reply: Reply
 
-    def lines(self) -> list[str]:
-        """As the reply has them."""
-        return [f"{keyword} {parameters}".rstrip() for keyword, parameters in self.keywords.items()]
+    @classmethod
+    def of(cls, hostname: str, keywords: Mapping[str, str]) -> Offer:
+        lines = [f"{keyword} {parameters}".rstrip() for keyword, parameters in keywords.items()]
+        return cls(keywords, Reply(250, "", "\n".join([hostname, *lines])))
 
     def refuses(self, uses: Set[str]) -> bool:
         """Whether a command uses an extension that is not among them."""
@@ -37,6 +40,7 @@ class Offers:
     everybody; `longest_hold` is for how many seconds a message may wait for its release (RFC 4865), 0 for none.
     """
 
+    hostname: str
     service: str
     size: int
     recipients: int
@@ -56,7 +60,7 @@ class Offers:
         )
         offer = self._made.get(kind)
         if offer is None:
-            offer = self._made[kind] = Offer(self._keywords(*kind))
+            offer = self._made[kind] = Offer.of(self.hostname, self._keywords(*kind))
         return offer
 
     def may_ask(self, client: Client) -> bool:

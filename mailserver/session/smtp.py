@@ -21,7 +21,6 @@ from mailserver.sasl import MECHANISMS, Challenge
 from mailserver.session import inquiries, vouched
 from mailserver.session.exchange import Exchange
 from mailserver.session.intake import Intake
-from mailserver.session.offers import Offer
 from mailserver.session.policy import SmtpPolicy
 from mailserver.smtp.commands import (
     Auth,
@@ -70,7 +69,7 @@ class SmtpSession:
         self._wire = ServerWire(policy.size, policy.lmtp)
         self._client = Client(address, port, policy.service, trusted=policy.trusted(address))
         self._story = Story(policy.world.new_id())      # of the session, for what is refused outside transactions
-        self._intake = Intake(policy)
+        self._intake = Intake(policy, address)
         self._exchange: Exchange | None = None
         self._spoke_first = False
         self._waiting: Deferred[None] | None = None
@@ -112,7 +111,8 @@ class SmtpSession:
             command = self._wire.next()
             if command is None:
                 return None
-            answer = await _ANSWERS[type(command)](self, command)
+            said = _ANSWERS[type(command)](self, command)
+            answer = said if isinstance(said, (Reply, Answer)) else await said
         except SmtpError as error:
             refused = self._refused(error.reply, "command", Then.LINGER if error.fatal else Then.GO_ON)
             return await self._tarpit(refused)
@@ -170,10 +170,6 @@ class SmtpSession:
 
     # -- commands
 
-    @property
-    def _offer(self) -> Offer:
-        return self._policy.offers.to(self._client, self._peer)
-
     async def _hello(self, command: Hello) -> Reply | Answer:
         policy = self._policy
         self._intake.end(self._client)
@@ -185,15 +181,15 @@ class SmtpSession:
         self._client = client
         if not client.extended:
             return Reply(250, "", policy.hostname)
-        return Reply(250, "", "\n".join([policy.hostname, *self._offer.lines()]))
+        return policy.offers.to(client, self._peer).reply
 
-    async def _mail(self, command: Mail) -> Reply:
-        return await self._intake.mail(command, self._client, self._offer, self._story)
+    def _mail(self, command: Mail) -> Awaitable[Reply]:
+        return self._intake.mail(command, self._client, self._story)
 
-    async def _rcpt(self, command: Rcpt) -> Reply:
-        return await self._intake.rcpt(command, self._client, self._offer)
+    def _rcpt(self, command: Rcpt) -> Awaitable[Reply]:
+        return self._intake.rcpt(command, self._client)
 
-    async def _data(self, command: Data) -> Reply:
+    def _data(self, command: Data) -> Reply:
         return self._intake.data()
 
     async def _chunk(self, command: Chunk) -> Answer:
@@ -227,29 +223,29 @@ class SmtpSession:
         count = len(transaction.routes) if self._policy.lmtp else 1
         return Answer(reply.encode() * count, then)
 
-    async def _rset(self, command: Rset) -> Reply:
+    def _rset(self, command: Rset) -> Reply:
         self._intake.end(self._client)
         return replies.OK
 
-    async def _noop(self, command: Noop) -> Reply:
+    def _noop(self, command: Noop) -> Reply:
         return replies.OK
 
-    async def _vrfy(self, command: Vrfy) -> Reply:
-        return await inquiries.vrfy(self._policy, self._client, command.what)
+    def _vrfy(self, command: Vrfy) -> Awaitable[Reply]:
+        return inquiries.vrfy(self._policy, self._client, command.what)
 
-    async def _expn(self, command: Expn) -> Reply:
-        return await inquiries.expn(self._policy, self._client, command.what)
+    def _expn(self, command: Expn) -> Awaitable[Reply]:
+        return inquiries.expn(self._policy, self._client, command.what)
 
-    async def _etrn(self, command: Etrn) -> Reply:
-        return await inquiries.etrn(self._policy, self._client, command.what)
+    def _etrn(self, command: Etrn) -> Awaitable[Reply]:
+        return inquiries.etrn(self._policy, self._client, command.what)
 
-    async def _help(self, command: Help) -> Reply:
+    def _help(self, command: Help) -> Reply:
         return Reply(214, "0.0", "Commands: " + " ".join(VERBS) + "\nRFC 5321 tells what they do")
 
-    async def _quit(self, command: Quit) -> Answer:
+    def _quit(self, command: Quit) -> Answer:
         return Answer(replies.BYE.encode(), Then.CLOSE)
 
-    async def _starttls(self, command: StartTls) -> Reply | Answer:
+    def _starttls(self, command: StartTls) -> Reply | Answer:
         if self._client.tls is not None:
             return Reply(503, "5.1", "TLS is on already")
         if not self._policy.tls:
@@ -352,7 +348,8 @@ class SmtpSession:
         return Answer(reply.encode(), then)
 
 
-_ANSWERS: dict[type[Command], Callable[[SmtpSession, Any], Awaitable[Reply | Answer]]] = {
+# What needs nobody's answer is answered at once, without a coroutine.
+_ANSWERS: dict[type[Command], Callable[[SmtpSession, Any], Reply | Answer | Awaitable[Reply | Answer]]] = {
     Hello: SmtpSession._hello,
     Mail: SmtpSession._mail,
     Rcpt: SmtpSession._rcpt,

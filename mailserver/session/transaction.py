@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from mailserver.address import Address
 from mailserver.envelope import Envelope
@@ -31,7 +31,10 @@ class Transaction:
 
     def grow(self, recipient: Address, routed: Routed) -> None:
         """One more recipient."""
-        self.envelope = replace(self.envelope, recipients=(*self.envelope.recipients, recipient))
+        old = self.envelope
+        self.envelope = Envelope(
+            old.id, old.origin, old.sender, (*old.recipients, recipient), old.size, old.body, old.wishes
+        )
         self.routes.append(routed)
 
     def note(self, outcome: Outcome) -> None:

@@ -157,10 +157,8 @@ class ContentTests(Talking):
         route = f'[outbound.route]\n"example.com" = "lmtp:{where.host}:{where.port}"\n'
         relay = await self.serve(TRUSTED + route)
         await plain.database.write(directory.add_domain, "example.com", 0.0)
-        for factory, listen in plain._factories:
-            talk = factory.talk
-            if listen.service == "lmtp":
-                factory.talk = lambda *args, talk=talk: _without_utf8(talk(*args))
+        [talk] = [factory.talk for factory, listen in plain._factories if listen.service == "lmtp"]
+        _without_utf8(talk("127.0.0.1", 1))
         line = await self.greeted(relay)
         line.say("MAIL FROM:<alice@example.org> SMTPUTF8\r\nRCPT TO:<jörg@example.com>\r\n".encode())
         line.say(b"RCPT TO:<postmaster@example.com>\r\nDATA\r\n")
@@ -194,11 +192,13 @@ class ContentTests(Talking):
         self.assertRegex(said, "^550 5.6.11")
 
 
-def _without_utf8(session: Any) -> Any:
-    """The same session, by which SMTPUTF8 is not offered."""
-    offer = session._policy.offers.to(session._client, "")
-    offer.keywords.pop("SMTPUTF8", None)
-    return session
+def _without_utf8(session: Any) -> None:
+    """SMTPUTF8 is not offered by this listener any more."""
+    offers = session._policy.offers
+    offer = offers.to(session._client, "")
+    keywords = {key: value for key, value in offer.keywords.items() if key != "SMTPUTF8"}
+    for kind in offers._made:
+        offers._made[kind] = type(offer).of("mx.example.org", keywords)
 
 
 class WishTests(Talking):
