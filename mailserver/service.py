@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache
 from typing import Any
 
 from twisted.application.service import Service
@@ -19,7 +17,6 @@ from mailserver.acceptance import Acceptance
 from mailserver.config import Config, Listen, load
 from mailserver.control.front import Front
 from mailserver.control.lines import Order, OrderFailed
-from mailserver.delivery import HONOURED
 from mailserver.delivery.scheduler import Scheduler
 from mailserver.errors import StartRefused
 from mailserver.ident import Ids, spell
@@ -33,18 +30,12 @@ from mailserver.net.tls import Keys
 from mailserver.orders import Present, status_of, stopping
 from mailserver.renewal import Renewal, renewed
 from mailserver.rooms import Rooms, data_folder, find_plugins, furnish
-from mailserver.session.offers import Offers
-from mailserver.session.policy import SmtpPolicy
-from mailserver.session.pop3 import Pop3Policy, Pop3Session
-from mailserver.session.refuse import NoMail
-from mailserver.session.smtp import SmtpSession
 from mailserver.station import Station, context_of, read_keys
 from mailserver.store import contents, locks, spool, traces
-from mailserver.store.contents import Incoming
 from mailserver.store.database import Database
 from mailserver.store.lookup import Directory
 from mailserver.store.tenancy import Tenancy
-from mailserver.tomlvalues import Network
+from mailserver.talkers import House, talker
 from mailserver.world import World
 
 log = Logger()
@@ -196,67 +187,13 @@ class MailServer(Service):
 
     def _seat_talkers(self) -> None:
         """Who talks on each listener from now on."""
-        trusted = _inside(self.config.networks)
+        assert self.rooms is not None
+        house = House(
+            self.config, self.world, self.database, self.directory, self.rooms, self.acceptance, self.instance, LEASE,
+            self._retry,
+        )
         for factory, listen in self._factories:
-            factory.talk = self._talker(listen, trusted)
-
-    def _talker(self, listen: Listen, trusted: Callable[[str], bool]) -> Callable[[str, int], Talker]:
-        config, rooms = self.config, self.rooms
-        assert rooms is not None
-        if listen.service == "pop3":
-            pop3 = Pop3Policy(
-                hostname=config.hostname,
-                world=self.world,
-                authentication=rooms.authentication,
-                store=next(iter(rooms.stores.values())),
-                database=self.database,
-                instance=self.instance,
-                tls=listen.tls != "none",
-                clear_passwords=config.clear_passwords,
-                lease=LEASE,
-            )
-            return lambda address, port: Pop3Session(pop3, address, port)
-        if listen.service == "no-mail":
-            return lambda address, port: NoMail()
-        limits, tls = config.limits, listen.tls != "none"
-        offers = Offers(
-            hostname=config.hostname,
-            service=listen.service,
-            size=limits.size,
-            recipients=limits.recipients,
-            tls=tls,
-            kept=HONOURED,
-            vrfy=config.smtp.vrfy,
-            no_soliciting=config.smtp.no_soliciting,
-            longest_hold=int(config.smtp.longest_hold),
-            xclient=_inside(config.smtp.xclient),
-            xforward=_inside(config.smtp.xforward),
-        )
-        smtp = SmtpPolicy(
-            service=listen.service,
-            hostname=config.hostname,
-            world=self.world,
-            pipeline=rooms.pipeline,
-            router=rooms.router,
-            directory=self.directory,
-            authentication=rooms.authentication,
-            acceptance=self.acceptance,
-            incoming=self._incoming,
-            refused=self._refused,
-            trusted=trusted,
-            offers=offers,
-            relays=config.relays,
-            retry=self._retry,
-            tls=tls,
-            size=limits.size,
-            recipients=limits.recipients,
-            errors=limits.errors,
-            tarpit_after=limits.tarpit_after,
-            tarpit=limits.tarpit,
-            early_talkers=config.smtp.early_talkers == "allow",
-            normalises=config.smtp.bare_line_ends == "normalise",
-        )
-        return lambda address, port: SmtpSession(smtp, address, port)
+            factory.talk = talker(house, listen)
 
     # -- stopping
 
@@ -363,15 +300,6 @@ class MailServer(Service):
         call.start(seconds, now=False)
         self._started.append(call.stop)
 
-    def _incoming(self, id: int) -> Incoming:
-        return Incoming(self.database.contents, spell(id), self.world.in_thread)
-
-    def _refused(self, id: int, record: str) -> None:
-        """Keep the story of a refusal, if the database has time for it."""
-        if not self.database.writer.full:
-            written = self.database.write_with(traces.refuse_many, (id, record), len(record))
-            written.addErrback(lambda failure: log.failure("a refusal was not written down", failure))
-
     async def _retry(self, domain: str) -> int:
         """Make what waits for a domain due now (ETRN)."""
         count = await self.database.write(spool.retry_domain, domain, self.world.now())
@@ -411,19 +339,3 @@ def read_anew(config: Config) -> tuple[Config, Sequence[Keys]]:
 def instance_of(hostname: str, world: World) -> str:
     """A name for one life of one process, under which it holds leases."""
     return f"{hostname}/{os.getpid()}/{spell(world.new_id())}"
-
-
-def _inside(networks: Sequence[Network]) -> Callable[[str], bool]:
-    """Whether an address is inside any of these."""
-    if not networks:
-        return lambda address: False
-
-    @lru_cache(maxsize=4096)
-    def inside(address: str) -> bool:
-        try:
-            ip = ipaddress.ip_address(address.partition("%")[0])
-        except ValueError:
-            return False
-        return any(ip in network for network in networks)
-
-    return inside
