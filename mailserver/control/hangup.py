@@ -28,7 +28,10 @@ class Hangup:
     def remove(self) -> None:
         """Listen no more."""
         if self._listens and signal.getsignal(signal.SIGHUP) == self._heard:
-            signal.signal(signal.SIGHUP, self._before or signal.SIG_DFL)
+            before = self._before
+            while isinstance(owner := getattr(before, "__self__", None), Hangup) and not owner._listens:
+                before = owner._before          # it was below us, and has gone meanwhile
+            signal.signal(signal.SIGHUP, before or signal.SIG_DFL)
         self._listens = False
 
     def _heard(self, number: int, frame: FrameType | None) -> None:
