@@ -14,7 +14,7 @@ from twisted.internet.threads import deferToThreadPool
 from twisted.python.threadpool import ThreadPool
 
 from mailserver.errors import StartRefused, TemporaryFailure
-from mailserver.store.engine import READERS, flock, postgresql_engine, sqlite_engine
+from mailserver.store.engine import READERS, Turn, flock, postgresql_engine, sqlite_engine
 from mailserver.store.failures import in_words, translated
 from mailserver.store.unlink import connect, released, unlink
 from mailserver.store.writer import Writer
@@ -115,7 +115,8 @@ class Database:
         """Start the writer's and the readers' threads."""
         assert self._writing is not None, "the database is not open"
         self._reactor = reactor
-        self._writer = Writer(self._writing, self._alone, self.contents, reactor)
+        turn = Turn(self.data / "write.lock") if self.is_sqlite else None
+        self._writer = Writer(self._writing, turn, self.contents, reactor)
         self._writer.start()
         self._readers = ThreadPool(0, READERS, "readers")
         self._readers.start()

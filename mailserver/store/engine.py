@@ -15,6 +15,7 @@ from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import QueuePool
 
 from mailserver.errors import StartRefused
+from mailserver.store.statements import run
 
 OLDEST_SQLITE = (3, 51, 3)
 READERS = 4             # threads that read, each with its connection
@@ -62,7 +63,7 @@ def sqlite_engine(file: Path, writing: bool) -> Engine:
 
     @event.listens_for(engine, "begin")
     def began(connection: Any) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+        run(connection, "BEGIN IMMEDIATE" if writing else "BEGIN")
 
     return engine
 
@@ -112,3 +113,26 @@ def flock(path: Path, wait: bool = True) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+
+
+class Turn:
+    """The same lock for one thread that takes it again and again, whose file it keeps open."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._handle: int | None = None
+
+    def __enter__(self) -> None:
+        if self._handle is None:
+            self._handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fcntl.flock(self._handle, fcntl.LOCK_EX)
+
+    def __exit__(self, *raised: Any) -> None:
+        assert self._handle is not None
+        fcntl.flock(self._handle, fcntl.LOCK_UN)
+
+    def close(self) -> None:
+        """Give the file back."""
+        handle, self._handle = self._handle, None
+        if handle is not None:
+            os.close(handle)

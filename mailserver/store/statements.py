@@ -34,6 +34,17 @@ def fetch(connection: Connection, text: str, parameters: Sequence[Any] = ()) -> 
         cursor.close()
 
 
+def run(connection: Connection, text: str) -> None:
+    """Run a statement without parameters and without rows."""
+    if connection.dialect.name != "sqlite":
+        connection.exec_driver_sql(text)
+        return
+    try:
+        connection.connection.cursor().execute(text)
+    except _errors(connection) as error:
+        raise _as_sqlalchemy_raises(connection, text, error) from error
+
+
 def fetch_one(connection: Connection, text: str, parameters: Sequence[Any] = ()) -> Any:
     """Run a query that has one row or none."""
     rows = fetch(connection, text, parameters)

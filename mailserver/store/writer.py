@@ -7,8 +7,8 @@ an idle one answers at once; nothing is delayed to make batches larger.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Condition, Thread
@@ -21,6 +21,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from mailserver.errors import TemporaryFailure
+from mailserver.store.engine import Turn
 from mailserver.store.failures import as_told, connection_lost, from_database, is_deadlock
 from mailserver.store.unlink import connect, released, unlink
 
@@ -54,15 +55,14 @@ class Job:
 class Writer:
     """Runs jobs in its own thread; every method is for the reactor's thread.
 
-    `alone` gives the lock that processes on one SQLite file take in turn; `contents` is the folder of the files
-    that jobs release.
+    `turn` is the lock that processes on one SQLite file take in turn, None for PostgreSQL; `contents` is the folder
+    of the files that jobs release.
     """
 
-    def __init__(
-        self, engine: Engine, alone: Callable[[], AbstractContextManager[None]], contents: Path, reactor: Any
-    ) -> None:
+    def __init__(self, engine: Engine, turn: Turn | None, contents: Path, reactor: Any) -> None:
         self._engine = engine
-        self._alone = alone
+        self._turn = turn
+        self._connection: Connection | None = None      # SQLite's, which is kept from batch to batch
         self._contents = contents
         self._reactor = reactor
         self._news = Condition()
@@ -163,6 +163,9 @@ class Writer:
                 self._reactor.callFromThread(self._answer, results)
                 del batch, results      # an idle writer holds nobody's mail
         finally:
+            self._disconnect()
+            if self._turn is not None:
+                self._turn.close()
             self._reactor.callFromThread(self._stopped.callback, None)
 
     def _next_batch(self) -> list[Job]:
@@ -200,16 +203,43 @@ class Writer:
 
     def _transact(self, batch: list[Job], run: Callable[[Connection, list[Job]], Results]) -> Results:
         """Run and commit a batch.  What it raises was rolled back, unless it is `OutcomeUnknown`."""
-        with self._alone(), connect(self._engine) as connection, connection.begin() as transaction:
-            results = run(connection, batch)
-            try:
-                transaction.commit()
-            except Exception as error:
-                if connection_lost(error):
-                    raise OutcomeUnknown from error
-                raise
-        unlink(self._contents, released(connection))
+        with self._turn or nullcontext(), self._connected() as connection:
+            with connection.begin() as transaction:
+                results = run(connection, batch)
+                try:
+                    transaction.commit()
+                except Exception as error:
+                    if connection_lost(error):
+                        raise OutcomeUnknown from error
+                    raise
+            files = released(connection)[:]
+            released(connection).clear()
+        unlink(self._contents, files)
         return results
+
+    @contextmanager
+    def _connected(self) -> Iterator[Connection]:
+        """A connection for one batch.
+
+        To take one from the pool and give it back costs a third of what a small batch does.  SQLite's cannot be
+        lost, so it is kept; after an error it is another one.
+        """
+        if self._turn is None:
+            with connect(self._engine) as connection:
+                yield connection
+            return
+        if self._connection is None:
+            self._connection = connect(self._engine)
+        try:
+            yield self._connection
+        except BaseException:
+            self._disconnect()
+            raise
+
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
 
     def _look_up(self, job: Job) -> tuple[Job, Any]:
         """Nobody knows whether this was committed: ask whether its rows are there, and write them if they are not."""
