@@ -24,6 +24,8 @@ from mailserver.wishes import NONE, Wishes
 
 log = Logger()
 
+MOST_REFUSALS = 100     # recipients whose refusal one story tells: a peer may ask for as many as it likes
+
 
 class Intake:
     """Holds the transaction, if there is one."""
@@ -121,9 +123,14 @@ class Intake:
             return replies.PARAMETER_UNKNOWN
         if not recipient.is_ascii and not transaction.envelope.wishes.utf8:
             return replies.NEEDS_SMTPUTF8
+        story = transaction.story
+        told = len(story.verdicts), len(story.destinations)
         refusal = await self._take(transaction, command, client)
         if refusal is not None:
-            transaction.story.destination(str(recipient), "", f"refused: {refusal}")
+            story.destination(str(recipient), "", f"refused: {refusal}")
+            transaction.refusals += 1
+            if transaction.refusals > MOST_REFUSALS:
+                del story.verdicts[told[0]:], story.destinations[told[1]:]
             return refusal
         return replies.RECIPIENT_OK
 
