@@ -73,6 +73,13 @@ class Acceptance:
         }
         self._when_spooled: list[Callable[[], None]] = []
 
+    def renew(self, router: Router, life: float, reserve: int, hides_clients: bool) -> None:
+        """Go on under a new configuration."""
+        self._router = router
+        self._life = life
+        self._reserve = reserve
+        self._hides_clients = hides_clients
+
     def on_spooled(self, callback: Callable[[], None]) -> None:
         """Call this whenever the spool got entries."""
         self._when_spooled.append(callback)

@@ -25,6 +25,7 @@ __all__ = [
 SERVICES = ("smtp", "submission", "lmtp", "pop3", "no-mail")
 TLS_WAYS = ("none", "starttls", "implicit")
 ON_ERROR = ("defer", "skip")
+SHARED = ("tcp:", "tcp6:", "unix:", "systemd:")         # endpoints whose sockets several processes may have
 
 
 class ConfigErrors(MailserverError):
@@ -143,6 +144,7 @@ class Config:
     mailbox: tuple[Use, ...]
     folders: tuple[Path, ...]
     relay_domains: tuple[str, ...] = ()     # taken from anybody and sent on; "*" is every domain
+    workers: int = 1                        # processes that serve
     places: Mapping[str, Place] = field(default_factory=dict, repr=False)      # where tls, data, folders ... stand
 
     def relays(self, domain: str) -> bool:
@@ -200,7 +202,7 @@ class _Reader:
         hostname = root.take("hostname", REQUIRED, values.domain)
         data = root.take("data", REQUIRED, self._path)
         database = root.take("database", None, self._database)
-        root.take("workers", 1, values.one)
+        workers = root.take("workers", 1, values.workers)
         clear_passwords = root.take("clear_passwords", False, values.yes_or_no)
         tls, names = self._tls()
         listen = self._listen()
@@ -223,9 +225,11 @@ class _Reader:
         folders = plugins.take_list("folders", self._path)
         plugins.end()
         root.end()
+        if (workers or 1) > 1:
+            self._for_several(listen, mailbox)
         config = Config(
             self.file, hostname, data, database, tls, names, listen, networks, outbound, limits, smtp, trace_days,
-            trace_refusals, clear_passwords, filters, forward, auth, mailbox, folders, relay_domains,
+            trace_refusals, clear_passwords, filters, forward, auth, mailbox, folders, relay_domains, workers,
             {"folders": self.mistakes.place(("plugins", "folders"))}
             | {key: self.mistakes.place((key,)) for key in ("data", "database", "tls")},
         )
@@ -312,6 +316,18 @@ class _Reader:
             else:
                 listeners.append(Listen(service, endpoint, tls, table.place))
         return tuple(listeners)
+
+    def _for_several(self, listen: tuple[Listen, ...], mailbox: tuple[Use, ...]) -> None:
+        """What processes cannot share."""
+        wrong = [
+            (each.place, f"{each.endpoint} cannot be shared by several workers; tcp:, unix: and systemd: can")
+            for each in listen if not each.endpoint.startswith(SHARED)
+        ]
+        wrong += [
+            (each.place, "the store memory keeps mail inside of one process, and there are several workers")
+            for each in mailbox if each.name == "memory"
+        ]
+        self.mistakes.found += [Mistake(place, sentence) for place, sentence in wrong]
 
     def _outbound(self) -> Outbound:
         table, default = self.root.table("outbound"), Outbound()

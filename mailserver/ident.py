@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
+from functools import lru_cache
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"       # Crockford's base 32: no I, L, O, U
 _VALUES = {letter: number for number, letter in enumerate(_ALPHABET)} | {"O": 0, "I": 1, "L": 1}
@@ -13,6 +14,7 @@ _WHOLE = re.compile(r"[0-9A-Za-z]{13}")
 _LOW = 12                                            # bits below the microseconds
 
 
+@lru_cache(maxsize=64)         # each is spelled in the log, the Received field, the trace and the reply
 def spell(number: int) -> str:
     """The 13 characters that stand in replies, logs and commands for an id."""
     pairs = _PAIRS

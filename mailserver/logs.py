@@ -15,7 +15,7 @@ from zope.interface import implementer
 _PLAIN = re.compile(r"[!#-<>-\[\]-~]+")        # what needs no quotes: printable ASCII without space, ", = and \
 
 # Twisted tells of each port that it opens and closes: two lines for every question to the DNS.
-_PORTS = re.compile(r" starting on \d+$|^\((?:UDP|TCP) Port \d+ Closed\)$")
+_PORTS = re.compile(r" starting on (?:\d+|'.*')$|^\((?:UDP|TCP|UNIX) Port .* Closed\)$")
 
 
 @implementer(ILogObserver)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import lru_cache
 
 from mailserver.address import Address
 from mailserver.envelope import Client, Envelope
@@ -16,7 +17,12 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 
 def mail_date(now: float) -> str:
     """A date-time of RFC 5322 3.3, in UTC."""
-    t = time.gmtime(now)
+    return _date(int(now // 1))
+
+
+@lru_cache(maxsize=4)           # many messages come in one second
+def _date(second: int) -> str:
+    t = time.gmtime(second)
     return (
         f"{_DAYS[t.tm_wday]}, {t.tm_mday} {_MONTHS[t.tm_mon - 1]} {t.tm_year}"
         f" {t.tm_hour:02}:{t.tm_min:02}:{t.tm_sec:02} +0000"

@@ -69,6 +69,7 @@ READY_FOR_TLS = Reply(220, "0.0", "Ready to start TLS")
 AUTHENTICATED = Reply(235, "7.0", "Authentication succeeded")
 
 SHUTTING_DOWN = Reply(421, "3.2", "Service is shutting down, try again later")
+DISMISSED = Reply(421, "3.2", "This connection is ended by the operator")
 TOO_SLOW = Reply(421, "4.2", "Waited too long, closing")
 TOO_MANY_CONNECTIONS = Reply(421, "7.0", "Too many connections from your address")
 TOO_MANY_ERRORS = Reply(421, "7.0", "Too many errors")

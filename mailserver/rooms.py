@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ class Rooms:
     """The plugins of one server, where the core asks them."""
 
     registry: Registry
+    built: Mapping[str, Sequence[tuple[Use, Any]]]      # by kind
     stores: Mapping[str, IMailboxStore]
     router: Router
     authentication: Authentication
@@ -52,15 +53,26 @@ def mistakes(config: Config, registry: Registry) -> list[Mistake]:
     return found
 
 
-def furnish(config: Config, registry: Registry, server: IServer) -> Rooms:
-    """Build everything; raises `StartRefused` with all that cannot be built, a line each."""
+def furnish(config: Config, registry: Registry, server: IServer, before: Rooms | None = None) -> Rooms:
+    """Build everything; raises `StartRefused` with all that cannot be built, a line each.
+
+    What stands in the rooms as they were `before`, and is wanted as it is, goes on: with what it has counted and
+    remembers.  Mailbox stores always do.
+    """
     wrong: list[Mistake] = []
     built: dict[str, list[tuple[Use, Any]]] = {}
     for kind, uses in _kinds(config).items():
         built[kind] = []
+        there = list(before.built[kind]) if before is not None else []
+        if kind == "mailbox" and before is not None:
+            built[kind] = there
+            continue
         for use in uses:
             try:
-                built[kind].append((use, registry.build(kind, use.name, use.table, server)))
+                plugin = _still_good(there, use, registry.load_class(kind, use.name))
+                if plugin is None:
+                    plugin = registry.build(kind, use.name, use.table, server)
+                built[kind].append((use, plugin))
             except MailserverError as error:
                 wrong.append(_mistake(use, error))
     if wrong:
@@ -72,6 +84,7 @@ def furnish(config: Config, registry: Registry, server: IServer) -> Rooms:
     }
     return Rooms(
         registry,
+        built,
         {use.name: plugin for use, plugin in built["mailbox"]},
         Router(
             asked["forward"], server.directory, config.hostname,
@@ -80,6 +93,15 @@ def furnish(config: Config, registry: Registry, server: IServer) -> Rooms:
         Authentication(asked["auth"], server.directory),
         Pipeline(asked["filter"], server.clock),
     )
+
+
+def _still_good(there: list[tuple[Use, Any]], use: Use, cls: type) -> Any:
+    """A plugin of this class that was built from the same table; it is taken from `there`.  None: there is none."""
+    for pair in there:
+        if pair[0].name == use.name and pair[0].table == use.table and type(pair[1]) is cls:
+            there.remove(pair)
+            return pair[1]
+    return None
 
 
 def _kinds(config: Config) -> dict[str, tuple[Use, ...]]:

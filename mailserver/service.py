@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
-import ipaddress
 import os
-from collections.abc import Callable, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from twisted.application.service import Service
@@ -16,29 +14,28 @@ from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 
 from mailserver.acceptance import Acceptance
-from mailserver.config import Config, KeyFiles, Listen
-from mailserver.delivery import HONOURED
+from mailserver.config import Config, Listen, load
+from mailserver.control.front import Front
+from mailserver.control.lines import Order, OrderFailed
 from mailserver.delivery.scheduler import Scheduler
 from mailserver.errors import StartRefused
-from mailserver.ident import spell
+from mailserver.ident import Ids, spell
 from mailserver.lent import Lent
 from mailserver.net.answer import Talker
 from mailserver.net.conversations import Conversations
 from mailserver.net.limits import ConnectionLimits
 from mailserver.net.listen import ConversationFactory, Listener
 from mailserver.net.resolver import Resolver
-from mailserver.net.tls import KeyPair, server_tls
+from mailserver.net.tls import Keys
+from mailserver.orders import Present, status_of, stopping
+from mailserver.renewal import Renewal, renewed
 from mailserver.rooms import Rooms, data_folder, find_plugins, furnish
-from mailserver.session.offers import Offers
-from mailserver.session.policy import SmtpPolicy
-from mailserver.session.pop3 import Pop3Policy, Pop3Session
-from mailserver.session.refuse import NoMail
-from mailserver.session.smtp import SmtpSession
+from mailserver.station import Station, context_of, read_keys
 from mailserver.store import contents, locks, spool, traces
-from mailserver.store.contents import Incoming
 from mailserver.store.database import Database
 from mailserver.store.lookup import Directory
-from mailserver.tomlvalues import Network
+from mailserver.store.tenancy import Tenancy
+from mailserver.talkers import House, talker
 from mailserver.world import World
 
 log = Logger()
@@ -50,19 +47,28 @@ KEEPING = 3600.0            # seconds between two rounds of tidying up
 
 
 class MailServer(Service):
-    """Everything that one configuration describes; two of them live in one process.
+    """Everything that one configuration describes, in one process; two of them live in one process.
 
     Ports are bound and keys are read in `privilegedStartService`, before privileges are dropped; files, the
-    database and threads are opened in `startService`.
+    database and threads are opened in `startService`.  With a `station` it is one of several workers, and has these
+    things from its master (`mailserver.workers`).
     """
 
-    def __init__(self, config: Config, reactor: Any) -> None:
-        self.config = config
+    def __init__(self, config: Config, reactor: Any, station: Station | None = None) -> None:
+        self.config = replace(config, path=config.path.absolute())      # a daemon goes to another folder
         self.reactor = reactor
+        self.station = station
+        self.delivers = station is None or station.delivers
+        self.keys: Sequence[Keys] = ()
+        self.spooled: Callable[[], None] = lambda: None     # tells the worker that delivers
+        self.end: Callable[[], Any] = reactor.stop          # what the order to stop comes to
         self.rooms: Rooms | None = None
         self.listeners: list[Listener] = []
         self._factories: list[tuple[ConversationFactory, Listen]] = []
-        self._lock: int | None = None
+        self._renewal: Renewal | None = None            # what `prepare` built
+        self._retiring: set[Scheduler] = set()
+        self._front: Front | None = None
+        self._since = 0.0
         self._started: list[Callable[[], Any]] = []     # what stops, in reverse order, what was started
 
     # -- starting
@@ -88,17 +94,20 @@ class MailServer(Service):
         """Take every port, or none; does nothing the second time."""
         if self.listeners:
             return
-        config, limits = self.config, self.config.limits
-        tls = None
-        if config.tls is not None:
-            tls = server_tls(_pair(config.tls), [_pair(each) for each in config.tls_names])
+        config, limits, station = self.config, self.config.limits, self.station
+        if station is None and config.workers > 1:
+            raise StartRefused(f"workers = {config.workers} needs a master: mailserver.workers.choice.server makes one")
+        if station is None:
+            Tenancy(config.data / "lock").await_orphans()
+        self.keys = read_keys(config) if station is None else station.keys
+        tls = context_of(self.keys)
         self._conversations = Conversations(
             self.reactor,
             ConnectionLimits(limits.connections_per_address, limits.connections),
             limits.idle,
             limits.longest,
         )
-        for listen in config.listen:
+        for number, listen in enumerate(config.listen):
             factory = ConversationFactory(
                 _not_yet,
                 self._conversations,
@@ -109,20 +118,34 @@ class MailServer(Service):
             listener = Listener(self.reactor, listen.endpoint, factory, listen.service)
             self._factories.append((factory, listen))
             self.listeners.append(listener)
-            listener.bind()
+            if station is None:
+                listener.bind()
+            else:
+                listener.adopt(station.sockets[number].descriptor, station.sockets[number].family)
 
     def _start(self) -> None:
-        config, reactor = self.config, self.reactor
+        config, reactor, station = self.config, self.reactor, self.station
         registry = find_plugins(config)
         data = data_folder(config)
-        self._lock = _lock_data(data / "lock")
+        if station is None:
+            tenancy = Tenancy(data / "lock")
+            tenancy.begin()
+            self._started.append(tenancy.end)
         self.database = database = Database(config.database, data)
-        database.open(migrate=True)
+        database.open(migrate=station is None)
         self._started.append(database.close)
         self.world = world = World(reactor, Resolver(reactor, config.outbound.resolvers or None))
+        if station is not None:
+            world.new_id = Ids(world.now, station.process)
+        self._since = world.now()
         self.directory = directory = Directory(database, reactor)
-        self.instance = f"{config.hostname}/{os.getpid()}/{spell(world.new_id())}"
-        self.rooms = rooms = furnish(config, registry, Lent(config.hostname, data, directory, database, world))
+        self.instance = instance_of(config.hostname, world) if station is None else station.instance
+        self._lent = Lent(config.hostname, data, directory, database, world)
+        self.rooms = rooms = furnish(config, registry, self._lent)
+        if station is None:
+            self._front = Front(reactor, data, self.orders())
+            self._front.open()
+            self._started.append(self._front.close)
         # Nothing that can refuse the start comes behind the first thread.
         database.start(reactor)
         self._started.append(database.stop)
@@ -134,82 +157,43 @@ class MailServer(Service):
             database, rooms.router, rooms.stores, directory, world, config.hostname,
             config.outbound.life, config.limits.reserve, config.smtp.hide_clients,
         )
-        self.scheduler = Scheduler(
-            database, self.acceptance, rooms.stores, directory, config.outbound, world, config.hostname, self.instance
-        )
-        if config.database is None:
+        self.scheduler = self._new_scheduler()
+        if station is None and config.database is None:
             # One server works on these data, so whatever leases there are belonged to one that died.
             database.write(spool.free_all)
             database.write(locks.free, "")
-        self.scheduler.start()
-        self._started.append(self.scheduler.stop)
+        if self.delivers:
+            self.scheduler.start()
+            self._started.append(self._stop_delivering)
+            self._every(KEEPING, self._keep)
+        else:
+            self.acceptance.on_spooled(self.wake)
         self._every(HEARTBEAT, self._heartbeat)
-        self._every(KEEPING, self._keep)
-        trusted = _inside(config.networks)
-        for factory, listen in self._factories:
-            factory.talk = self._talker(listen, trusted)
+        self._seat_talkers()
         self._conversations.start()
         self._started.append(self._conversations.stop)
-        for listener in self.listeners:
-            log.info("{listener}", listener=str(listener))
+        if self._front is not None:
+            for listener in self.listeners:
+                log.info("{listener}", listener=str(listener))
+            self._front.ready()
 
-    def _talker(self, listen: Listen, trusted: Callable[[str], bool]) -> Callable[[str, int], Talker]:
+    def _new_scheduler(self) -> Scheduler:
         config, rooms = self.config, self.rooms
         assert rooms is not None
-        if listen.service == "pop3":
-            pop3 = Pop3Policy(
-                hostname=config.hostname,
-                world=self.world,
-                authentication=rooms.authentication,
-                store=next(iter(rooms.stores.values())),
-                database=self.database,
-                instance=self.instance,
-                tls=listen.tls != "none",
-                clear_passwords=config.clear_passwords,
-                lease=LEASE,
-            )
-            return lambda address, port: Pop3Session(pop3, address, port)
-        if listen.service == "no-mail":
-            return lambda address, port: NoMail()
-        limits, tls = config.limits, listen.tls != "none"
-        offers = Offers(
-            hostname=config.hostname,
-            service=listen.service,
-            size=limits.size,
-            recipients=limits.recipients,
-            tls=tls,
-            kept=HONOURED,
-            vrfy=config.smtp.vrfy,
-            no_soliciting=config.smtp.no_soliciting,
-            longest_hold=int(config.smtp.longest_hold),
-            xclient=_inside(config.smtp.xclient),
-            xforward=_inside(config.smtp.xforward),
+        return Scheduler(
+            self.database, self.acceptance, rooms.stores, self.directory, config.outbound, self.world, config.hostname,
+            self.instance,
         )
-        smtp = SmtpPolicy(
-            service=listen.service,
-            hostname=config.hostname,
-            world=self.world,
-            pipeline=rooms.pipeline,
-            router=rooms.router,
-            directory=self.directory,
-            authentication=rooms.authentication,
-            acceptance=self.acceptance,
-            incoming=self._incoming,
-            refused=self._refused,
-            trusted=trusted,
-            offers=offers,
-            relays=config.relays,
-            retry=self._retry,
-            tls=tls,
-            size=limits.size,
-            recipients=limits.recipients,
-            errors=limits.errors,
-            tarpit_after=limits.tarpit_after,
-            tarpit=limits.tarpit,
-            early_talkers=config.smtp.early_talkers == "allow",
-            normalises=config.smtp.bare_line_ends == "normalise",
+
+    def _seat_talkers(self) -> None:
+        """Who talks on each listener from now on."""
+        assert self.rooms is not None
+        house = House(
+            self.config, self.world, self.database, self.directory, self.rooms, self.acceptance, self.instance, LEASE,
+            self._retry,
         )
-        return lambda address, port: SmtpSession(smtp, address, port)
+        for factory, listen in self._factories:
+            factory.talk = talker(house, listen)
 
     # -- stopping
 
@@ -222,7 +206,7 @@ class MailServer(Service):
             stopping = self._started.pop()()
             if stopping is not None:
                 await stopping
-        self._unlock()
+        self._front = None
         log.info("stopped")
 
     def stopService(self) -> Deferred[None]:
@@ -237,10 +221,76 @@ class MailServer(Service):
     async def _stop_threads(self) -> None:
         await deferToThreadPool(self.reactor, self.reactor.getThreadPool(), self.world.threads.stop)
 
-    def _unlock(self) -> None:
-        lock, self._lock = self._lock, None
-        if lock is not None:
-            os.close(lock)
+    async def _stop_delivering(self) -> None:
+        for each in (self.scheduler, *self._retiring):
+            await each.stop()
+
+    # -- what an operator wants
+
+    def orders(self) -> Mapping[str, Order]:
+        """What it does when it is told to."""
+        present = Present(self._conversations, self.station.number if self.station else 0, self.world.now)
+        return {
+            "who": present.who,
+            "kick": present.kick,
+            "reload": self._reload,
+            "status": self._status,
+            "stop": stopping(self.reactor, self.end),
+        }
+
+    async def _status(self, value: Mapping[str, Any]) -> Any:
+        worker = {"number": self.station.number if self.station else 0, "pid": os.getpid(), "since": self._since,
+                  "connections": len(self._conversations)}
+        return status_of(self.config, self._since, self.listeners, [worker])
+
+    async def _reload(self, value: Mapping[str, Any]) -> Any:
+        self.prepare(*await self.world.in_thread(read_anew, self.config))
+        return {"needs_restart": self.renew()}
+
+    def prepare(self, config: Config, keys: Sequence[Keys]) -> None:
+        """Build all that a new configuration wants; raises `StartRefused`, and changes nothing yet."""
+        self._renewal = None
+        taken, needs_restart = renewed(self.config, config)
+        if "tls" in needs_restart:
+            keys = self.keys
+        rooms = furnish(taken, find_plugins(taken), self._lent, self.rooms)
+        self._renewal = Renewal(taken, keys, context_of(keys), rooms, needs_restart)
+
+    def renew(self) -> Sequence[str]:
+        """Go on under what `prepare` built; whoever is connected goes on under the old.  Returns what it could not."""
+        renewal, self._renewal = self._renewal, None
+        if renewal is None:
+            raise OrderFailed("there is nothing to renew")
+        before, self.config = self.config, renewal.config
+        config, limits, outbound = self.config, self.config.limits, self.config.outbound
+        self.keys, self.rooms = renewal.keys, renewal.rooms
+        if outbound.resolvers != before.outbound.resolvers:
+            self.world.resolver = Resolver(self.reactor, outbound.resolvers or None)
+        self._conversations.limits.per_address = limits.connections_per_address
+        self._conversations.limits.total = limits.connections
+        self._conversations.idle, self._conversations.longest = limits.idle, limits.longest
+        self.acceptance.renew(self.rooms.router, outbound.life, limits.reserve, config.smtp.hide_clients)
+        if outbound != before.outbound and self.delivers:
+            self._retire(self.scheduler)
+            self.scheduler = self._new_scheduler()
+            self.scheduler.start()
+        for factory, listen in self._factories:
+            factory.tls = renewal.tls if listen.tls != "none" else None
+        self._seat_talkers()
+        return renewal.needs_restart
+
+    def _retire(self, scheduler: Scheduler) -> None:
+        self._retiring.add(scheduler)
+        retired = Deferred.fromCoroutine(scheduler.retire())
+        retired.addErrback(lambda failure: log.failure("what was being sent did not end well", failure))
+        retired.addCallback(lambda _: self._retiring.discard(scheduler))
+
+    def wake(self) -> None:
+        """Something lies in the spool."""
+        if self.delivers:
+            self.scheduler.wake()
+        else:
+            self.spooled()
 
     # -- while it runs
 
@@ -250,20 +300,11 @@ class MailServer(Service):
         call.start(seconds, now=False)
         self._started.append(call.stop)
 
-    def _incoming(self, id: int) -> Incoming:
-        return Incoming(self.database.contents, spell(id), self.world.in_thread)
-
-    def _refused(self, id: int, record: str) -> None:
-        """Keep the story of a refusal, if the database has time for it."""
-        if not self.database.writer.full:
-            written = self.database.write_with(traces.refuse_many, (id, record), len(record))
-            written.addErrback(lambda failure: log.failure("a refusal was not written down", failure))
-
     async def _retry(self, domain: str) -> int:
         """Make what waits for a domain due now (ETRN)."""
         count = await self.database.write(spool.retry_domain, domain, self.world.now())
         if count:
-            self.scheduler.wake()
+            self.wake()
         return count
 
     async def _heartbeat(self) -> None:
@@ -289,32 +330,12 @@ def _not_yet(address: str, port: int) -> Talker:
     raise RuntimeError("the server has not started")
 
 
-def _pair(files: KeyFiles) -> KeyPair:
-    return KeyPair(files.certificate, files.key, files.names)
+def read_anew(config: Config) -> tuple[Config, Sequence[Keys]]:
+    """The file as it is now; raises `mailserver.config.ConfigErrors` or `StartRefused`."""
+    anew = load(config.path)
+    return anew, read_keys(anew)
 
 
-def _lock_data(path: Any) -> int:
-    """One server on one set of data; raises `StartRefused`."""
-    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(lock)
-        raise StartRefused(f"another server works on {path.parent} already") from None
-    return lock
-
-
-def _inside(networks: Sequence[Network]) -> Callable[[str], bool]:
-    """Whether an address is inside any of these."""
-    if not networks:
-        return lambda address: False
-
-    @lru_cache(maxsize=4096)
-    def inside(address: str) -> bool:
-        try:
-            ip = ipaddress.ip_address(address.partition("%")[0])
-        except ValueError:
-            return False
-        return any(ip in network for network in networks)
-
-    return inside
+def instance_of(hostname: str, world: World) -> str:
+    """A name for one life of one process, under which it holds leases."""
+    return f"{hostname}/{os.getpid()}/{spell(world.new_id())}"

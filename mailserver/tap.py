@@ -31,8 +31,8 @@ class Options(usage.Options):
 
 def makeService(options: Options, reactor: Any = None) -> IService:
     """The server that the configuration describes; nothing is opened before it is started."""
-    from mailserver.service import MailServer
+    from mailserver.workers.choice import server
 
     if reactor is None:
         from twisted.internet import reactor
-    return MailServer(options.config, reactor)
+    return server(options.config, reactor)

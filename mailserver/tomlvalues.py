@@ -53,11 +53,11 @@ def positive(value: Any) -> float:
     return float(value)
 
 
-def one(value: Any) -> int:
+def workers(value: Any) -> int:
     """How many processes serve."""
-    if count(value) != 1:
-        raise Wrong("can only be 1 in this version: one process serves everything")
-    return 1
+    if count(value) > 64:
+        raise Wrong("can be 64 at the most")
+    return int(value)
 
 
 def duration(value: Any) -> float:

@@ -1,6 +1,6 @@
 """Kill a server again and again while mail comes in, and see whether anything that it promised is missing.
 
-    python -m tests.crash [--kills 100] [--clients 6] [--store sql|maildir] [--seed N]
+    python -m tests.crash [--kills 100] [--clients 6] [--store sql|maildir] [--workers N] [--seed N]
 
 A server that ``mailserver init`` made is started, several clients send mail to it over plain sockets, and it is
 killed (SIGKILL) at random moments and started again.  A client whose 250 did not come sends the same message again,
@@ -11,6 +11,8 @@ read back by POP3, and must be there:
 * once, and once more at the most for each time that a client did not hear its 250;
 * at the other server also once more for each life of ours in which a delivery could be in flight.
 
+With workers, now and then the master is killed and else one of them, in whose place another comes.
+
 Ends with 0 when all of it holds.
 """
 
@@ -18,12 +20,15 @@ from __future__ import annotations
 
 import argparse
 import base64
+import contextlib
 import hashlib
 import json
+import os
 import poplib
 import random
 import re
 import shutil
+import signal
 import sys
 import tempfile
 import threading
@@ -33,6 +38,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mailserver.control.client import NoServer, ask
 from tests.cli.commands import command, free_base
 from tests.cli.running import Running
 from tests.plain import Client, Refused, Sink
@@ -157,7 +163,7 @@ def _send(sent: Sent, content: bytes, port: int) -> None:
 class Server:
     """The files of a server, and the process that works on them."""
 
-    def __init__(self, folder: Path, store: str, away: int) -> None:
+    def __init__(self, folder: Path, store: str, away: int, workers: int) -> None:
         self.config = folder / "mailserver.toml"
         self.base = free_base()
         self.store = store
@@ -169,10 +175,12 @@ class Server:
             if said.code:
                 raise SystemExit(said.err)
         text = self.config.read_text().replace("networks = []", f'domains = ["{AWAY}"]\nnetworks = []')
+        text = f"workers = {workers}\n{text}"
         text += MORE.format(away=AWAY, port=away, store=store)
         self.config.write_text(text)
         self.running: Running | None = None
         self.ready = False
+        self.workers = workers
 
     @property
     def port(self) -> int:
@@ -197,6 +205,16 @@ class Server:
             raise AssertionError(f"it ended by itself: {self.running.process.returncode}")
         self.running.process.kill()
         self.running.process.wait()
+
+    def kill_worker(self, chance: random.Random) -> None:
+        """One of several, if any of them serves at this moment."""
+        try:
+            serving = ask(self.config.parent / "data", "status")["workers"]
+        except NoServer:
+            return
+        if serving:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(chance.choice(serving)["pid"], signal.SIGKILL)
 
     def complaints(self) -> str:
         """What its last life logged as an error."""
@@ -228,11 +246,13 @@ class Server:
 # -- the whole
 
 
-def crash(folder: Path, kills: int, clients: int, store: str, seed: int, tell: Callable[[str], None]) -> list[str]:
+def crash(
+    folder: Path, kills: int, clients: int, store: str, seed: int, tell: Callable[[str], None], workers: int = 1
+) -> list[str]:
     """Do it all; returns what is wrong, a sentence each."""
     load, chance = Load(seed), random.Random(seed)
     sink = Sink(load.arrived, lambda: load.life)
-    server = Server(folder, store, sink.port)
+    server = Server(folder, store, sink.port, workers)
     ending = threading.Event()
     senders = [
         threading.Thread(target=keep_sending, args=(load, number, server.port, ending), daemon=True)
@@ -250,9 +270,13 @@ def crash(folder: Path, kills: int, clients: int, store: str, seed: int, tell: C
                 time.sleep(chance.expovariate(1 / 0.4))
             else:
                 time.sleep(chance.uniform(0, 2))
-            server.kill()
-            load.life += 1
-            server.start()
+            if workers > 1 and chance.random() < 0.75:
+                server.kill_worker(chance)
+                load.life += 1
+            else:
+                server.kill()
+                load.life += 1
+                server.start()
             if (kill + 1) % 10 == 0 or kill + 1 == kills:
                 tell(f"{kill + 1} kills, {sum(each.acknowledged is not None for each in load.sent.values())} messages")
         server.wait()
@@ -316,6 +340,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--clients", type=int, default=6)
     parser.add_argument("--store", choices=("sql", "maildir"), default="sql")
+    parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
     options = parser.parse_args(words)
     print(f"seed {options.seed}", flush=True)
@@ -324,7 +349,7 @@ def main(words: Sequence[str] | None = None) -> int:
     def tell(line: str) -> None:
         print(line, flush=True)
 
-    wrong = crash(folder / "server", options.kills, options.clients, options.store, options.seed, tell)
+    wrong = crash(folder / "server", options.kills, options.clients, options.store, options.seed, tell, options.workers)
     for sentence in wrong:
         print(sentence)
     if wrong:

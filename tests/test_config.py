@@ -166,7 +166,7 @@ class FileTests(ConfigTestCase):
         self.assertEqual(str(error), f"{path}:1:1: is not UTF-8 (octet 14)")
 
     def test_mistakes_stand_in_order(self) -> None:
-        lines = [each.partition(":")[0] for each in self.mistakes('data = 1\nhostname = 2\nworkers = 3\nx = 4\n')]
+        lines = [each.partition(":")[0] for each in self.mistakes('data = 1\nhostname = 2\nworkers = 0\nx = 4\n')]
         self.assertEqual(lines, ["1", "2", "3", "4"])
 
     def test_found_by_the_environment(self) -> None:

@@ -23,6 +23,11 @@ class CrashTests(SynchronousTestCase):
         wrong = crash(Path(self.mktemp()).absolute(), 2, 4, "maildir", 43, lambda line: None)
         self.assertEqual(wrong, [])
 
+    def test_nothing_is_lost_with_workers(self) -> None:
+        """One of them is killed, or the master: another takes its place."""
+        wrong = crash(Path(self.mktemp()).absolute(), 6, 4, "sql", 44, lambda line: None, workers=2)
+        self.assertEqual(wrong, [])
+
 
 class JudgeTests(SynchronousTestCase):
     """What counts as wrong."""

@@ -19,8 +19,8 @@ FLOORS: tuple[tuple[tuple[str, ...], ...], ...] = (
     (("address", "reply", "envelope", "content", "errors", "ident", "verdict", "destination", "story", "wishes"),),
     (("smtp",), ("pop3",), ("sasl",), ("header", "received"), ("tomlplaces", "tomltable", "tomlvalues")),
     (("interfaces",),),
-    (("net",), ("world",), ("logs",)),
-    (("store",),),
+    (("net",), ("world",), ("logs",), ("notify",)),
+    (("store",), ("control",)),
     (
         (
             "pipeline", "routing", "authentication", "hooks", "lent",
@@ -30,7 +30,8 @@ FLOORS: tuple[tuple[tuple[str, ...], ...], ...] = (
     ),
     (("acceptance",), ("config",)),
     (("session",), ("delivery",), ("rooms",)),
-    (("service",), ("checking",)),
+    (("service", "orders", "renewal", "station", "talkers"), ("checking",)),
+    (("workers",),),
     (("tap",), ("cli", "__main__"), ("testing",)),
 )
 WITHOUT_WORLD = 2           # floors on which nobody sees Twisted, a file, a clock or chance

@@ -85,6 +85,17 @@ class Scheduler:
         except Exception:
             log.failure("the leases were not given back; they will lapse")
 
+    async def retire(self) -> None:
+        """Claim nothing more, and let what is being sent end by itself: another one works under our name."""
+        self._running = False
+        self._put_timer(None)
+        if self._looking is not None:
+            await self._looking
+        await DeferredList([attempt.work for attempt in self._at_work])
+        await self._attempts.stop()
+        if self._stray:
+            await self._database.write(spool.give_back, self._stray, self._instance)
+
     def _give_up(self) -> None:
         for attempt in list(self._at_work):
             attempt.work.cancel()
@@ -144,6 +155,8 @@ class Scheduler:
             entries = [ours[id] for id in group if id in ours]
             if entries and self._running:
                 self._begin(entries)
+            elif entries:
+                self._stray += [each.id for each in entries]
         return 0.0
 
     async def _claimed(self, ids: Sequence[int], job: Callable[..., Any], *args: Any) -> Any:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Protocol
 
-from mailserver.envelope import Tls
+from mailserver.envelope import Client, Tls
 
 
 class Then(Enum):
@@ -26,6 +26,15 @@ class Answer:
     data: bytes
     then: Then = Then.GO_ON
     stream: AsyncIterator[bytes] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What a session tells an operator of itself."""
+
+    id: int                 # of the session, as `mailserver.ident` spells it; 0: it has none
+    client: Client          # as far as it is known
+    doing: str              # how far the conversation has come, in a word
 
 
 class Talker(Protocol):
@@ -55,6 +64,12 @@ class Talker(Protocol):
 
     def stopping(self) -> bytes:
         """Last words when the server stops."""
+
+    def dismissed(self) -> bytes:
+        """Last words when an operator ends the connection."""
+
+    def about(self) -> About:
+        """For an operator."""
 
     def too_many(self) -> bytes:
         """All that a peer hears who has too many connections."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from dataclasses import replace
 from typing import Any
 
 from twisted.internet import tcp
@@ -18,7 +19,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from mailserver.envelope import Tls
-from mailserver.net.answer import Answer, Talker, Then
+from mailserver.net.answer import About, Answer, Talker, Then
 from mailserver.net.begun import Done, all_of, begin
 from mailserver.net.conversations import Conversations
 from mailserver.net.transport import has_octets, write_now
@@ -51,7 +52,7 @@ class Conversation(Protocol):
         self._is_answering = False
         self._entered = False
         self._closing = False               # nothing more is answered
-        self._stopping = False              # the server stops: say so after this answer
+        self._last_words: Callable[[], bytes] | None = None     # we end it: say so after this answer
         self._ended = False                 # the peer says no more: close after its last answer
         self._handshaking = False
         self._reading = True
@@ -139,13 +140,25 @@ class Conversation(Protocol):
 
     def stop(self) -> None:
         """The server stops: finish the command that is being answered, then say so and go."""
+        self._end(self._talker.stopping)
+
+    def dismiss(self) -> None:
+        """An operator ends it: the same, in other words."""
+        self._end(self._talker.dismissed)
+
+    def _end(self, last_words: Callable[[], bytes]) -> None:
         if self._is_answering:
-            self._stopping = True
+            self._last_words = last_words
         elif self._handshaking or self._closing:
             self.transport.abortConnection()
         else:
-            self.transport.write(self._talker.stopping())
+            self.transport.write(last_words())
             self._close()
+
+    def about(self) -> About:
+        """For an operator."""
+        about = self._talker.about()
+        return replace(about, doing="TLS handshake") if self._handshaking else about
 
     def abort(self) -> None:
         """End it now."""
@@ -178,8 +191,8 @@ class Conversation(Protocol):
         self._is_answering = False
         if self._closing or self._handshaking:
             return
-        if self._stopping:
-            self.transport.write(self._talker.stopping())
+        if self._last_words is not None:
+            self.transport.write(self._last_words())
             self._close()
             return
         if self._ended:
@@ -232,7 +245,7 @@ class Conversation(Protocol):
             if self._writable is not None:
                 self._flush(joined)
                 await self._drained()
-            if self._stopping:
+            if self._last_words is not None:
                 self._flush(joined)
                 return
             if not talker.buffered:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
@@ -34,7 +34,7 @@ class Conversations:
         self.clock = clock
         self.idle = idle
         self.longest = longest
-        self._limits = limits
+        self.limits = limits
         self._open: set[Conversation] = set()
         self._stopping = False
         self._empty: Deferred[None] | None = None
@@ -44,13 +44,17 @@ class Conversations:
     def __len__(self) -> int:
         return len(self._open)
 
+    def __iter__(self) -> Iterator[Conversation]:
+        """Those that are open, the oldest first."""
+        return iter(sorted(self._open, key=lambda conversation: conversation.began))
+
     def start(self) -> None:
         """Begin to look at the clock."""
         self._look.start(1.0, now=False)
 
     def enter(self, conversation: Conversation) -> bool:
         """One more; False when there are too many, of it or in all."""
-        if self._stopping or not self._limits.enter(conversation.address):
+        if self._stopping or not self.limits.enter(conversation.address):
             return False
         self._open.add(conversation)
         return True
@@ -58,7 +62,7 @@ class Conversations:
     def leave(self, conversation: Conversation) -> None:
         """It is gone."""
         self._open.discard(conversation)
-        self._limits.leave(conversation.address)
+        self.limits.leave(conversation.address)
         if self._empty is not None and not self._open:
             empty, self._empty = self._empty, None
             empty.callback(None)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import serverFromString
+from twisted.internet.endpoints import AdoptedStreamServerEndpoint, serverFromString
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IAddress, IListeningPort, IStreamServerEndpoint
 from twisted.internet.protocol import Factory
@@ -15,6 +15,7 @@ from mailserver.errors import StartRefused
 from mailserver.net.answer import Talker
 from mailserver.net.conversation import Conversation
 from mailserver.net.conversations import Conversations
+from mailserver.net.inherited import BACKLOG, adopt
 
 
 class ConversationFactory(Factory):
@@ -36,7 +37,7 @@ class ConversationFactory(Factory):
     ) -> None:
         self.talk = talk
         self._house = house
-        self._tls = tls
+        self.tls = tls
         self._implicit_tls = implicit_tls
         self._least_idle = least_idle
 
@@ -46,7 +47,7 @@ class ConversationFactory(Factory):
         if host.startswith("::ffff:"):          # an IPv4 peer of a socket that serves both
             host = host.removeprefix("::ffff:")
         talker = self.talk(host, port)
-        conversation = Conversation(talker, host, self._house, self._tls, self._implicit_tls)
+        conversation = Conversation(talker, host, self._house, self.tls, self._implicit_tls)
         conversation.least_idle = self._least_idle
         conversation.factory = self
         return conversation
@@ -69,8 +70,15 @@ class Listener:
         """Take the port; raises `StartRefused` with one sentence when it cannot be had."""
         text = self._endpoint
         if text.startswith("tcp") and "backlog=" not in text:
-            text += ":backlog=511"
-        endpoint: IStreamServerEndpoint = serverFromString(self._reactor, text)  # type: ignore[no-untyped-call]
+            text += f":backlog={BACKLOG}"
+        try:
+            endpoint: IStreamServerEndpoint = serverFromString(self._reactor, text)  # type: ignore[no-untyped-call]
+        except Exception as failure:
+            why = "systemd gave us no such socket" if text.startswith("systemd:") else failure
+            raise StartRefused(f"cannot listen on {self._endpoint} for {self.service}: {why}") from None
+        if isinstance(endpoint, AdoptedStreamServerEndpoint):
+            self.adopt(endpoint.fileno, endpoint.addressFamily)
+            return
         listening = endpoint.listen(self._factory)
         outcome: list[Any] = []
         listening.addBoth(outcome.append)
@@ -83,6 +91,24 @@ class Listener:
                 raise StartRefused(f"cannot listen on {self._endpoint} for {self.service}: {why}") from None
             raise StartRefused(f"cannot listen on {self._endpoint} for {self.service}: {error}") from None
         self.port = outcome[0]
+
+    def adopt(self, descriptor: int, family: int) -> None:
+        """Listen on a socket that was opened before us; raises `StartRefused`."""
+        try:
+            self.port = adopt(self._reactor, descriptor, family, self._factory)
+        except (OSError, CannotListenError) as error:
+            raise StartRefused(f"cannot listen on {self._endpoint} for {self.service}: {error}") from None
+
+    def lend(self) -> None:
+        """Accept nothing ourselves: others do, who have the same socket."""
+        port: Any = self.port
+        port.stopReading()
+        port._shouldShutdown = False        # closing it must not end it for them
+
+    @property
+    def socket(self) -> Any:
+        """The socket that listens; for whoever hands it to others."""
+        return self.port.socket  # type: ignore[union-attr]
 
     async def stop(self) -> None:
         """Accept no more connections; those that are open stay."""

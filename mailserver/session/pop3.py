@@ -17,7 +17,7 @@ from mailserver.envelope import Client, Tls
 from mailserver.errors import NotFound, TemporaryFailure
 from mailserver.ident import spell
 from mailserver.interfaces import INBOX, Account, IMailboxStore
-from mailserver.net.answer import Answer, Then
+from mailserver.net.answer import About, Answer, Then
 from mailserver.net.limits import peer_key
 from mailserver.pop3.wire import Command, Pop3Error, ServerWire, State
 from mailserver.sasl import MECHANISMS, Challenge, Mechanism, SaslError
@@ -125,6 +125,12 @@ class Pop3Session:
 
     def stopping(self) -> bytes:
         return b"-ERR [SYS/TEMP] the server is shutting down\r\n"
+
+    def dismissed(self) -> bytes:
+        return b"-ERR [SYS/TEMP] this connection is ended by the operator\r\n"
+
+    def about(self) -> About:
+        return About(self._id, self._client, self._wire.state.name.lower())
 
     def too_many(self) -> bytes:
         return b"-ERR [SYS/TEMP] too many connections from your address\r\n"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from mailserver.envelope import Tls
-from mailserver.net.answer import Answer, Then
+from mailserver.envelope import Client, Tls
+from mailserver.net.answer import About, Answer, Then
 from mailserver.reply import NO_MAIL_HERE
 
 
@@ -32,6 +32,12 @@ class NoMail:
 
     def stopping(self) -> bytes:
         return b""
+
+    def dismissed(self) -> bytes:
+        return b""
+
+    def about(self) -> About:
+        return About(0, Client("", service="no-mail"), "refused")
 
     def too_many(self) -> bytes:
         return NO_MAIL_HERE.encode()

@@ -15,7 +15,7 @@ from mailserver.envelope import Client, Tls
 from mailserver.errors import TemporaryFailure
 from mailserver.ident import spell
 from mailserver.interfaces import Account
-from mailserver.net.answer import Answer, Then
+from mailserver.net.answer import About, Answer, Then
 from mailserver.reply import Reply
 from mailserver.sasl import MECHANISMS, Challenge
 from mailserver.session import inquiries, vouched
@@ -145,6 +145,12 @@ class SmtpSession:
 
     def stopping(self) -> bytes:
         return replies.SHUTTING_DOWN.encode()
+
+    def dismissed(self) -> bytes:
+        return replies.DISMISSED.encode()
+
+    def about(self) -> About:
+        return About(self._story.id, self._client, self._wire.phase.value)
 
     def too_many(self) -> bytes:
         return replies.TOO_MANY_CONNECTIONS.encode()

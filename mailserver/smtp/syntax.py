@@ -92,7 +92,7 @@ def _hello(verb: str) -> Callable[[str], Command]:
 
 def _mail(argument: str) -> Command:
     path, rest = _path(argument, "FROM:")
-    found = parameters.read(parameters.split(rest), parameters.OF_MAIL)
+    found = parameters.read(parameters.split(rest), parameters.OF_MAIL) if rest else {}
     if found.get("hold_for") and found.get("hold_until"):
         raise SmtpError(Reply(501, "5.4", "HOLDFOR and HOLDUNTIL exclude each other"))
     sender = _address(path) if path else None
@@ -105,7 +105,8 @@ def _rcpt(argument: str) -> Command:
     path, rest = _path(argument, "TO:")
     if not path:
         raise SmtpError(BAD_ADDRESS)
-    return Rcpt(_address(path), **parameters.read(parameters.split(rest), parameters.OF_RCPT))
+    recipient = _address(path)
+    return Rcpt(recipient, **parameters.read(parameters.split(rest), parameters.OF_RCPT)) if rest else Rcpt(recipient)
 
 
 def _bdat(argument: str) -> Command:

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 
 from twisted.internet.defer import Deferred
 
-from mailserver.envelope import Tls
-from mailserver.net.answer import Answer, Then
+from mailserver.envelope import Client, Tls
+from mailserver.net.answer import About, Answer, Then
 
 
 class Echo:
@@ -70,6 +70,12 @@ class Echo:
 
     def stopping(self) -> bytes:
         return b"stopping\n"
+
+    def dismissed(self) -> bytes:
+        return b"dismissed\n"
+
+    def about(self) -> About:
+        return About(1, Client(self.address), "echoing")
 
     def too_many(self) -> bytes:
         return b"too many\n"

@@ -10,7 +10,7 @@ from typing import Any
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 
-from mailserver import service
+from mailserver import talkers
 from mailserver.address import Address
 from mailserver.service import MailServer
 from mailserver.session.offers import SENDING
@@ -88,7 +88,7 @@ class OfferTests(Talking):
 
     async def test_everything(self) -> None:
         """Once delivery keeps what it promises, the whole column; REQUIRETLS inside TLS alone."""
-        self.patch(service, "HONOURED", frozenset(SENDING))
+        self.patch(talkers, "HONOURED", frozenset(SENDING))
         server = await self.serve(f"[smtp]\nxclient = [{LOOPBACK}]\nxforward = [{LOOPBACK}]\n")
         await self.greeted(server, "submission")
         everything = self.EVERYBODY | set(SENDING) | {"XCLIENT", "XFORWARD", "FUTURERELEASE"}
@@ -209,7 +209,7 @@ class WishTests(Talking):
 
     async def test_kept(self) -> None:
         """Each parameter, as a value, with the entry and in the trace."""
-        self.patch(service, "HONOURED", frozenset(SENDING))
+        self.patch(talkers, "HONOURED", frozenset(SENDING))
         server = await self.serve(f"{SINK}")
         line = await self.logged_in(server)
         before = server.world.now()

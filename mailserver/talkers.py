@@ -1,0 +1,140 @@
+"""Who talks on a listener: a session, under what the configuration says of its service."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from twisted.logger import Logger
+
+from mailserver.acceptance import Acceptance
+from mailserver.config import Config, Listen
+from mailserver.delivery import HONOURED
+from mailserver.ident import spell
+from mailserver.net.answer import Talker
+from mailserver.rooms import Rooms
+from mailserver.session.offers import Offers
+from mailserver.session.policy import SmtpPolicy
+from mailserver.session.pop3 import Pop3Policy, Pop3Session
+from mailserver.session.refuse import NoMail
+from mailserver.session.smtp import SmtpSession
+from mailserver.store import traces
+from mailserver.store.contents import Incoming
+from mailserver.store.database import Database
+from mailserver.store.lookup import Directory
+from mailserver.tomlvalues import Network
+from mailserver.world import World
+
+log = Logger()
+
+
+@dataclass(frozen=True)
+class House:
+    """What sessions need of a server; `lease` is in seconds."""
+
+    config: Config
+    world: World
+    database: Database
+    directory: Directory
+    rooms: Rooms
+    acceptance: Acceptance
+    instance: str                               # the owner of locks on mailboxes
+    lease: float
+    retry: Callable[[str], Awaitable[int]]      # what waits for a domain is made due (ETRN)
+
+    def incoming(self, id: int) -> Incoming:
+        """A place for the octets of the content with this id."""
+        return Incoming(self.database.contents, spell(id), self.world.in_thread)
+
+    def refused(self, id: int, record: str) -> None:
+        """Keep the story of a refusal, if the database has time for it."""
+        if not self.database.writer.full:
+            written = self.database.write_with(traces.refuse_many, (id, record), len(record))
+            written.addErrback(lambda failure: log.failure("a refusal was not written down", failure))
+
+
+def talker(house: House, listen: Listen) -> Callable[[str, int], Talker]:
+    """What makes the session of each peer of a listener, from its address and port."""
+    if listen.service == "pop3":
+        pop3 = pop3_policy(house, listen)
+        return lambda address, port: Pop3Session(pop3, address, port)
+    if listen.service == "no-mail":
+        return lambda address, port: NoMail()
+    smtp = smtp_policy(house, listen)
+    return lambda address, port: SmtpSession(smtp, address, port)
+
+
+def pop3_policy(house: House, listen: Listen) -> Pop3Policy:
+    """For POP3."""
+    return Pop3Policy(
+        hostname=house.config.hostname,
+        world=house.world,
+        authentication=house.rooms.authentication,
+        store=next(iter(house.rooms.stores.values())),
+        database=house.database,
+        instance=house.instance,
+        tls=listen.tls != "none",
+        clear_passwords=house.config.clear_passwords,
+        lease=house.lease,
+    )
+
+
+def smtp_policy(house: House, listen: Listen) -> SmtpPolicy:
+    """For SMTP, submission and LMTP."""
+    config, rooms = house.config, house.rooms
+    limits, tls = config.limits, listen.tls != "none"
+    offers = Offers(
+        hostname=config.hostname,
+        service=listen.service,
+        size=limits.size,
+        recipients=limits.recipients,
+        tls=tls,
+        kept=HONOURED,
+        vrfy=config.smtp.vrfy,
+        no_soliciting=config.smtp.no_soliciting,
+        longest_hold=int(config.smtp.longest_hold),
+        xclient=inside(config.smtp.xclient),
+        xforward=inside(config.smtp.xforward),
+    )
+    return SmtpPolicy(
+        service=listen.service,
+        hostname=config.hostname,
+        world=house.world,
+        pipeline=rooms.pipeline,
+        router=rooms.router,
+        directory=house.directory,
+        authentication=rooms.authentication,
+        acceptance=house.acceptance,
+        incoming=house.incoming,
+        refused=house.refused,
+        trusted=inside(config.networks),
+        offers=offers,
+        relays=config.relays,
+        retry=house.retry,
+        tls=tls,
+        size=limits.size,
+        recipients=limits.recipients,
+        errors=limits.errors,
+        tarpit_after=limits.tarpit_after,
+        tarpit=limits.tarpit,
+        early_talkers=config.smtp.early_talkers == "allow",
+        normalises=config.smtp.bare_line_ends == "normalise",
+    )
+
+
+def inside(networks: Sequence[Network]) -> Callable[[str], bool]:
+    """Whether an address is inside any of these."""
+    if not networks:
+        return lambda address: False
+
+    @lru_cache(maxsize=4096)
+    def is_inside(address: str) -> bool:
+        try:
+            ip = ipaddress.ip_address(address.partition("%")[0])
+        except ValueError:
+            return False
+        return any(ip in network for network in networks)
+
+    return is_inside
