@@ -176,8 +176,12 @@ class Acceptance:
                         return_path(envelope.sender) + delivered_to(destination.account) + above, max(now, release),
                     )
                 elif isinstance(destination, Remote):
+                    prefix = above
+                    if destination.address.key != routed.recipient.key:
+                        # Who is forwarded to us again for the same recipient has gone in a circle (RFC 9228).
+                        prefix = delivered_to(routed.recipient) + above
                     entry = self._entry(
-                        envelope, content, routed, "remote", destination.address, destination.host or "", above,
+                        envelope, content, routed, "remote", destination.address, destination.host or "", prefix,
                         max(now, release),
                     )
                 else:

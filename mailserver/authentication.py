@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from mailserver.address import Address
@@ -12,23 +14,41 @@ from mailserver.envelope import Client
 from mailserver.errors import TemporaryFailure
 from mailserver.hooks import Asked, Broken
 from mailserver.interfaces import Account, IDirectory
+from mailserver.net.limits import Limits
 from mailserver.sasl.scram import prepare
 
 log = Logger()
+
+GUESSER_WAITS = 2.0         # seconds
 
 
 class Authentication:
     """Asks each authenticator until one says yes."""
 
-    def __init__(self, authenticators: Sequence[Asked], directory: IDirectory) -> None:
+    def __init__(
+        self, authenticators: Sequence[Asked], directory: IDirectory, limits: Limits, clock: IReactorTime
+    ) -> None:
         self.authenticators = tuple(authenticators)
         self._directory = directory
+        self._limits = limits
+        self._clock = clock
 
     async def check(self, name: str, password: str, client: Client) -> Account | None:
         """The account that a right login is for; None for a wrong one, whatever is wrong with it.
 
-        Raises `TemporaryFailure` when nobody said yes and somebody could not know.
+        Who has guessed too often of late hears the same for a while, late, and nobody is asked.  Raises
+        `TemporaryFailure` when nobody said yes and somebody could not know.
         """
+        if not self._limits.may_log_in(client.address):
+            log.warn("{address} guesses passwords: it is not listened to for a while", address=client.address)
+            await deferLater(self._clock, GUESSER_WAITS)
+            return None
+        account = await self._asked(name, password, client)
+        if account is None:
+            self._limits.failed_login(client.address)
+        return account
+
+    async def _asked(self, name: str, password: str, client: Client) -> Account | None:
         try:
             name, password = prepare(name), prepare(password)
         except ValueError:

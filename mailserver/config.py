@@ -13,6 +13,7 @@ from typing import Any
 from mailserver import tomlvalues as values
 from mailserver.address import Address, parse_domain
 from mailserver.errors import BadAddress, MailserverError
+from mailserver.net.limits import Allowance
 from mailserver.tomlplaces import Place, places
 from mailserver.tomltable import REQUIRED, Mistake, Mistakes, TableReader, Wrong
 from mailserver.tomlvalues import DAY, Network
@@ -87,8 +88,7 @@ class Limits:
     errors: int = 20                        # 5xx replies, after which a peer is sent away
     tarpit_after: int = 5                   # of them, after which each comes late
     tarpit: float = 1.0                     # by so many seconds
-    connections: int = 5000
-    connections_per_address: int = 50
+    allowance: Allowance = Allowance()      # connections, messages, recipients and guesses of a peer
     idle: float = 300.0
     longest: float = 4 * 3600.0
     reserve: int = 64 * 1024 * 1024         # of the disk, below which mail is not now
@@ -367,16 +367,32 @@ class _Reader:
             errors=table.take("errors", default.errors, values.count),
             tarpit_after=table.take("tarpit_after", default.tarpit_after, values.count_or_none),
             tarpit=table.take("tarpit", default.tarpit, values.duration_or_none),
-            connections=table.take("connections", default.connections, values.count),
-            connections_per_address=table.take(
-                "connections_per_address", default.connections_per_address, values.count
-            ),
+            allowance=self._allowance(table, default.allowance),
             idle=table.take("idle", default.idle, values.duration),
             longest=table.take("longest", default.longest, values.duration),
             reserve=table.take("reserve", default.reserve, values.size),
         )
         table.end()
         return limits
+
+    @staticmethod
+    def _allowance(table: TableReader, usual: Allowance) -> Allowance:
+        return Allowance(
+            connections=table.take("connections", usual.connections, values.count),
+            connections_per_address=table.take(
+                "connections_per_address", usual.connections_per_address, values.count_or_none
+            ),
+            connections_per_minute=table.take(
+                "connections_per_minute", usual.connections_per_minute, values.count_or_none
+            ),
+            messages_per_minute=table.take("messages_per_minute", usual.messages_per_minute, values.count_or_none),
+            recipients_per_minute=table.take(
+                "recipients_per_minute", usual.recipients_per_minute, values.count_or_none
+            ),
+            failed_logins=table.take("failed_logins", usual.failed_logins, values.count_or_none),
+            network=table.take("network", usual.network, values.times),
+            loopback=table.take("loopback", usual.loopback, values.yes_or_no),
+        )
 
     def _smtp(self) -> Smtp:
         table, default = self.root.table("smtp"), Smtp()

@@ -130,6 +130,9 @@ class IServer(Interface):
     directory: IDirectory = Attribute("Domains, accounts and aliases.")
     resolver: IResolver = Attribute("The DNS.")
     database: Any = Attribute("The `mailserver.store.database.Database`.")
+    limits: Any = Attribute(
+        "The `mailserver.net.limits.Limits`; its `tally` counts for plugins, too, over all processes of the server."
+    )
     clock: Any = Attribute("IReactorTime: callLater and monotonic seconds.")
     reactor: Any = Attribute("The reactor that the server runs on.")
     random: Any = Attribute("A `random.Random`.")

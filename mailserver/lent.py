@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from zope.interface import implementer
 
 from mailserver.interfaces import IDirectory, IResolver, IServer
+from mailserver.net.limits import Limits
 from mailserver.world import World
 
 T = TypeVar("T")
@@ -25,6 +26,7 @@ class Lent:
     directory: IDirectory
     database: Any
     world: World
+    limits: Limits
 
     @property
     def resolver(self) -> IResolver:

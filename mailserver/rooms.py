@@ -90,7 +90,7 @@ def furnish(config: Config, registry: Registry, server: IServer, before: Rooms |
             asked["forward"], server.directory, config.hostname,
             [domain for domain, host in config.outbound.route.items() if host == "none"],
         ),
-        Authentication(asked["auth"], server.directory),
+        Authentication(asked["auth"], server.directory, server.limits, server.clock),
         Pipeline(asked["filter"], server.clock),
     )
 

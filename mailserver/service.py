@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -23,9 +24,10 @@ from mailserver.ident import Ids, spell
 from mailserver.lent import Lent
 from mailserver.net.answer import Talker
 from mailserver.net.conversations import Conversations
-from mailserver.net.limits import ConnectionLimits
+from mailserver.net.limits import Limits
 from mailserver.net.listen import ConversationFactory, Listener
 from mailserver.net.resolver import Resolver
+from mailserver.net.tally import SHARED, Private, Shared, Tally
 from mailserver.net.tls import Keys
 from mailserver.orders import Present, status_of, stopping
 from mailserver.renewal import Renewal, renewed
@@ -101,9 +103,10 @@ class MailServer(Service):
             Tenancy(config.data / "lock").await_orphans()
         self.keys = read_keys(config) if station is None else station.keys
         tls = context_of(self.keys)
+        self._limits = Limits(limits.allowance, self._tally())
         self._conversations = Conversations(
             self.reactor,
-            ConnectionLimits(limits.connections_per_address, limits.connections),
+            self._limits,
             limits.idle,
             limits.longest,
         )
@@ -140,7 +143,7 @@ class MailServer(Service):
         self._since = world.now()
         self.directory = directory = Directory(database, reactor)
         self.instance = instance_of(config.hostname, world) if station is None else station.instance
-        self._lent = Lent(config.hostname, data, directory, database, world)
+        self._lent = Lent(config.hostname, data, directory, database, world, self._limits)
         self.rooms = rooms = furnish(config, registry, self._lent)
         if station is None:
             self._front = Front(reactor, data, self.orders())
@@ -177,6 +180,13 @@ class MailServer(Service):
                 log.info("{listener}", listener=str(listener))
             self._front.ready()
 
+    def _tally(self) -> Tally:
+        if self.station is None:
+            return Private(self.reactor.seconds)
+        shared = Shared(self.config.data / SHARED, self.station.number, time.monotonic)
+        self._started.append(shared.close)
+        return shared
+
     def _new_scheduler(self) -> Scheduler:
         config, rooms = self.config, self.rooms
         assert rooms is not None
@@ -189,8 +199,8 @@ class MailServer(Service):
         """Who talks on each listener from now on."""
         assert self.rooms is not None
         house = House(
-            self.config, self.world, self.database, self.directory, self.rooms, self.acceptance, self.instance, LEASE,
-            self._retry,
+            self.config, self.world, self.database, self.directory, self.rooms, self.acceptance, self._limits,
+            self.instance, LEASE, self._retry,
         )
         for factory, listen in self._factories:
             factory.talk = talker(house, listen)
@@ -266,8 +276,7 @@ class MailServer(Service):
         self.keys, self.rooms = renewal.keys, renewal.rooms
         if outbound.resolvers != before.outbound.resolvers:
             self.world.resolver = Resolver(self.reactor, outbound.resolvers or None)
-        self._conversations.limits.per_address = limits.connections_per_address
-        self._conversations.limits.total = limits.connections
+        self._limits.allowance = limits.allowance
         self._conversations.idle, self._conversations.longest = limits.idle, limits.longest
         self.acceptance.renew(self.rooms.router, outbound.life, limits.reserve, config.smtp.hide_clients)
         if outbound != before.outbound and self.delivers:

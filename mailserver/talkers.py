@@ -14,6 +14,7 @@ from mailserver.config import Config, Listen
 from mailserver.delivery import HONOURED
 from mailserver.ident import spell
 from mailserver.net.answer import Talker
+from mailserver.net.limits import Limits
 from mailserver.rooms import Rooms
 from mailserver.session.offers import Offers
 from mailserver.session.policy import SmtpPolicy
@@ -40,6 +41,7 @@ class House:
     directory: Directory
     rooms: Rooms
     acceptance: Acceptance
+    limits: Limits
     instance: str                               # the owner of locks on mailboxes
     lease: float
     retry: Callable[[str], Awaitable[int]]      # what waits for a domain is made due (ETRN)
@@ -111,6 +113,7 @@ def smtp_policy(house: House, listen: Listen) -> SmtpPolicy:
         refused=house.refused,
         trusted=inside(config.networks),
         offers=offers,
+        limits=house.limits,
         relays=config.relays,
         retry=house.retry,
         tls=tls,

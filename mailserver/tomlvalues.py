@@ -127,6 +127,13 @@ def solicitation(value: Any) -> str:
     return str(value)
 
 
+def times(value: Any) -> float:
+    """How many times as much: 0 for no limit, or 1 and more."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not (value == 0 or 1 <= value < float("inf")):
+        raise Wrong("needs to be 0, or a number of at least 1: a network has no less than a peer in it")
+    return float(value)
+
+
 def one_of(words: Sequence[str]) -> Callable[[Any], str]:
     """One of these words."""
 

@@ -10,10 +10,12 @@ from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
 from mailserver.address import Address
-from mailserver.authentication import Authentication
+from mailserver.authentication import GUESSER_WAITS, Authentication
 from mailserver.errors import TemporaryFailure
 from mailserver.hooks import Asked, Broken
 from mailserver.interfaces import Account
+from mailserver.net.limits import Allowance, Limits
+from mailserver.net.tally import Private
 from mailserver.testing import a_client
 
 BOB = Account(1, Address("bob", "example.org"))
@@ -65,18 +67,33 @@ class People:
 class AuthenticationTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
+        self.limits = Limits(Allowance(failed_logins=3), Private(self.clock.seconds))
 
     def begin(
         self, name: str, password: str, *authenticators: Any, people: People | None = None, on_error: str = "defer"
     ) -> Deferred[Account | None]:
         asked = [Asked("abc"[number], each, self.clock, on_error) for number, each in enumerate(authenticators)]
-        authentication = Authentication(asked, people or People(BOB, EVE))      # type: ignore[arg-type]
+        authentication = Authentication(
+            asked, people or People(BOB, EVE), self.limits, self.clock      # type: ignore[arg-type]
+        )
         return Deferred.fromCoroutine(authentication.check(name, password, a_client()))
 
     def check(self, *args: Any, **how: Any) -> Account | None:
         return self.successResultOf(self.begin(*args, **how))
 
     def test_right(self) -> None:
+        self.assertEqual(self.check("bob@example.org", "secret", Knows(BOB.address)), BOB)
+
+    def test_guesses(self) -> None:
+        """After some wrong ones even the right password is wrong for a while, and late; others are not concerned."""
+        for _ in range(3):
+            self.assertIsNone(self.check("bob@example.org", "wrong", Knows(None)))
+        late = self.begin("bob@example.org", "secret", Knows(BOB.address))
+        self.assertNoResult(late)
+        self.clock.advance(GUESSER_WAITS)
+        self.assertIsNone(self.successResultOf(late))
+        self.assertTrue(self.limits.may_log_in("192.0.2.99"))
+        self.clock.advance(200)
         self.assertEqual(self.check("bob@example.org", "secret", Knows(BOB.address)), BOB)
 
     def test_wrong(self) -> None:

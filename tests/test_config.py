@@ -78,7 +78,7 @@ class DefaultsTests(ConfigTestCase):
         config = self.load(SMALLEST)
         self.assertEqual(config.limits.size, 64 * 1024 * 1024)
         self.assertEqual(config.limits.recipients, 1000)
-        self.assertEqual(config.limits.connections_per_address, 50)
+        self.assertEqual(config.limits.allowance.connections_per_address, 50)
         self.assertEqual(config.outbound.retry_first, 300)
         self.assertEqual(config.outbound.life, 5 * 86400)
         self.assertEqual(config.trace_days, 30)

@@ -17,7 +17,9 @@ from mailserver.acceptance import Acceptance
 from mailserver.config import Config
 from mailserver.ident import spell
 from mailserver.lent import Lent
+from mailserver.net.limits import Limits
 from mailserver.net.resolver import Resolver
+from mailserver.net.tally import Private
 from mailserver.rooms import Rooms, find_plugins, furnish
 from mailserver.session.offers import Offers
 from mailserver.session.policy import SmtpPolicy
@@ -42,6 +44,7 @@ class House:
     directory: Directory
     rooms: Rooms
     acceptance: Acceptance
+    limits: Limits
 
     def local_session(self) -> SmtpSession:
         """An SMTP session for a program on this machine, which may send to everybody."""
@@ -57,6 +60,7 @@ class House:
             incoming=lambda id: Incoming(self.database.contents, spell(id), self.world.in_thread),
             refused=self._refused,
             trusted=lambda address: True,
+            limits=self.limits,
             offers=Offers(self.config.hostname, "sendmail", self.config.limits.size, self.config.limits.recipients),
             size=self.config.limits.size,
             recipients=self.config.limits.recipients,
@@ -77,7 +81,8 @@ async def opened_house(config: Config, reactor: Any) -> AsyncIterator[House]:
     try:
         world = World(reactor, Resolver(reactor, config.outbound.resolvers or None))
         directory = Directory(database, reactor)
-        lent = Lent(config.hostname, config.data, directory, database, world)
+        limits = Limits(config.limits.allowance, Private(reactor.seconds))
+        lent = Lent(config.hostname, config.data, directory, database, world, limits)
         rooms = furnish(config, find_plugins(config), lent)
         acceptance = Acceptance(
             database, rooms.router, rooms.stores, directory, world, config.hostname,
@@ -87,7 +92,7 @@ async def opened_house(config: Config, reactor: Any) -> AsyncIterator[House]:
         world.threads.start()
         directory.start()
         try:
-            yield House(config, database, world, directory, rooms, acceptance)
+            yield House(config, database, world, directory, rooms, acceptance, limits)
         finally:
             directory.stop()
             await deferToThreadPool(reactor, reactor.getThreadPool(), world.threads.stop)

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
-from collections import OrderedDict
-from collections.abc import Callable
-from functools import lru_cache
 from typing import Any
 
 import attrs
@@ -14,11 +10,10 @@ from zope.interface import implementer
 from mailserver.address import Address
 from mailserver.envelope import Client, Envelope, Origin
 from mailserver.interfaces import IFilter, IServer
-from mailserver.net.limits import peer_key
+from mailserver.net.limits import network_key, peer_key
+from mailserver.net.tally import Tally
 from mailserver.reply import Reply
 from mailserver.verdict import Defer, Verdicts, defer
-
-MOST_PEERS = 50_000
 
 
 def _none_or_some(instance: Any, attribute: Any, value: float) -> None:
@@ -29,6 +24,8 @@ def _none_or_some(instance: Any, attribute: Any, value: float) -> None:
 @attrs.frozen
 class RateOptions:
     """How many connections, messages and recipients one peer may have in `period` seconds; 0 is no limit.
+
+    This is for limits that come at another place among the filters, or for another time, than those of ``[limits]``.
 
     A peer is a login, an IPv4 address, or an IPv6 /64.  All peers without a login of one network, an IPv4 /24 or an
     IPv6 /48, may have `network` times as much together; 0 is no limit.  Loopback is exempt unless `loopback`.
@@ -42,51 +39,23 @@ class RateOptions:
     loopback: bool = False
 
 
-class Buckets:
-    """A token bucket for each peer; whoever was away for longest is forgotten first, with a full bucket."""
-
-    def __init__(self, size: float, period: float, seconds: Callable[[], float], most: int = MOST_PEERS) -> None:
-        self._size = size
-        self._per_second = size / period
-        self._seconds = seconds
-        self._most = most
-        self._peers: OrderedDict[str, tuple[float, float]] = OrderedDict()
-
-    def take(self, peer: str) -> bool:
-        """Take one token; False when there is none."""
-        if not self._size:
-            return True
-        now = self._seconds()
-        tokens, then = self._peers.pop(peer, (self._size, now))
-        tokens = min(self._size, tokens + (now - then) * self._per_second)
-        enough = tokens >= 1
-        self._peers[peer] = (tokens - 1 if enough else tokens, now)
-        if len(self._peers) > self._most:
-            self._peers.popitem(last=False)
-        return enough
-
-
 class Limit:
-    """How much of one thing each peer may have, and each network."""
+    """How much of one thing each peer may have, and each network; all processes of the server count together."""
 
-    def __init__(self, what: str, size: int, options: RateOptions, seconds: Callable[[], float]) -> None:
+    def __init__(self, what: str, size: int, options: RateOptions, tally: Tally) -> None:
         self.what = what
-        self._peers = Buckets(size, options.period, seconds)
-        self._networks = Buckets(size * options.network, options.period, seconds)
+        self._tally = tally
+        self._size = size
+        self._around = size * options.network
+        self._period = options.period
+        self._name = f"rate {size}/{options.period:g} {what}"
 
     def take(self, peer: str, network: str) -> bool:
         """One more for `peer`; `network` is empty where none counts."""
-        return self._peers.take(peer) and (not network or self._networks.take(network))
+        return self._take(peer, self._size) and (not network or self._take(network, self._around))
 
-
-@lru_cache(maxsize=4096)
-def network_key(peer: str) -> str:
-    """The network around what `peer_key` says; "" around what is no address."""
-    address = peer.partition("/")[0]
-    try:
-        return str(ipaddress.ip_network(f"{address}/{48 if ':' in address else 24}", strict=False))
-    except ValueError:
-        return ""
+    def _take(self, whom: str, size: float) -> bool:
+        return not size or self._tally.take(f"{self._name} {whom}", size, size / self._period)
 
 
 @implementer(IFilter)
@@ -98,10 +67,10 @@ class Rate:
 
     def __init__(self, options: RateOptions, server: IServer) -> None:
         self._loopback = options.loopback
-        seconds = server.clock.seconds
-        self._connections = Limit("connections", options.connections, options, seconds)
-        self._messages = Limit("messages", options.messages, options, seconds)
-        self._recipients = Limit("recipients", options.recipients, options, seconds)
+        tally = server.limits.tally
+        self._connections = Limit("connections", options.connections, options, tally)
+        self._messages = Limit("messages", options.messages, options, tally)
+        self._recipients = Limit("recipients", options.recipients, options, tally)
 
     def connected(self, client: Client) -> Verdicts:
         return self._judge(self._connections, client)

@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
-from mailserver.net.limits import ConnectionLimits
+from mailserver.net.limits import Limits
 
 if TYPE_CHECKING:
     from mailserver.net.conversation import Conversation
@@ -27,7 +27,7 @@ class Conversations:
     def __init__(
         self,
         clock: Any,
-        limits: ConnectionLimits,
+        limits: Limits,
         idle: float = 300.0,                # RFC 5321 4.5.3.2.7: at least five minutes
         longest: float = 4 * 3600.0,
     ) -> None:

@@ -1,12 +1,16 @@
-"""How many connections may be open, in all and from one address."""
+"""What one peer, and one network, may have: connections, messages, recipients, wrong passwords."""
 
 from __future__ import annotations
 
 import ipaddress
-from collections import Counter
+from dataclasses import dataclass
 from functools import lru_cache
 
+from mailserver.net.tally import Tally
+
 _EXEMPT = ""
+_ALL = "*"
+_NO_LIMIT = 1 << 20
 
 
 @lru_cache(maxsize=4096)
@@ -25,40 +29,110 @@ def peer_key(address: str) -> str:
     return _EXEMPT if ip.is_loopback else str(ip)
 
 
-class ConnectionLimits:
-    """Counts open connections; memory is bounded by `total`.
+@lru_cache(maxsize=4096)
+def network_key(peer: str) -> str:
+    """The network around what `peer_key` says, an IPv4 /24 or an IPv6 /48; "" around what is no address."""
+    address = peer.partition("/")[0]
+    try:
+        return str(ipaddress.ip_network(f"{address}/{48 if ':' in address else 24}", strict=False))
+    except ValueError:
+        return ""
 
-    Loopback is exempt from `per_address` (not from `total`), unless `count_loopback`.
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """How much there may be; 0 is no limit.
+
+    `network` times as much is what all peers of one network may have together.
     """
 
-    def __init__(self, per_address: int = 50, total: int = 5000, count_loopback: bool = False) -> None:
-        self.per_address = per_address
-        self.total = total
-        self.count_loopback = count_loopback
-        self.open = 0
-        self._by_peer: Counter[str] = Counter()
+    connections: int = 5000                 # open, in all
+    connections_per_address: int = 50       # open
+    connections_per_minute: int = 120
+    messages_per_minute: int = 300          # of one address, or one login
+    recipients_per_minute: int = 3000
+    failed_logins: int = 20                 # in ten minutes
+    network: float = 10.0
+    loopback: bool = False                  # whether loopback counts, too
+
+
+class Limits:
+    """Counts in a tally, which the processes of one server share."""
+
+    def __init__(self, allowance: Allowance, tally: Tally) -> None:
+        self.allowance = allowance
+        self.tally = tally
 
     def enter(self, address: str) -> bool:
-        """Count one more; False when that would be too many: then it is not counted."""
-        if self.open >= self.total:
+        """One more connection; False when that would be too many: then it is not counted."""
+        allowance, tally = self.allowance, self.tally
+        if not tally.enter(_ALL, allowance.connections or _NO_LIMIT):
             return False
         peer = self._peer(address)
-        if peer != _EXEMPT:
-            if self._by_peer[peer] >= self.per_address:
+        if peer == _EXEMPT:
+            return True
+        if not self._take("connect", peer, allowance.connections_per_minute, 60):
+            tally.leave(_ALL)
+            return False
+        entered = [_ALL]
+        for key, most in self._opens(peer):
+            if not tally.enter(key, most):
+                for each in entered:
+                    tally.leave(each)
                 return False
-            self._by_peer[peer] += 1
-        self.open += 1
+            entered.append(key)
         return True
 
     def leave(self, address: str) -> None:
         """One that entered is gone."""
-        self.open -= 1
+        self.tally.leave(_ALL)
         peer = self._peer(address)
         if peer != _EXEMPT:
-            self._by_peer[peer] -= 1
-            if self._by_peer[peer] <= 0:
-                del self._by_peer[peer]
+            for key, _ in self._opens(peer):
+                self.tally.leave(key)
+
+    def message(self, address: str, login: str = "") -> bool:
+        """One more message, of a login where there is one."""
+        return self._more("message", address, login, self.allowance.messages_per_minute)
+
+    def recipient(self, address: str, login: str = "") -> bool:
+        """One more recipient."""
+        return self._more("recipient", address, login, self.allowance.recipients_per_minute)
+
+    def may_log_in(self, address: str) -> bool:
+        """Whether a peer has not guessed too often of late."""
+        peer, most = self._peer(address), self.allowance.failed_logins
+        return peer == _EXEMPT or not most or self.tally.has(f"guess {peer}", most, most / 600)
+
+    def failed_login(self, address: str) -> None:
+        """It guessed wrong."""
+        peer, most = self._peer(address), self.allowance.failed_logins
+        if peer != _EXEMPT and most:
+            self.tally.take(f"guess {peer}", most, most / 600)
+
+    def _more(self, what: str, address: str, login: str, most: int) -> bool:
+        if login:
+            return not most or self.tally.take(f"{what} {login}", most, most / 60)
+        peer = self._peer(address)
+        return peer == _EXEMPT or self._take(what, peer, most, 60)
+
+    def _take(self, what: str, peer: str, most: int, period: float) -> bool:
+        if not most:
+            return True
+        if not self.tally.take(f"{what} {peer}", most, most / period):
+            return False
+        around, network = self.allowance.network, network_key(peer)
+        return not (around and network) or self.tally.take(
+            f"{what} {network}", most * around, most * around / period
+        )
+
+    def _opens(self, peer: str) -> list[tuple[str, int]]:
+        # Counted even where there is no limit, so that a reload may set one while connections are open.
+        most, around = self.allowance.connections_per_address, self.allowance.network
+        network = network_key(peer)
+        opens = [(peer, most or _NO_LIMIT)]
+        return [*opens, (network, int(most * around) or _NO_LIMIT)] if network else opens
 
     def _peer(self, address: str) -> str:
         peer = peer_key(address)
-        return address if peer == _EXEMPT and self.count_loopback else peer
+        return address if peer == _EXEMPT and self.allowance.loopback else peer

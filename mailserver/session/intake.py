@@ -24,6 +24,8 @@ from mailserver.wishes import NONE, Wishes
 
 log = Logger()
 
+MOST_REFUSALS = 100     # recipients whose refusal one story tells: a peer may ask for as many as it likes
+
 
 class Intake:
     """Holds the transaction, if there is one."""
@@ -54,6 +56,8 @@ class Intake:
             return replies.TLS_REQUIRED if client.tls is None and policy.tls else replies.AUTH_REQUIRED
         if command.uses and (refusal := self._wrong_parameters(command, client)) is not None:
             return refusal
+        if not client.trusted and not policy.limits.message(client.address, _login(client)):
+            return replies.TOO_MANY_MESSAGES
         if not policy.acceptance.has_room():
             return replies.NO_ROOM
         id = policy.world.new_id()
@@ -121,9 +125,16 @@ class Intake:
             return replies.PARAMETER_UNKNOWN
         if not recipient.is_ascii and not transaction.envelope.wishes.utf8:
             return replies.NEEDS_SMTPUTF8
+        if not client.trusted and not self._policy.limits.recipient(client.address, _login(client)):
+            return replies.TOO_MANY_RECIPIENTS_NOW
+        story = transaction.story
+        told = len(story.verdicts), len(story.destinations)
         refusal = await self._take(transaction, command, client)
         if refusal is not None:
-            transaction.story.destination(str(recipient), "", f"refused: {refusal}")
+            story.destination(str(recipient), "", f"refused: {refusal}")
+            transaction.refusals += 1
+            if transaction.refusals > MOST_REFUSALS:
+                del story.verdicts[told[0]:], story.destinations[told[1]:]
             return refusal
         return replies.RECIPIENT_OK
 
@@ -231,6 +242,10 @@ class Intake:
             if content.is_large and incoming is not None and not await policy.acceptance.may_be_taken(envelope.id):
                 incoming.discard()
             raise
+
+
+def _login(client: Client) -> str:
+    return client.login.key if client.login is not None else ""
 
 
 def _soliciting(unwanted: set[str]) -> Reply:

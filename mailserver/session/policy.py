@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from mailserver.acceptance import Acceptance
 from mailserver.authentication import Authentication
 from mailserver.interfaces import IDirectory
+from mailserver.net.limits import Limits
 from mailserver.pipeline import Pipeline
 from mailserver.routing import Router
 from mailserver.session.offers import Offers
@@ -40,6 +41,7 @@ class SmtpPolicy:
     refused: Callable[[int, str], None]         # id, record
     trusted: Callable[[str], bool]              # whether an address is inside [relay] networks
     offers: Offers
+    limits: Limits
     relays: Callable[[str], bool] = lambda domain: False    # whether [relay] domains names a domain
     retry: Callable[[str], Awaitable[int]] = _nobody
     tls: bool = False                           # STARTTLS can be had, or TLS is on from the start

@@ -27,6 +27,7 @@ class Transaction:
     added: list[bytes] = field(default_factory=list)        # header lines
     incoming: Incoming | None = None
     failed: bool = False            # its content cannot be kept
+    refusals: int = 0               # recipients that were not taken
     refusal: str = ""               # the last error reply about it: a story worth keeping, if it ends here
 
     def grow(self, recipient: Address, routed: Routed) -> None:

@@ -11,7 +11,7 @@ from mailserver.reply import PARAMETER_UNKNOWN, Reply
 from mailserver.smtp import xtext
 from mailserver.smtp.lines import SmtpError
 
-LARGEST_SIZE = 10**20           # RFC 1870 3: at most 20 digits
+LONGEST_SIZE = 20               # digits (RFC 1870 3)
 LONGEST_ENVID = 100             # characters, encoded (RFC 3461 4.4)
 LONGEST_ORCPT = 500             # characters, encoded (RFC 3461 4.2)
 LONGEST_SOLICIT = 1000          # characters (RFC 3865 2.3)
@@ -63,7 +63,7 @@ def _wrong(text: str) -> SmtpError:
 
 
 def _size(value: str | None) -> Mapping[str, Any]:
-    if value is None or not (value.isascii() and value.isdecimal()) or int(value[:21]) >= LARGEST_SIZE:
+    if value is None or re.fullmatch(rf"[0-9]{{1,{LONGEST_SIZE}}}", value) is None:
         raise _wrong("SIZE needs a number of octets")
     return {"size": int(value)}
 

@@ -17,7 +17,9 @@ from zope.interface import implementer
 from mailserver.address import Address
 from mailserver.errors import TemporaryFailure
 from mailserver.interfaces import Account, IResolver, IServer
+from mailserver.net.limits import Allowance, Limits
 from mailserver.net.resolver import NoSuchName
+from mailserver.net.tally import Private
 from mailserver.store import credentials, directory
 from mailserver.store.database import Database
 from mailserver.store.lookup import Directory
@@ -43,6 +45,7 @@ class StandIn:
         self.reactor: Any = reactor
         self.random = random.Random(1)
         self.resolver = Names()
+        self.limits = Limits(Allowance(), Private(self.clock.seconds))
         self._began = now
         self._threads: ThreadPool | None = None
         self._database: Database | None = None

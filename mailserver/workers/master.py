@@ -20,6 +20,7 @@ from mailserver.control.lines import Order, OrderFailed
 from mailserver.errors import StartRefused
 from mailserver.ident import Ids, spell
 from mailserver.net.listen import Listener
+from mailserver.net.tally import SHARED, Shared
 from mailserver.net.tls import Keys
 from mailserver.orders import checked, status_of, stopping
 from mailserver.renewal import renewed
@@ -70,6 +71,7 @@ class Master(Service):
         self._front: Front | None = None
         self._database: Database | None = None
         self._tenancy: Tenancy | None = None
+        self._tally: Shared | None = None       # what all workers count in
         self._ids = Ids(time.time)
         self._since = 0.0
 
@@ -122,6 +124,9 @@ class Master(Service):
             with self._database.transaction() as connection:
                 spool.free_all(connection)
                 locks.free(connection, "")
+        Shared.reset(data / SHARED)
+        self._tally = Shared(data / SHARED, 0, time.monotonic)
+        self.on_death = [self._tally.clear]
         self._front = Front(self.reactor, data, self.orders())
         self._front.open()
         begun = [self._begin(number) for number in range(config.workers)]
@@ -286,9 +291,11 @@ class Master(Service):
             late.cancel()
         if self._database is not None:
             self._database.close()
+        if self._tally is not None:
+            self._tally.close()
         if self._tenancy is not None:
             self._tenancy.end()
-        self._front = self._database = self._tenancy = None
+        self._front = self._database = self._tenancy = self._tally = None
         log.info("stopped")
 
     def _kill(self, links: Sequence[Link]) -> None:

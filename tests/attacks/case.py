@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import textwrap
+from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
+from sqlalchemy import Connection
 from twisted.internet.task import deferLater
 
 from mailserver.address import Address
@@ -20,6 +23,13 @@ class AttackCase(ServerCase):
     """alice and bob live at example.org; nothing of an attack may reach alice."""
 
     timeout = 120
+
+    def configure(self, extra: str = "", services: str = "smtp submission lmtp pop3", name: str = "mx") -> Path:
+        """The usual one, with replies that come at once: what a tarpit costs is another test's business."""
+        extra = textwrap.dedent(extra)
+        if "[limits]" not in extra:
+            extra += '[limits]\ntarpit = 0\n'
+        return super().configure(extra, services, name)
 
     async def greeted(self, server: MailServer, service: str = "smtp") -> Line:
         """A line on which EHLO (or LHLO) was said."""
@@ -71,22 +81,41 @@ class AttackCase(ServerCase):
         self.assertEqual(await self.all_mail(server), {"alice": [], "bob": []})
         self.assertEqual(await self.queue(server), [])
 
-    def with_domain(self, path: Any, domain: str, *locals: str) -> None:
+    def with_domain(self, path: Path, domain: str, *locals: str) -> None:
         """One more domain with accounts in the directory of a configuration that is not running."""
-        database = Database(None, path.parent / "data")
-        database.open()
-        with database.transaction() as connection:
+
+        def add(connection: Connection, database: Database) -> None:
             directory.add_domain(connection, domain, 0.0)
             for local in locals:
                 directory.add_account(connection, Address(local, domain), 0.0)
-        database.close()
 
-    def with_catch_all(self, path: Any, domain: str, target: str) -> None:
-        """Everybody at a domain is one account."""
+        self.change(path, add)
+
+    def with_alias(self, path: Path, address: str, *targets: str) -> None:
+        """One more alias."""
+        self.change(
+            path, lambda connection, database: directory.add_alias(
+                connection, address, targets, 0.0, database.contents
+            ),
+        )
+
+    def without_domain(self, path: Path, domain: str) -> None:
+        """Its accounts and aliases are gone, and it is not local any more."""
+
+        def remove(connection: Connection, database: Database) -> None:
+            directory.remove_alias(connection, f"sales@{domain}", 0.0)
+            for local in ("alice", "bob"):
+                directory.remove_account(connection, Address(local, domain), database.contents)
+            directory.remove_domain(connection, domain)
+
+        self.change(path, remove)
+
+    def change(self, path: Path, work: Callable[[Connection, Database], None]) -> None:
+        """Change the directory of a configuration that is not running."""
         database = Database(None, path.parent / "data")
         database.open()
         with database.transaction() as connection:
-            directory.add_alias(connection, f"@{domain}", [target], 0.0, database.contents)
+            work(connection, database)
         database.close()
 
     def port_of(self, server: MailServer, service: str = "smtp") -> tuple[str, int]:

@@ -76,7 +76,7 @@ class RelayTests(AttackCase):
     async def test_where_everybody_is_welcome(self) -> None:
         """With a catch-all, what ends in our domain is ours: it lies in a mailbox here, and nothing leaves."""
         path = self.configure("".join(f'[[forward]]\nuse = "{each}"\n' for each in ("accounts", "aliases", "catchall")))
-        self.with_catch_all(path, "example.org", "bob@example.org")
+        self.with_alias(path, "@example.org", "bob@example.org")
         server = self.start(path)
         taken = await self.try_all(server, "smtp", "<evil@example.net>")
         self.assertIn("<victim%example.com@example.org>", taken)

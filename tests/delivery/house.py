@@ -23,6 +23,8 @@ from mailserver.interfaces import Account, NoOptions
 from mailserver.lent import Lent
 from mailserver.mailbox.maildir import Maildir, MaildirOptions
 from mailserver.mailbox.sql import Sql
+from mailserver.net.limits import Allowance, Limits
+from mailserver.net.tally import Private
 from mailserver.routing import Router
 from mailserver.store import spool, traces
 from mailserver.store.lookup import Directory
@@ -53,7 +55,8 @@ class HouseCase(SqliteCase):
         self.alice: Account = self.account("alice")
         self.start()
         directory = self.directory = Directory(self.database, reactor)
-        lent = Lent(HOSTNAME, self.data, directory, self.database, self.world)
+        limits = Limits(Allowance(), Private(self.world.clock.seconds))
+        lent = Lent(HOSTNAME, self.data, directory, self.database, self.world, limits)
         self.stores: dict[str, Any] = {
             "sql": Sql(NoOptions(), lent), "maildir": Maildir(MaildirOptions("maildir/{domain}/{local}"), lent),
         }

@@ -18,7 +18,7 @@ from mailserver.filters.dnsbl import FAILURES, REST, Dnsbl, reversed_address
 from mailserver.filters.headers import Headers
 from mailserver.filters.loops import Loops
 from mailserver.filters.mx import NO_DOMAIN, NO_SERVER, NULL_MX, Mx
-from mailserver.filters.rate import MOST_PEERS, Buckets, Rate, network_key
+from mailserver.filters.rate import Rate
 from mailserver.net.resolver import Resolver
 from mailserver.plugin import OptionError
 from mailserver.reply import LOOP, NO_MAIL_THERE
@@ -125,25 +125,10 @@ class RateTests(FilterContract, PluginCase):
         self.assertEqual({without.sender(a_client(f"192.0.2.{number}"), envelope) for number in range(50)}, {None})
         self.assertRaises(OptionError, self.build, network=0.5)
 
-    def test_network_keys(self) -> None:
-        """An IPv4 /24 or an IPv6 /48 is one network; what is no address has none."""
-        self.assertEqual(network_key("192.0.2.77"), "192.0.2.0/24")
-        self.assertEqual(network_key("2001:db8:1:2::/64"), "2001:db8:1::/48")
-        self.assertEqual(network_key("nonsense"), "")
-
     def test_no_limit(self) -> None:
         """Zero is none."""
         rate = self.build(messages=0)
         self.assertEqual({rate.sender(a_client(), an_envelope()) for _ in range(500)}, {None})
-
-    def test_memory(self) -> None:
-        """Whoever was away for longest is forgotten first."""
-        buckets = Buckets(1, 60.0, self.server.clock.seconds, most=100)
-        for number in range(1000):
-            buckets.take(str(number))
-        self.assertEqual(len(buckets._peers), 100)
-        self.assertFalse(buckets.take("999"))
-        self.assertGreater(MOST_PEERS, 1000)
 
 
 class DnsblTests(FilterContract, PluginCase):

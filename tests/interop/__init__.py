@@ -1,1 +1,1 @@
-"""Other people's programs against real servers: swaks sends, curl and mutt read."""
+"""Other people's programs against real servers: swaks, smtplib, curl, mutt, Postfix and Exim; some send, some read."""

@@ -18,8 +18,9 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from mailserver.errors import StartRefused
 from mailserver.net.conversation import MOST_BUFFERED, Conversation
 from mailserver.net.conversations import Conversations
-from mailserver.net.limits import ConnectionLimits
+from mailserver.net.limits import Allowance, Limits
 from mailserver.net.listen import ConversationFactory, Listener
+from mailserver.net.tally import Private
 from mailserver.net.tls import KeyPair, server_tls
 from tests.net.certificates import key_pair
 from tests.net.talkers import Echo
@@ -27,10 +28,14 @@ from tests.net.talkers import Echo
 reactor: Any = installed_reactor
 
 
+def limits(clock: Any, per_address: int) -> Limits:
+    return Limits(Allowance(connections=100, connections_per_address=per_address), Private(clock.seconds))
+
+
 class InMemoryTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
-        self.house = Conversations(self.clock, ConnectionLimits(2, 100), idle=10, longest=100)
+        self.house = Conversations(self.clock, limits(self.clock, 2), idle=10, longest=100)
         self.house.start()
 
     def connect(self, address: str = "192.0.2.1") -> tuple[Echo, Conversation, Any]:
@@ -198,7 +203,7 @@ class Peer(Protocol):
 
 class OverTcpTests(TestCase):
     def setUp(self) -> None:
-        self.house = Conversations(reactor, ConnectionLimits(50, 100))
+        self.house = Conversations(reactor, limits(reactor, 50))
         self.house.start()
         self.talkers: list[Echo] = []
         self.pair = key_pair(Path(self.mktemp()), "mx.example.org")

@@ -68,7 +68,8 @@ def play(*chunks: bytes, most: int = 10_000, lmtp: bool = False) -> list[Any]:
                     content = b""
                     continue
             elif isinstance(command, EndOfContent):
-                said.append((content + command.octets, command.fault))
+                # How much came of it before its fault was seen hangs on the cuts, and means nothing.
+                said.append((content + command.octets if command.fault is None else b"", command.fault))
                 content = b""
             else:
                 said.append(command)
@@ -358,8 +359,8 @@ class ChunkTests(SynchronousTestCase):
     def test_line_end_across_chunks(self) -> None:
         """A CR and its LF may lie in two chunks; a CR without one may not."""
         self.assertEqual(self.after(b"BDAT 2\r\na\rBDAT 1 LAST\r\n\n"), [2, (b"a\r\n", None)])
-        self.assertEqual(self.after(b"BDAT 2\r\na\rBDAT 1 LAST\r\nb"), [2, (b"a", BARE_LINE_END)])
-        self.assertEqual(self.after(b"BDAT 2\r\na\rBDAT 0 LAST\r\n"), [2, (b"a", BARE_LINE_END)])
+        self.assertEqual(self.after(b"BDAT 2\r\na\rBDAT 1 LAST\r\nb"), [2, (b"", BARE_LINE_END)])
+        self.assertEqual(self.after(b"BDAT 2\r\na\rBDAT 0 LAST\r\n"), [2, (b"", BARE_LINE_END)])
 
     def test_binary(self) -> None:
         """BODY=BINARYMIME has no lines."""
