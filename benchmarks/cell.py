@@ -19,7 +19,7 @@ FIRST_ID = 61001            # of users that only exist in there
 # $1 the unpacked root, $2 our files of /etc, $3 empty folders below /var, then pairs "source", "target", then "--".
 SCRIPT = """
 root=$1 etc=$2 var=$3; shift 3
-mount -t overlay overlay -o "ro,lowerdir=$root/usr:/usr" /usr
+[ -z "$root" ] || mount -t overlay overlay -o "ro,lowerdir=$root/usr:/usr" /usr
 mount -t overlay overlay -o "ro,lowerdir=$etc:/etc" /etc
 for each in spool lib; do mount -t overlay overlay -o "ro,lowerdir=$var/$each:/var/$each" "/var/$each"; done
 mount -t tmpfs tmpfs /run
@@ -30,11 +30,12 @@ exec "$@"
 
 
 class Cell:
-    """`root` is what was unpacked; `users` who there must be; `places` maps paths below /var/spool and /var/lib to
-    folders of ours.
+    """`root` is what was unpacked, if anything; `users` who there must be.
+
+    `places` maps paths below /var/spool and /var/lib to folders of ours.
     """
 
-    def __init__(self, folder: Path, root: Path, users: Sequence[str] = (),
+    def __init__(self, folder: Path, root: Path | None, users: Sequence[str] = (),
                  places: Mapping[str, Path] | None = None) -> None:
         self.folder = folder
         self.root = root
@@ -77,5 +78,5 @@ class Cell:
         pairs = [str(each) for target, source in self.places.items() for each in (source, target)]
         return [
             "unshare", "--mount", "--propagation", "private", "sh", "-euc", SCRIPT, "cell",
-            str(self.root), str(self.folder / "etc"), str(self.folder / "var"), *pairs, "--", *words,
+            str(self.root or ""), str(self.folder / "etc"), str(self.folder / "var"), *pairs, "--", *words,
         ]

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from benchmarks.cell import Cell
 from benchmarks.larder import Larder, Unavailable
 from benchmarks.peer import DOMAIN, LARGEST, Program, make_maildirs, said_version
 
@@ -49,4 +50,6 @@ class Haraka(Program):
         for name, text in files.items():
             (made / "config" / name).write_text(text)
         shutil.copy(PLUGIN, made / "plugins/maildir.js")
-        return ["node", program, "-c", str(made)]
+        cell = Cell(self.folder / "cell", None)         # it asks for the name of each client
+        cell.make()
+        return cell.command("node", program, "-c", str(made))

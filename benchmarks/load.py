@@ -58,15 +58,18 @@ class Client:
         self._replies = self.socket.makefile("rb")
         self.expect(b"220")
 
-    def expect(self, code: bytes, after: str = "connected") -> None:
-        while (reply := self._replies.readline())[3:4] == b"-":
-            pass
+    def expect(self, code: bytes, after: str = "connected") -> list[str]:
+        """Read a reply; returns the texts of its lines."""
+        lines = [reply := self._replies.readline()]
+        while reply[3:4] == b"-":
+            lines.append(reply := self._replies.readline())
         if not reply.startswith(code):
             raise AssertionError(f"{after}: {reply!r}")
+        return [line[4:].decode("ascii", "replace").strip() for line in lines]
 
-    def say(self, line: str, code: bytes = b"250") -> None:
+    def say(self, line: str, code: bytes = b"250") -> list[str]:
         self.socket.sendall(line.encode() + b"\r\n")
-        self.expect(code, line)
+        return self.expect(code, line)
 
     def hello(self) -> None:
         self.say(self._hello)

@@ -54,7 +54,7 @@ from benchmarks.table import NONE, Table, middle, most, ratio
 PEERS: tuple[type[Peer], ...] = (
     Ours, Postfix, Exim, OpenSmtpd, Chasquid, Haraka, Aiosmtpd, TwistedMail, Dovecot, Sink,
 )
-UNPACKED = (Exim, OpenSmtpd, Chasquid, Dovecot)     # run where they seem to be installed
+IN_CELLS = (Exim, OpenSmtpd, Chasquid, Dovecot, Haraka)     # see `cell`
 RUNS = ("new", "kept", "tls", "large", "idle")
 SIZE = 4096
 TLS_SHARE = 5               # a handshake costs as much as some messages: a run of it has so many times fewer
@@ -309,10 +309,10 @@ def available(kinds: Sequence[type[Peer]], larder: Larder) -> tuple[dict[type[Pe
     """The versions of the servers that can be had here, and the reasons why the others cannot."""
     versions: dict[type[Peer], str] = {}
     missing = {}
-    cell = Cell.missing() if any(kind in UNPACKED for kind in kinds) else None
+    cell = Cell.missing() if any(kind in IN_CELLS for kind in kinds) else None
     for kind in kinds:
         try:
-            if kind in UNPACKED and cell:
+            if kind in IN_CELLS and cell:
                 raise Unavailable(cell)
             versions[kind] = kind.version(larder)
         except Unavailable as error:

@@ -13,13 +13,13 @@ exports.register = function () {
 }
 
 exports.known = function (next, connection, params) {
-    if (this.mailboxes[params[0].address().toLowerCase()]) return next(OK)
+    if (this.mailboxes[params[0].address.toLowerCase()]) return next(OK)
     next(DENY, 'No such user here')
 }
 
 exports.deliver = function (next, connection) {
     const transaction = connection.transaction
-    const folders = transaction.rcpt_to.map((each) => this.mailboxes[each.address().toLowerCase()])
+    const folders = transaction.rcpt_to.map((each) => this.mailboxes[each.address.toLowerCase()])
     const one = (number) => {
         if (number === folders.length) return next(OK)
         write(transaction.message_stream, folders[number], (error) => {
