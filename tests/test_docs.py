@@ -16,7 +16,7 @@ from tests.cli.commands import ROOT
 from tests.documents import Session, blocks
 from tests.needs import program
 
-PROGRAMS = {"swaks": "swaks", "curl": "curl", "openssl": "openssl"}
+PROGRAMS = {"swaks": "swaks", "curl": "curl", "openssl": "openssl", "systemd-socket-activate": "systemd"}
 
 
 class PageTests(SynchronousTestCase):
@@ -55,6 +55,12 @@ class PageTests(SynchronousTestCase):
 
     def test_beside(self) -> None:
         self.play("docs/howto/beside.rst")
+
+    def test_operate(self) -> None:
+        self.play("docs/howto/operate.rst")
+
+    def test_systemd(self) -> None:
+        self.play("docs/howto/systemd.rst")
 
     def test_every_page_is_played(self) -> None:
         """A page with commands has a test above."""

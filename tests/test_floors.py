@@ -19,7 +19,7 @@ FLOORS: tuple[tuple[tuple[str, ...], ...], ...] = (
     (("address", "reply", "envelope", "content", "errors", "ident", "verdict", "destination", "story", "wishes"),),
     (("smtp",), ("pop3",), ("sasl",), ("header", "received"), ("tomlplaces", "tomltable", "tomlvalues")),
     (("interfaces",),),
-    (("net",), ("world",), ("logs",), ("notify",)),
+    (("net",), ("world",), ("logs",), ("notify",), ("collector",)),
     (("store",), ("control",)),
     (
         (

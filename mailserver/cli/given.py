@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from mailserver.config import Config, find, load
+from mailserver.config import Config, ConfigErrors, find, load
 from mailserver.store.database import Database
 
 
@@ -22,6 +22,16 @@ def path() -> Path:
 def configuration() -> Config:
     """The configuration; raises `ConfigErrors`."""
     return load(path())
+
+
+def data_in_use() -> Path:
+    """The folder of the server that is meant, which may run whatever is wrong with its configuration by now."""
+    try:
+        return configuration().data
+    except ConfigErrors as errors:
+        if errors.partial is None or errors.partial.data is None:
+            raise
+        return errors.partial.data
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import click
 
-from mailserver.cli.given import configuration
+from mailserver.cli.given import data_in_use
 from mailserver.cli.shown import plural
 from mailserver.control.client import ask
 from mailserver.errors import NotFound
@@ -19,7 +19,7 @@ def command(whom: Sequence[str]) -> None:
 
     A command that is being answered is answered first; then the peer hears 421.
     """
-    count = ask(configuration().data, "kick", whom=list(whom))
+    count = ask(data_in_use(), "kick", whom=list(whom))
     if not count:
         raise NotFound(f"nobody is connected as {', '.join(whom)}")
     click.echo(f"{plural(count, 'connection is', 'connections are')} ended")

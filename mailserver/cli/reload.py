@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import click
 
-from mailserver.cli.given import configuration
-from mailserver.config import ConfigErrors
+from mailserver.cli.given import data_in_use
 from mailserver.control.client import Refused, ask
 
 
@@ -13,14 +12,7 @@ from mailserver.control.client import Refused, ask
 def command() -> int:
     """Apply what can be applied, and say what needs a restart; a file with a mistake changes nothing."""
     try:
-        data = configuration().data
-    except ConfigErrors as errors:
-        # The server would say the same; it goes on under what it has.
-        if errors.partial is None or errors.partial.data is None:
-            raise
-        data = errors.partial.data
-    try:
-        done = ask(data, "reload")
+        done = ask(data_in_use(), "reload")
     except Refused as refused:
         click.echo(f"{refused}\nnothing is changed", err=True)
         return 1

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import gc
 import sys
 from collections.abc import Callable
 
+from mailserver.collector import spare
 from mailserver.config import Config
 
 
@@ -25,15 +25,5 @@ def serve(config: Config, ready: Callable[[], None] = lambda: None) -> None:
     server.startService()  # type: ignore[no-untyped-call]
     reactor.addSystemEventTrigger("before", "shutdown", server.stopService)
     reactor.callWhenRunning(ready)
-    _spare_the_collector()
+    reactor.callWhenRunning(spare)
     reactor.run()
-
-
-def _spare_the_collector() -> None:
-    """Let the cyclic collector look at what sessions make, and seldom: a message makes no circles of its own.
-
-    What was imported stays as long as the process, and looking through it took a twentieth of each message's time.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(10_000, 10, 20)

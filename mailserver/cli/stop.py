@@ -6,7 +6,7 @@ import time
 
 import click
 
-from mailserver.cli.given import configuration
+from mailserver.cli.given import data_in_use
 from mailserver.control.client import ask
 from mailserver.errors import MailserverError
 from mailserver.store.tenancy import Tenancy
@@ -18,7 +18,7 @@ LOOK = 0.1
 @click.command("stop")
 def command() -> None:
     """Let nobody new in, tell those who are connected, commit what was begun; returns when it has ended."""
-    data = configuration().data
+    data = data_in_use()
     ask(data, "stop")
     until = time.monotonic() + PATIENCE
     while Tenancy(data / "lock").is_held:

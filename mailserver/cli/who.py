@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from mailserver.cli.given import configuration
+from mailserver.cli.given import data_in_use
 from mailserver.cli.shown import as_json, show_json, show_table, when
 from mailserver.control.client import ask
 
@@ -13,7 +13,7 @@ from mailserver.control.client import ask
 @as_json
 def command(json_wanted: bool) -> None:
     """Show who is connected: to which service, from where, since when, and as whom."""
-    told = ask(configuration().data, "who")
+    told = ask(data_in_use(), "who")
     if json_wanted:
         show_json(told)
         return

@@ -15,6 +15,7 @@ from twisted.logger import Logger, globalLogBeginner, jsonFileLogObserver
 from twisted.python.failure import Failure
 
 from mailserver import logs
+from mailserver.collector import spare
 from mailserver.control.lines import LONGEST_INSIDE, Desk, Given, Order, spelled
 from mailserver.workers.charge import CHANNEL, Anew, Charge, unpacked
 
@@ -79,6 +80,7 @@ class Worker:
         self._channel.close()
         reactor.addSystemEventTrigger("before", "shutdown", self._server.stopService)
         reactor.callWhenRunning(self._line.say, {"event": "ready"})
+        reactor.callWhenRunning(spare)
         reactor.run()
         return 0
 

@@ -133,6 +133,7 @@ class ServingTests(WorkersCase):
         self.assertEqual(
             said.err, f'{self.config}:{where}:1: unknown key "sise"; did you mean "size"?\nnothing is changed\n'
         )
+        self.assertEqual(self.done("who", "--json").json, [])
         self.server.process.send_signal(signal.SIGHUP)
         self.assertIn("sise", self.server.wait_for("not reloaded, and nothing is changed"))
         # One that only a worker finds, while it builds.
