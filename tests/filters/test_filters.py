@@ -239,7 +239,8 @@ class HelloTests(FilterContract, PluginCase):
         self.server.add_domain("example.org")
         for name, said in (
             ("mx.example.net", None), ("[192.0.2.7]", None), ("[192.0.2.8]", NOT_YOURS),
-            ("[IPv6:2001:db8::1]", NOT_YOURS), ("192.0.2.7", NOT_A_NAME), ("a_b", NOT_A_NAME), ("", NOT_A_NAME), ("MX.example.ORG", OURS),
+            ("[IPv6:2001:db8::1]", NOT_YOURS), ("192.0.2.7", NOT_A_NAME), ("a_b", NOT_A_NAME), ("", NOT_A_NAME),
+            ("MX.example.ORG", OURS),
             ("example.org", OURS), ("localhost", None),
         ):
             self.assertEqual(await self.judge(name), None if said is None else Reject(said), name)
