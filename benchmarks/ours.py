@@ -5,10 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 from sqlalchemy import func, select
 
+from benchmarks.larder import Larder
 from benchmarks.peer import DOMAIN, PATIENCE, Peer, wait_for_port
 from mailserver.address import Address
 from mailserver.store import directory
@@ -20,10 +22,15 @@ class Ours(Peer):
     """One process."""
 
     name = "mailserver"
+    settings = "as mailserver init makes it; SQLite with fsync"
 
-    def __init__(self, folder: Path, users: int) -> None:
-        super().__init__(folder, users)
+    def __init__(self, folder: Path, users: int, larder: Larder) -> None:
+        super().__init__(folder, users, larder)
         self._process: subprocess.Popen[bytes] | None = None
+
+    @classmethod
+    def version(cls, larder: Larder) -> str:
+        return version("mailserver")
 
     def start(self) -> None:
         self._command("init", str(self.folder), "--hostname", f"mx.{DOMAIN}", "--domain", DOMAIN)

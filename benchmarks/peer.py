@@ -1,28 +1,48 @@
-"""What the servers that are measured have in common, and the load that they are given."""
+"""What the servers that are measured have in common."""
 
 from __future__ import annotations
 
-import shutil
+import os
+import signal
 import socket
 import subprocess
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
+from typing import ClassVar
+
+from benchmarks.larder import Larder
+from mailserver.cli.certificate import self_signed
 
 DOMAIN = "example.org"
 PATIENCE = 60.0             # seconds for a server to start, to stop, and to deliver the last of a load
+LARGEST = 64 * 1024 * 1024  # octets of a message that every server takes
 
 
 class Peer(ABC):
     """A server of its own in a folder of its own, for `users` mailboxes; listens on a free port of loopback."""
 
-    name: str
+    name: ClassVar[str]
+    settings: ClassVar[str] = "as it is"        # what is not its default, in a few words
+    lmtp: ClassVar[bool] = False                # it speaks LMTP, and no SMTP
+    has_tls: ClassVar[bool] = True
+    stores: ClassVar[bool] = True               # False: it throws the mail away
+    most_new: ClassVar[int] = 20                # sessions at once that it bears when each message has a connection
+    most_kept: ClassVar[int] = 20               # and when connections stay
+    slow: ClassVar[int] = 1                     # it gets so many times fewer messages, so that a run ends
+    most_idle: ClassVar[int] = 5000             # sessions at once that do nothing; 0: not to be asked
 
-    def __init__(self, folder: Path, users: int) -> None:
+    def __init__(self, folder: Path, users: int, larder: Larder) -> None:
         self.folder = folder
+        self.larder = larder
         self.addresses = [f"user{number}@{DOMAIN}" for number in range(users)]
         self.port = free_port()
+
+    @classmethod
+    def version(cls, larder: Larder) -> str:
+        """Which version it is; raises `larder.Unavailable` when it cannot be had here."""
+        raise NotImplementedError
 
     @abstractmethod
     def start(self) -> None:
@@ -41,10 +61,24 @@ class Peer(ABC):
     def delivered(self) -> int:
         """How many messages lie in the mailboxes."""
 
+    def certificate(self, owner: int | None = None) -> tuple[Path, Path]:
+        """A certificate as ``mailserver init`` makes it, so that TLS costs everybody the same, and its key.
+
+        `owner` is the user who must be able to read the key.
+        """
+        certificate, key = self.folder / "tls.pem", self.folder / "tls.key"
+        self_signed(certificate, key, [f"mx.{DOMAIN}"])
+        if owner is not None:
+            os.chown(key, owner, -1)
+        return certificate, key
+
     def wait_delivered(self, count: int) -> None:
         """Wait until so many messages lie in the mailboxes; raises `AssertionError` when they do not come."""
         until = time.monotonic() + PATIENCE
+        before = -1
         while (there := self.delivered()) < count:
+            if there > before:                      # it goes on
+                before, until = there, time.monotonic() + PATIENCE
             if time.monotonic() > until:
                 raise AssertionError(f"{self.name}: {there} of {count} messages arrived")
             time.sleep(0.02)
@@ -52,58 +86,94 @@ class Peer(ABC):
             raise AssertionError(f"{self.name}: {there} messages arrived where {count} were sent")
 
 
-def smtp_source(peer: Peer, messages: int, sessions: int, size: int, reuse: bool) -> None:
-    """Send so many messages, spread evenly over the users, with so many sessions at once.
+class Program(Peer):
+    """A server that stays in the foreground, as our child, and delivers to Maildirs in ``mailboxes/NAME``."""
 
-    smtp-source writes to one address, so that for several users several run at once, each with its share.
-    """
-    program = shutil.which("smtp-source", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin")
-    if program is None:
-        raise SystemExit("smtp-source is missing: apt install postfix")
-    users = len(peer.addresses)
-    if messages % users or (users > 1 and sessions % users):
-        raise ValueError(f"{messages} messages and {sessions} sessions cannot be shared by {users} users")
-    running = [
-        subprocess.Popen([
-            program, "-4", "-m", str(messages // users), "-s", str(max(1, sessions // users)), "-l", str(size),
-            *(["-d"] if reuse else []), "-M", "load.example.net", "-f", "sender@example.net", "-t", address,
-            f"127.0.0.1:{peer.port}",
-        ])
-        for address in peer.addresses
-    ]
-    ended = [each.wait() for each in running]
-    if any(ended):
-        raise AssertionError(f"{peer.name}: smtp-source failed")
+    def __init__(self, folder: Path, users: int, larder: Larder) -> None:
+        super().__init__(folder, users, larder)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def mailboxes(self) -> Path:
+        return self.folder / "mailboxes"
+
+    @property
+    def names(self) -> list[str]:
+        """The local parts of the addresses."""
+        return [each.partition("@")[0] for each in self.addresses]
+
+    @abstractmethod
+    def prepare(self) -> list[str]:
+        """Make its files; returns the command that runs it."""
+
+    def environment(self) -> Mapping[str, str]:
+        """What its environment has besides ours."""
+        return {}
+
+    def start(self) -> None:
+        self.mailboxes.mkdir(parents=True)
+        command = self.prepare()
+        with open(self.folder / "log", "wb") as log:
+            self._process = subprocess.Popen(
+                command, cwd=self.folder, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
+                env={**os.environ, **self.environment()}, start_new_session=True,
+            )
+        try:
+            wait_for_port(self.port)
+        except AssertionError as error:
+            said = (self.folder / "log").read_text("utf-8", "replace")
+            raise AssertionError(f"{self.name}: {error}; it said:\n{said[-2000:]}") from None
+
+    def stop(self) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.terminate()
+        try:
+            process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        # Whatever it started and left behind is in its process group, which is ours to end.
+        try:
+            os.killpg(process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def delivered(self) -> int:
+        return in_maildirs(self.mailboxes)
 
 
-def send_large(port: int, recipient: str, content: Sequence[bytes]) -> float:
-    """Send one message over a plain socket; returns the seconds from 354 to 250.
+def in_maildirs(folder: Path) -> int:
+    """How many messages are new in the Maildirs of a folder."""
+    count = 0
+    for new in folder.glob("*/new"):
+        count += len(os.listdir(new))
+    return count
 
-    `content` is ready for the wire: its lines end in CRLF and none begins with a dot.
-    """
-    with socket.create_connection(("127.0.0.1", port), PATIENCE) as peer:
-        replies = peer.makefile("rb")
 
-        def say(line: str, code: bytes) -> None:
-            if line:
-                peer.sendall(line.encode() + b"\r\n")
-            while (reply := replies.readline())[3:4] == b"-":
-                pass
-            if not reply.startswith(code):
-                raise AssertionError(f"{line or 'connected'}: {reply!r}")
+def make_maildirs(folder: Path, names: list[str], owner: int | None = None) -> None:
+    """Empty Maildirs; `owner` is the user and group that they, and `folder`, belong to."""
+    made = [folder]
+    for name in names:
+        made.append(folder / name)
+        made += [folder / name / part for part in ("tmp", "new", "cur")]
+    for each in made:
+        each.mkdir(exist_ok=True)
+        if owner is not None:
+            os.chown(each, owner, owner)
 
-        say("", b"220")
-        say("EHLO load.example.net", b"250")
-        say("MAIL FROM:<sender@example.net>", b"250")
-        say(f"RCPT TO:<{recipient}>", b"250")
-        say("DATA", b"354")
-        begun = time.perf_counter()
-        for piece in content:
-            peer.sendall(piece)
-        say(".", b"250")
-        took = time.perf_counter() - begun
-        say("QUIT", b"221")
-        return took
+
+def said_version(*command: str) -> str:
+    """The first line that a program says, on either of its outputs."""
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          text=True, check=False)
+    return done.stdout.strip().split("\n")[0]
 
 
 def free_port() -> int:

@@ -1,45 +1,83 @@
-"""How fast mail is received and delivered, beside Debian's Postfix, and what it costs.
+"""How fast mail is received and delivered, what it costs, and how that compares with other servers.
 
-    python -m benchmarks.receive [--messages 5000] [--rounds 3] [--rst FILE]
+    python -m benchmarks.receive [--only NAME ...] [--runs NAME ...] [--messages 5000] [--rounds 3] [--rst FILE]
 
-Each line of the result is a load by Postfix's smtp-source: 4 KiB messages over 20 sessions, with a new connection
-for each message or with connections that stay, to one user or to twenty.  The two servers take turns, each begins
-each time with empty folders, and the middle of the rounds is told.  The clock runs from the first connection until
-the last message lies in its mailbox, where it is counted.  CPU and memory come from the kernel and are those of
-all processes of a server.  Then one large message goes over a plain socket, and the memory of the process is watched.
+The runs:
 
-Both servers call fsync as they do by default.  It must be a real disk: `--folder` names one.
+new     a new connection for each message of 4 KiB, 20 sessions at once, to one user and to twenty (smtp-source)
+kept    the same over connections that stay
+tls     a new connection for each message, with STARTTLS and a full handshake
+large   messages of 10 MiB, one after the other
+idle    5,000 sessions that have said EHLO, and nothing more
+
+The servers take turns, each begins each time with empty folders and a warm-up, and the middle of the rounds is told.
+The clock runs from the first connection until the last message lies in its mailbox, where it is counted.  CPU and
+memory are the kernel's figures for all processes of a server.  Slow servers get a share of the messages.
+
+All call fsync before they answer for a message.  It must be a real disk: `--folder` names one.  A server that is not
+here is downloaded and unpacked beside the system (`--cache`); one that cannot be had is named with the reason.
 """
 
 from __future__ import annotations
 
 import argparse
 import base64
-import gc
 import os
+import platform
 import random
+import resource
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
-from benchmarks import measure
+from benchmarks import load, measure
+from benchmarks.cell import Cell
+from benchmarks.chasquid import Chasquid
+from benchmarks.dovecot import Dovecot
+from benchmarks.exim import Exim
+from benchmarks.haraka import Haraka
+from benchmarks.larder import Larder, Unavailable
+from benchmarks.opensmtpd import OpenSmtpd
 from benchmarks.ours import Ours
-from benchmarks.peer import Peer, send_large, smtp_source
+from benchmarks.peer import Peer
 from benchmarks.postfix import Postfix
+from benchmarks.scripts import Aiosmtpd, TwistedMail
+from benchmarks.sink import Sink
+from benchmarks.table import NONE, Table, middle, most, ratio
 
-SESSIONS = 20
+PEERS: tuple[type[Peer], ...] = (
+    Ours, Postfix, Exim, OpenSmtpd, Chasquid, Haraka, Aiosmtpd, TwistedMail, Dovecot, Sink,
+)
+IN_CELLS = (Exim, OpenSmtpd, Chasquid, Dovecot, Haraka)     # see `cell`
+RUNS = ("new", "kept", "tls", "large", "idle")
 SIZE = 4096
-MB = 1_000_000
-LOADS = (                       # what it is called, whether connections stay, users
-    ("new connections, 1 user", False, 1),
-    ("new connections, 20 users", False, 20),
-    ("connections kept, 1 user", True, 1),
-    ("connections kept, 20 users", True, 20),
+TLS_SHARE = 5               # a handshake costs as much as some messages: a run of it has so many times fewer
+WARM_UP = 10                # messages for each user
+SETTLED = 1.0               # seconds after which memory is looked at
+KIB, MB = 1024, 1_000_000
+
+
+@dataclass(frozen=True)
+class Load:
+    """Many messages in one of the ways that they come."""
+
+    run: str
+    what: str               # the head of its column
+    users: int = 1
+
+
+LOADS = (
+    Load("new", "new,\n1 user"),
+    Load("new", "new,\n20 users", 20),
+    Load("kept", "kept,\n1 user"),
+    Load("kept", "kept,\n20 users", 20),
+    Load("tls", "STARTTLS,\n1 user"),
 )
 
 
@@ -52,77 +90,210 @@ class Result:
     memory: float           # MB at the most
 
 
-@contextmanager
-def serving(kind: type[Peer], where: str, users: int) -> Iterator[Peer]:
-    """A fresh server, whose files are gone afterwards."""
-    folder = Path(tempfile.mkdtemp(prefix="receive-benchmark-", dir=where)).absolute()
-    folder.chmod(0o755)
-    peer = kind(folder / "server", users)
-    try:
-        peer.start()
-        yield peer
-    finally:
-        peer.stop()
-        shutil.rmtree(folder, ignore_errors=True)
+@dataclass(frozen=True)
+class Large:
+    """Some large messages on one server."""
+
+    rate: float             # MB a second
+    growth: float           # MB of memory at the most
 
 
-def load(kind: type[Peer], where: str, messages: int, reuse: bool, users: int) -> Result:
-    """Measure one load."""
-    with serving(kind, where, users) as peer:
-        smtp_source(peer, 10 * users, SESSIONS, SIZE, reuse)        # so that nothing happens for the first time
-        peer.wait_delivered(10 * users)
-        os.sync()
-        watch = measure.Watch(peer.pid)
-        cpu, begun = measure.cpu(peer.pid), time.perf_counter()
-        smtp_source(peer, messages, SESSIONS, SIZE, reuse)
-        peer.wait_delivered(messages + 10 * users)
-        took = time.perf_counter() - begun
-        used = measure.cpu(peer.pid) - cpu
-        return Result(messages / took, used / messages * 1000, watch.stop() / MB)
+@dataclass
+class Bench:
+    """What is measured, where, and what went wrong."""
 
+    where: str
+    larder: Larder
+    messages: int
+    rounds: int
+    large: int              # octets
+    idle: int               # sessions
+    failed: dict[str, str] = field(default_factory=dict)
 
-def middle(results: Sequence[Result]) -> Result:
-    """The median of each figure, but the most of the memory."""
-    return Result(
-        median(each.rate for each in results),
-        median(each.cpu for each in results),
-        max(each.memory for each in results),
-    )
+    @contextmanager
+    def serving(self, kind: type[Peer], users: int) -> Iterator[tuple[Peer, measure.Meter]]:
+        """A fresh server, whose processes and files are gone afterwards."""
+        folder = Path(tempfile.mkdtemp(prefix="receive-benchmark-", dir=self.where)).absolute()
+        folder.chmod(0o755)
+        peer = kind(folder / "server", users, self.larder)
+        group = measure.Group.make()
+        try:
+            if group is None:
+                peer.start()
+                yield peer, measure.Tree(peer.pid)
+            else:
+                with group.entered():
+                    peer.start()
+                yield peer, group
+        finally:
+            peer.stop()
+            if group is not None:
+                group.close()
+            shutil.rmtree(folder, ignore_errors=True)
 
+    def share(self, kind: type[Peer], what: Load) -> int:
+        """How many messages of a load a server gets: as many for each user."""
+        count = self.messages / kind.slow / (TLS_SHARE if what.run == "tls" else 1)
+        return max(1, round(count / what.users)) * what.users
 
-def loads(kinds: Sequence[type[Peer]], where: str, messages: int, rounds: int) -> list[list[str]]:
-    """The table of all loads: a row for each load, the servers side by side."""
-    seen: dict[tuple[str, str], list[Result]] = {}
-    for number in range(rounds):
-        for what, reuse, users in LOADS:
+    def load(self, kind: type[Peer], what: Load) -> Result:
+        """Measure one load."""
+        messages, warm_up = self.share(kind, what), WARM_UP * what.users
+        with self.serving(kind, what.users) as (peer, meter):
+            send(peer, what, warm_up)           # so that nothing happens for the first time
+            peer.wait_delivered(warm_up)
+            os.sync()
+            watch = measure.Watch(meter)
+            cpu, begun = meter.cpu(), time.perf_counter()
+            send(peer, what, messages)
+            peer.wait_delivered(messages + warm_up)
+            took = time.perf_counter() - begun
+            used = meter.cpu() - cpu
+            return Result(messages / took, used / messages * 1000, watch.stop() / MB)
+
+    def send_large(self, kind: type[Peer], times: int = 5) -> Large:
+        """Large messages one after the other; some more of them while memory is watched, since that costs time."""
+        content = large_content(self.large)
+        rates, growth = [], []
+        with self.serving(kind, 1) as (peer, meter):
+            load.smtp_source(peer, 100, 5, SIZE, False)
+            peer.wait_delivered(100)
+            for number in range(times):
+                rates.append(self.large / MB / load.send_large(peer, content))
+                peer.wait_delivered(101 + number)
+        # In a fresh process: what the first ones left behind would hide what the next ones take.
+        with self.serving(kind, 1) as (peer, meter):
+            load.smtp_source(peer, 100, 5, SIZE, False)
+            peer.wait_delivered(100)
+            for number in range(times):
+                time.sleep(SETTLED / 2)
+                if not number:
+                    before = measure.size(meter)
+                    for pid in meter.processes():
+                        measure.forget_peak(pid)
+                watch = measure.Watch(meter, 0.005)
+                load.send_large(peer, content)
+                peer.wait_delivered(101 + number)
+                growth.append((watch.stop() - before) / MB)
+        return Large(median(rates), max(0.0, *growth))
+
+    def stay_idle(self, kind: type[Peer]) -> float:
+        """KiB by which memory grows for each session that says nothing more after EHLO."""
+        count = min(self.idle, kind.most_idle)
+        with self.serving(kind, 1) as (peer, meter):
+            with load.idle(peer, 1):
+                pass
+            time.sleep(SETTLED)
+            before = measure.memory(meter)
+            with load.idle(peer, count):
+                time.sleep(SETTLED)
+                return (measure.memory(meter) - before) / KIB / count
+
+    def tables(self, kinds: Sequence[type[Peer]], runs: Sequence[str]) -> list[Table]:
+        """Run everything and tell it."""
+        made = []
+        loads = [each for each in LOADS if each.run in runs]
+        if loads:
+            made += self._loads(kinds, loads)
+        if "large" in runs:
+            made.append(self._large(kinds))
+        if "idle" in runs:
+            made.append(self._idle(kinds))
+        return made
+
+    def _loads(self, kinds: Sequence[type[Peer]], loads: Sequence[Load]) -> list[Table]:
+        seen: dict[tuple[str, str], list[Result]] = {(what.what, kind.name): [] for what in loads for kind in kinds}
+        for number in range(self.rounds):
+            for what in loads:
+                for kind in kinds:
+                    title = what.what.replace("\n", " ")
+                    if (what.run == "tls" and not kind.has_tls) or self.has_failed(kind, title):
+                        continue
+                    with self.noting(kind, title):
+                        result = self.load(kind, what)
+                        seen[what.what, kind.name].append(result)
+                        say(number, title, kind, f"{result.rate:7,.0f}/s {result.cpu:6.2f} CPU s per 1,000"
+                                                 f" {result.memory:5.0f} MB")
+        rates = {key: [each.rate for each in results] for key, results in seen.items()}
+        cpus = {key: [each.cpu for each in results] for key, results in seen.items()}
+        memory = {key: [each.memory for each in results] for key, results in seen.items()}
+        head = ["", *(what.what for what in loads)]
+
+        def rows(figures: dict[tuple[str, str], list[float]], form: str, lowest: bool) -> list[list[str]]:
+            made = [[kind.name, *(middle(figures[what.what, kind.name], form) for what in loads)] for kind in kinds]
+            if Ours in kinds and (others := [kind for kind in kinds if kind.stores and kind is not Ours]):
+                made.append([f"{Ours.name} : best other", *(
+                    ratio(figures[what.what, Ours.name], [figures[what.what, kind.name] for kind in others], lowest)
+                    for what in loads
+                )])
+            return made
+
+        return [
+            Table("Messages delivered in a second", head, rows(rates, ",.0f", False)),
+            Table("Seconds of CPU for 1,000 messages", head, rows(cpus, ".2f", True)),
+            Table("MB of memory at the most", head, [
+                [kind.name, *(most(memory[what.what, kind.name], ".0f") for what in loads)] for kind in kinds
+            ]),
+        ]
+
+    def _large(self, kinds: Sequence[type[Peer]]) -> Table:
+        seen: dict[str, list[Large]] = {kind.name: [] for kind in kinds}
+        for number in range(self.rounds):
             for kind in kinds:
-                result = load(kind, where, messages, reuse, users)
-                seen.setdefault((what, kind.name), []).append(result)
-                print(
-                    f"round {number + 1}: {what:26} {kind.name:10} {result.rate:7,.0f}/s"
-                    f" {result.cpu:6.2f} CPU s per 1,000 {result.memory:5.0f} MB", flush=True,
-                )
-    rows = []
-    for what, _, _ in LOADS:
-        results = [middle(seen[what, kind.name]) for kind in kinds]
-        row = [what]
-        row += [f"{each.rate:,.0f}" for each in results]
-        row += [f"{each.cpu:.2f}" for each in results]
-        row += [f"{each.memory:.0f}" for each in results]
-        if len(results) == 2:
-            ours, other = results
-            row += [f"{ours.rate / other.rate:.2f}", f"{ours.cpu / other.cpu:.2f}"]
-        rows.append(row)
-    return rows
+                if not self.has_failed(kind, "large"):
+                    with self.noting(kind, "large"):
+                        result = self.send_large(kind)
+                        seen[kind.name].append(result)
+                        say(number, "large", kind, f"{result.rate:7.0f} MB/s, memory grew by {result.growth:.1f} MB")
+        return Table(f"Messages of {self.large / KIB / KIB:.0f} MiB", ["", "MB/s", "memory grew\nat most, MB"], [
+            [
+                kind.name,
+                middle([each.rate for each in seen[kind.name]], ".0f"),
+                most([each.growth for each in seen[kind.name]], ".1f"),
+            ]
+            for kind in kinds
+        ])
+
+    def _idle(self, kinds: Sequence[type[Peer]]) -> Table:
+        seen: dict[str, list[float]] = {kind.name: [] for kind in kinds}
+        for number in range(self.rounds):
+            for kind in kinds:
+                if kind.most_idle and not self.has_failed(kind, "idle"):
+                    with self.noting(kind, "idle"):
+                        result = self.stay_idle(kind)
+                        seen[kind.name].append(result)
+                        say(number, "idle", kind, f"{result:7.1f} KiB a session")
+        return Table("Idle sessions after EHLO", ["", "sessions", "KiB of memory\nfor each"], [
+            [kind.name, f"{min(self.idle, kind.most_idle):,}" if seen[kind.name] else NONE,
+             middle(seen[kind.name], ".1f")]
+            for kind in kinds
+        ])
+
+    def has_failed(self, kind: type[Peer], what: str) -> bool:
+        return f"{kind.name}, {what}" in self.failed
+
+    @contextmanager
+    def noting(self, kind: type[Peer], what: str) -> Iterator[None]:
+        """A measurement that fails is told and not repeated; the others go on."""
+        try:
+            yield
+        except (AssertionError, OSError, SystemExit) as error:
+            self.failed[f"{kind.name}, {what}"] = str(error).partition("\n")[0]
+            print(f"FAILED: {kind.name}, {what}: {error}", flush=True)
 
 
-def heads(kinds: Sequence[type[Peer]]) -> list[str]:
-    """The heads of that table; those of a terminal have two lines."""
-    names = [kind.name for kind in kinds]
-    row = ["load"]
-    for figure in ("delivered/s", "CPU s/1,000", "peak MB"):
-        row += [f"{name}\n{figure}" for name in names]
-    return row + (["delivered/s\nratio", "CPU\nratio"] if len(kinds) == 2 else [])
+def say(number: int, what: str, kind: type[Peer], result: str) -> None:
+    print(f"round {number + 1}: {what:17} {kind.name:13} {result}", flush=True)
+
+
+def send(peer: Peer, what: Load, messages: int) -> None:
+    """Give a server the messages of a load."""
+    kind = type(peer)
+    if what.run == "tls":
+        load.starttls(peer, messages, kind.most_new, SIZE)
+    else:
+        reuse = what.run == "kept"
+        load.smtp_source(peer, messages, kind.most_kept if reuse else kind.most_new, SIZE, reuse)
 
 
 def large_content(size: int) -> list[bytes]:
@@ -134,72 +305,66 @@ def large_content(size: int) -> list[bytes]:
     return [text[at:at + 65536] for at in range(0, len(text), 65536)]
 
 
-def large(kind: type[Peer], where: str, size: int, times: int) -> list[str]:
-    """Send a large message several times; a row with the MB/s of the middle one and by how much memory grew."""
-    content = large_content(size)
-    rates, growth = [], []
-    with serving(kind, where, 1) as peer:
-        smtp_source(peer, 100, SESSIONS, SIZE, False)
-        peer.wait_delivered(100)
-        for number in range(times):
-            gc.collect()
-            before = {pid: measure.resident(pid) for pid in measure.tree(peer.pid)}
-            for pid in before:
-                measure.forget_peak(pid)
-            rates.append(size / MB / send_large(peer.port, peer.addresses[0], content))
-            peer.wait_delivered(101 + number)
-            growth.append(max(measure.peak(pid) - was for pid, was in before.items()) / MB)
-    return [kind.name, f"{size / MB:.0f} MB", f"{median(rates):.0f}", f"{growth[0]:.1f}", f"{max(growth):.1f}"]
+def available(kinds: Sequence[type[Peer]], larder: Larder) -> tuple[dict[type[Peer], str], dict[str, str]]:
+    """The versions of the servers that can be had here, and the reasons why the others cannot."""
+    versions: dict[type[Peer], str] = {}
+    missing = {}
+    cell = Cell.missing() if any(kind in IN_CELLS for kind in kinds) else None
+    for kind in kinds:
+        try:
+            if kind in IN_CELLS and cell:
+                raise Unavailable(cell)
+            versions[kind] = kind.version(larder)
+        except Unavailable as error:
+            missing[kind.name] = str(error)
+            print(f"left out: {kind.name}: {error}", flush=True)
+    return versions, missing
 
 
-LARGE_HEADS = ["server", "message", "MB/s", "memory grew\nat first, MB", "memory grew\nat most, MB"]
-
-
-def as_text(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table for the terminal."""
-    halves = [each.partition("\n") for each in head]
-    lines = [[each[0] for each in halves], [each[2] for each in halves], *rows]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) if not column else cell.rjust(width)
-                  for column, (cell, width) in enumerate(zip(line, widths, strict=True))).rstrip()
-        for line in lines
-    )
-
-
-def as_rst(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """The same table for the documentation."""
-    lines = [".. list-table::", "   :header-rows: 1", ""]
-    for row in (head, *rows):
-        cells = [cell.replace("\n", " ") for cell in row]
-        lines += [f"   {'*' if not number else ' '} - {cell}" for number, cell in enumerate(cells)]
-    return "\n".join(lines) + "\n"
+def key(kind: type[Peer]) -> str:
+    """What a server is called on the command line."""
+    return kind.name.lower().replace(" ", "-")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="+", choices=[key(kind) for kind in PEERS], help="measure these")
+    parser.add_argument("--runs", nargs="+", choices=RUNS, default=RUNS, help="and of them this")
     parser.add_argument("--messages", type=int, default=5000, help="for each load")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--large", type=int, default=50, metavar="MB", help="the large message; 0: none")
+    parser.add_argument("--large", type=int, default=10, metavar="MIB", help="the size of a large message")
+    parser.add_argument("--idle", type=int, default=5000, metavar="N", help="how many idle sessions")
     parser.add_argument("--folder", default=".", help="where the mail goes, on the disk to be measured")
-    parser.add_argument("--only", choices=("mailserver", "postfix"), help="measure one of them alone")
+    parser.add_argument("--cache", type=Path, metavar="DIR", help="where the servers go that are not installed")
     parser.add_argument("--rst", type=Path, metavar="FILE", help="write the tables there too")
     options = parser.parse_args()
-    kinds: list[type[Peer]] = [Ours, Postfix]
-    if options.only:
-        kinds = [Ours if options.only == "mailserver" else Postfix]
-    if Postfix in kinds and (why := Postfix.missing()):
-        raise SystemExit(f"{why}; or --only mailserver")
-    rows = loads(kinds, options.folder, options.messages, options.rounds)
-    large_rows = [large(kind, options.folder, options.large * MB, 5) for kind in kinds] if options.large else []
-    print(f"\n{as_text(heads(kinds), rows)}\n")
-    if large_rows:
-        print(f"{as_text(LARGE_HEADS, large_rows)}")
+    most_files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, most_files))
+    larder = Larder(options.cache)
+    wanted = [kind for kind in PEERS if not options.only or key(kind) in options.only]
+    versions, missing = available(wanted, larder)
+    if options.only and missing:
+        raise SystemExit("what was asked for is not here")
+    kinds = list(versions)
+    bench = Bench(options.folder, larder, options.messages, options.rounds, options.large * KIB * KIB, options.idle)
+    tables = bench.tables(kinds, options.runs)
+    tables.append(Table("The servers", ["", "version", "settings", "share of\nthe messages"], [
+        [kind.name, version, kind.settings, f"1/{kind.slow}" if kind.slow > 1 else "all"]
+        for kind, version in versions.items()
+    ], is_text=True))
+    told = {**missing, **bench.failed}
+    if told:
+        tables.append(Table("Not measured", ["", "why"], [[*each] for each in told.items()], is_text=True))
+    print("", *(table.as_text() for table in tables), sep="\n")
     if options.rst:
-        cores = os.cpu_count()
-        said = f"Medians of {options.rounds} rounds, {options.messages:,} messages of 4 KiB each, {cores} cores, "
-        said += f"{time.strftime('%B %Y')}.\n\n"
-        options.rst.write_text(said + as_rst(heads(kinds), rows) + "\n" + as_rst(LARGE_HEADS, large_rows))
+        said = (
+            f"Medians of {options.rounds} rounds; {options.messages:,} messages of {SIZE // KIB} KiB for a load, "
+            f"a {TLS_SHARE}th of them with STARTTLS; {os.cpu_count()} cores, Python {platform.python_version()}, "
+            f"Linux {platform.release().partition('-')[0]}; {time.strftime('%B %Y')}.\n"
+        )
+        options.rst.write_text("\n".join([said, *(table.as_rst() for table in tables)]))
+    if bench.failed:
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from mailserver.content import CHUNK, Content
 from mailserver.destination import Drop, Mailbox, Remote
 from mailserver.envelope import Client, Envelope, Origin
 from mailserver.errors import PermanentFailure, TemporaryFailure
-from mailserver.header import remove_fields, tls_is_optional
+from mailserver.header import remove_fields, tls_is_optional, whole_fields
 from mailserver.ident import spell
 from mailserver.interfaces import JUNK, Delivery, IMailboxStore, ITransactionalStore
 from mailserver.received import delivered_to, mail_date, received, return_path
@@ -113,6 +113,8 @@ class Acceptance:
         A large one is written anew: it is then the second value's, which takes the place of where the first one came.
         """
         header = content.header
+        if content.is_large and len(header) == len(content.beginning):
+            header = whole_fields(header)       # it goes on behind what lies in memory
         left = remove_fields(header, [(each.name, each.which) for each in removals])
         if len(left) == len(header):
             return content, None

@@ -59,6 +59,7 @@ class Listen:
     endpoint: str                   # a Twisted endpoint string
     tls: str                        # none, starttls, implicit
     place: Place
+    proxy: tuple[Network, ...] = ()     # whose peers begin with a PROXY header
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,7 @@ class Limits:
     errors: int = 20                        # 5xx replies, after which a peer is sent away
     tarpit_after: int = 5                   # of them, after which each comes late
     tarpit: float = 1.0                     # by so many seconds
-    allowance: Allowance = Allowance()      # connections, messages, recipients and guesses of a peer
+    allowance: Allowance = field(default_factory=Allowance)     # what a peer may have
     idle: float = 300.0
     longest: float = 4 * 3600.0
     reserve: int = 64 * 1024 * 1024         # of the disk, below which mail is not now
@@ -305,6 +306,7 @@ class _Reader:
             endpoint = table.take("endpoint", REQUIRED, values.endpoint)
             usual = "none" if service == "lmtp" or not has_tls else "starttls"
             tls = table.take("tls", usual, values.one_of(TLS_WAYS))
+            proxy = table.take_list("proxy", values.network)
             table.end()
             if tls != "none" and not has_tls:
                 table.wrong("tls", f'"tls" is "{tls}", which needs a certificate and a key in [tls]')
@@ -314,7 +316,7 @@ class _Reader:
             if there is not None:
                 table.wrong("endpoint", f"{endpoint} is taken by the listener in line {there.place.line}")
             else:
-                listeners.append(Listen(service, endpoint, tls, table.place))
+                listeners.append(Listen(service, endpoint, tls, table.place, proxy))
         return tuple(listeners)
 
     def _for_several(self, listen: tuple[Listen, ...], mailbox: tuple[Use, ...]) -> None:

@@ -27,6 +27,18 @@ class Tls:
 
 
 @dataclass(frozen=True, slots=True)
+class Reverse:
+    """What the DNS says of who has an address, by RFC 8601 2.7.3.
+
+    `result` is "pass" (then `name` leads back to the address), "fail" (no name does), "permerror" (there is none) or
+    "temperror" (nobody could say).
+    """
+
+    result: str
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Client:
     """The other end of one connection; a new value replaces it as more is known."""
 
@@ -38,6 +50,7 @@ class Client:
     tls: Tls | None = None
     login: Address | None = None    # the account that it proved to be
     trusted: bool = False           # inside [relay] networks
+    reverse: Reverse | None = None  # known from EHLO on
 
     @property
     def may_relay(self) -> bool:

@@ -9,6 +9,7 @@ from mailserver.content import Content
 
 # A bare CR or LF ends a line too: some readers take it for an end, so a field must not hide behind one.
 _LINE = rb"[^\r\n]*(?:\r\n?|\n|\Z)"
+_NEXT: re.Pattern[bytes] = re.compile(rb"\r\n(?=[^ \t])")
 _FIELD: re.Pattern[bytes] = re.compile(rb"%b(?:[ \t]%b)*" % (_LINE, _LINE))
 
 
@@ -29,6 +30,14 @@ def remove_fields(header: bytes, removals: Sequence[tuple[str, int | None]]) -> 
                 continue
         kept.append(octets)
     return b"".join(kept)
+
+
+def whole_fields(header: bytes) -> bytes:
+    """As much of a header section that is cut off somewhere as is certainly whole: all fields but the last."""
+    end = 0
+    for found in _NEXT.finditer(header):
+        end = found.end()
+    return header[:end]
 
 
 def solicitations(content: Content) -> set[str]:

@@ -54,7 +54,8 @@ def received(client: Client, envelope: Envelope, hostname: str, date: str, hides
             lines = [f"Received: from {HIDDEN}"]
         elif client.address:
             literal = f"IPv6:{client.address}" if ":" in client.address else client.address
-            lines = [f"Received: from {_word(client.hello)} ([{literal}])"]
+            name = f"{client.reverse.name} " if client.reverse is not None and client.reverse.name else ""
+            lines = [f"Received: from {_word(client.hello)} ({name}[{literal}])"]
         else:
             lines = [f"Received: from {_word(client.hello)}"]
         with_ = protocol(client, envelope.wishes.utf8)

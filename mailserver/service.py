@@ -37,7 +37,7 @@ from mailserver.store import locks, spool
 from mailserver.store.database import Database
 from mailserver.store.lookup import Directory
 from mailserver.store.tenancy import Tenancy
-from mailserver.talkers import House, talker
+from mailserver.talkers import House, inside, talker
 from mailserver.world import World
 
 log = Logger()
@@ -114,6 +114,7 @@ class MailServer(Service):
                 tls if listen.tls != "none" else None,
                 listen.tls == "implicit",
                 POP3_IDLE if listen.service == "pop3" else 0.0,
+                inside(listen.proxy),
             )
             listener = Listener(self.reactor, listen.endpoint, factory, listen.service)
             self._factories.append((factory, listen))

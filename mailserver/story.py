@@ -65,6 +65,8 @@ def _client(client: Client) -> dict[str, Any]:
     told: dict[str, Any] = {"address": client.address, "port": client.port, "service": client.service}
     if client.hello:
         told["hello"] = client.hello
+    if client.reverse is not None and client.reverse.name != "localhost":
+        told["reverse"] = client.reverse.name or client.reverse.result
     if client.tls is not None:
         told["tls"] = f"{client.tls.version} {client.tls.cipher}"
     if client.login is not None:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 from twisted.logger import Logger
 
 from mailserver.acceptance import Acceptance
 from mailserver.config import Config, Listen
 from mailserver.delivery import HONOURED
+from mailserver.envelope import Reverse
 from mailserver.ident import spell
 from mailserver.net.answer import Talker
 from mailserver.net.limits import Limits
+from mailserver.net.reverse import reverse
 from mailserver.rooms import Rooms
 from mailserver.session.offers import Offers
 from mailserver.session.policy import SmtpPolicy
@@ -49,6 +52,10 @@ class House:
     def incoming(self, id: int) -> Incoming:
         """A place for the octets of the content with this id."""
         return Incoming(self.database.contents, spell(id), self.world.in_thread)
+
+    def reverse(self, address: str) -> Coroutine[Any, Any, Reverse]:
+        """Who has an address, by the DNS."""
+        return reverse(self.world.resolver, self.world.clock, address)
 
     def refused(self, id: int, record: str) -> None:
         """Keep the story of a refusal, if the database has time for it."""
@@ -114,6 +121,7 @@ def smtp_policy(house: House, listen: Listen) -> SmtpPolicy:
         trusted=inside(config.networks),
         offers=offers,
         limits=house.limits,
+        reverse=house.reverse,
         relays=config.relays,
         retry=house.retry,
         tls=tls,

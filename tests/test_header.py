@@ -2,7 +2,14 @@
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from mailserver.header import remove_fields
+from mailserver.header import remove_fields, whole_fields
+
+
+class CutTests(SynchronousTestCase):
+    def test_whole_fields(self) -> None:
+        """Of a header that goes on, the last field may go on too, even behind its line end."""
+        for cut in (b"", b"Y: 2", b"Y: 2\r", b"Y: 2\r\n", b"Y: 2\r\n 3\r\n\t4"):
+            self.assertEqual(whole_fields(b"X: 1\r\n folded\r\n" + cut), b"X: 1\r\n folded\r\n" if cut else b"")
 
 
 class RemoveTests(SynchronousTestCase):

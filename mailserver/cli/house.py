@@ -19,6 +19,7 @@ from mailserver.ident import spell
 from mailserver.lent import Lent
 from mailserver.net.limits import Limits
 from mailserver.net.resolver import Resolver
+from mailserver.net.reverse import reverse
 from mailserver.net.tally import Private
 from mailserver.rooms import Rooms, find_plugins, furnish
 from mailserver.session.offers import Offers
@@ -61,6 +62,7 @@ class House:
             refused=self._refused,
             trusted=lambda address: True,
             limits=self.limits,
+            reverse=lambda address: reverse(self.world.resolver, self.world.clock, address),
             offers=Offers(self.config.hostname, "sendmail", self.config.limits.size, self.config.limits.recipients),
             size=self.config.limits.size,
             recipients=self.config.limits.recipients,

@@ -105,6 +105,8 @@ def _client(client: Mapping[str, Any]) -> str:
     if not client.get("address"):
         return f"from this machine ({client.get('service', '')})"
     told = f"{client.get('service', '')} from {client['address']} port {client.get('port', 0)}"
+    if client.get("reverse"):
+        told += f", {client['reverse']} in the DNS,"
     if client.get("hello"):
         told += f" ({client['hello']})"
     if client.get("tls"):

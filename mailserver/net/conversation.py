@@ -286,6 +286,9 @@ class Conversation(Protocol):
             self._closing = True
             self.transport.abortConnection()
             return
+        if self._ended:             # a handshake needs both
+            self._close()
+            return
         self._handshaking = True
         self.deadline = self._house.clock.seconds() + HANDSHAKE
         self.transport.startTLS(self._tls)

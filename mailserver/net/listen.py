@@ -9,20 +9,22 @@ from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import AdoptedStreamServerEndpoint, serverFromString
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IAddress, IListeningPort, IStreamServerEndpoint
-from twisted.internet.protocol import Factory
+from twisted.internet.protocol import Factory, Protocol
 
 from mailserver.errors import StartRefused
 from mailserver.net.answer import Talker
 from mailserver.net.conversation import Conversation
 from mailserver.net.conversations import Conversations
 from mailserver.net.inherited import BACKLOG, adopt
+from mailserver.net.proxy import Gate
 
 
 class ConversationFactory(Factory):
     """Builds a `Conversation` for each connection.
 
     `talk` makes the session for a peer's address and port.  `tls` is a context factory or None.
-    `least_idle` is how many seconds of silence the protocol grants a peer at least.
+    `least_idle` is how many seconds of silence the protocol grants a peer at least.  `is_proxy` says which peers
+    begin with a PROXY header (`mailserver.net.proxy`).
     """
 
     noisy = False
@@ -34,19 +36,28 @@ class ConversationFactory(Factory):
         tls: Any = None,
         implicit_tls: bool = False,
         least_idle: float = 0.0,
+        is_proxy: Callable[[str], bool] = lambda address: False,
     ) -> None:
         self.talk = talk
         self._house = house
         self.tls = tls
         self._implicit_tls = implicit_tls
         self._least_idle = least_idle
+        self._is_proxy = is_proxy
 
-    def buildProtocol(self, addr: IAddress | None) -> Conversation:
+    def buildProtocol(self, addr: IAddress | None) -> Protocol:
         host = str(getattr(addr, "host", "") or "")
         port = int(getattr(addr, "port", 0) or 0)
         if host.startswith("::ffff:"):          # an IPv4 peer of a socket that serves both
             host = host.removeprefix("::ffff:")
+        if self._is_proxy(host):
+            return Gate(self._house.clock, host, port, self._converse)
+        return self._converse(host, port)
+
+    def _converse(self, host: str, port: int, has_spoken: bool = False) -> Conversation:
         talker = self.talk(host, port)
+        if has_spoken and not self._implicit_tls:
+            talker.spoke_first()
         conversation = Conversation(talker, host, self._house, self.tls, self._implicit_tls)
         conversation.least_idle = self._least_idle
         conversation.factory = self

@@ -202,12 +202,21 @@ class Intake:
             if command.fault is not None:
                 return command.fault
             kept = await self.keep(command.octets)
-            return await self._accept(transaction, client) if kept else replies.NOT_NOW
+            if kept and not self._is_over(transaction):
+                return await self._accept(transaction, client)
         except TemporaryFailure as error:
             log.warn("{id}: not now: {error}", id=id, error=str(error))
         except Exception:
-            log.failure("{id}: acceptance failed", id=id)
+            if not self._is_over(transaction):
+                log.failure("{id}: acceptance failed", id=id)
         return replies.NOT_NOW
+
+    def _is_over(self, transaction: Transaction) -> bool:
+        """Whether the peer has gone meanwhile, and with it whatever came of the content: to be asked after a wait."""
+        if self.transaction is transaction:
+            return False
+        transaction.drop()
+        return True
 
     async def _accept(self, transaction: Transaction, client: Client) -> Reply:
         policy = self._policy
@@ -229,6 +238,8 @@ class Intake:
                 if rewritten is not None:
                     incoming.discard()
                     transaction.incoming = rewritten
+        if self._is_over(transaction):
+            return replies.NOT_NOW
         routes = transaction.routes
         if transaction.discard is not None:
             routes = [Routed(each.recipient, (Drop(transaction.discard),)) for each in routes]

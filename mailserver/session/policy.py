@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
+from typing import Any
 
 from mailserver.acceptance import Acceptance
 from mailserver.authentication import Authentication
+from mailserver.envelope import Reverse
 from mailserver.interfaces import IDirectory
 from mailserver.net.limits import Limits
 from mailserver.pipeline import Pipeline
@@ -42,6 +44,7 @@ class SmtpPolicy:
     trusted: Callable[[str], bool]              # whether an address is inside [relay] networks
     offers: Offers
     limits: Limits
+    reverse: Callable[[str], Coroutine[Any, Any, Reverse]]      # who has an address, by the DNS
     relays: Callable[[str], bool] = lambda domain: False    # whether [relay] domains names a domain
     retry: Callable[[str], Awaitable[int]] = _nobody
     tls: bool = False                           # STARTTLS can be had, or TLS is on from the start

@@ -11,11 +11,12 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from mailserver import reply as replies
-from mailserver.envelope import Client, Tls
+from mailserver.envelope import Client, Reverse, Tls
 from mailserver.errors import TemporaryFailure
 from mailserver.ident import spell
 from mailserver.interfaces import Account
 from mailserver.net.answer import About, Answer, Then
+from mailserver.net.reverse import known
 from mailserver.reply import Reply
 from mailserver.sasl import MECHANISMS, Challenge
 from mailserver.session import inquiries, vouched
@@ -59,18 +60,19 @@ class SmtpSession:
     """A `mailserver.net.answer.Talker` for SMTP, submission and LMTP."""
 
     __slots__ = (
-        "_client", "_complaints", "_errors", "_exchange", "_intake", "_peer", "_policy", "_spoke_first", "_story",
-        "_waiting", "_wire",
+        "_client", "_complaints", "_errors", "_exchange", "_intake", "_peer", "_policy", "_reverse", "_spoke_first",
+        "_story", "_waiting", "_wire",
     )
 
     def __init__(self, policy: SmtpPolicy, address: str, port: int) -> None:
         self._policy = policy
         self._peer = address            # of the connection, whatever XCLIENT says of the client
         self._wire = ServerWire(policy.size, policy.lmtp)
-        self._client = Client(address, port, policy.service, trusted=policy.trusted(address))
+        self._client = Client(address, port, policy.service, trusted=policy.trusted(address), reverse=known(address))
         self._story = Story(policy.world.new_id())      # of the session, for what is refused outside transactions
         self._intake = Intake(policy, address)
         self._exchange: Exchange | None = None
+        self._reverse: Deferred[Reverse] | None = None      # while it is being looked up
         self._spoke_first = False
         self._waiting: Deferred[None] | None = None
         self._errors = 0
@@ -79,7 +81,11 @@ class SmtpSession:
     # -- a Talker
 
     async def greeting(self) -> Answer:
-        policy, client = self._policy, self._client
+        policy = self._policy
+        client = self._client
+        if client.reverse is None:
+            # Looked up while the client is greeted and says its own name; waited for where somebody may ask.
+            self._reverse = Deferred.fromCoroutine(policy.reverse(client.address))
         if policy.pipeline.asks("connected"):
             outcome = await policy.pipeline.run("connected", None, self._story, client)
             refusal = outcome.refusal
@@ -138,7 +144,7 @@ class SmtpSession:
         self._intake.end(self._client)
         self._wire.restart()
         old = self._client
-        self._client = Client(old.address, old.port, old.service, tls=tls, trusted=old.trusted)
+        self._client = Client(old.address, old.port, old.service, tls=tls, trusted=old.trusted, reverse=old.reverse)
 
     def timed_out(self) -> bytes:
         return replies.TOO_SLOW.encode()
@@ -171,9 +177,13 @@ class SmtpSession:
     # -- commands
 
     async def _hello(self, command: Hello) -> Reply | Answer:
-        policy = self._policy
-        self._intake.end(self._client)
-        client = replace(self._client, hello=command.name, extended=command.verb != "HELO")
+        policy, old = self._policy, self._client
+        self._intake.end(old)
+        reverse = await self._reverse if old.reverse is None and self._reverse is not None else old.reverse
+        client = Client(
+            old.address, old.port, old.service, command.name, command.verb != "HELO", old.tls, old.login, old.trusted,
+            reverse,
+        )
         if policy.pipeline.asks("hello"):
             outcome = await policy.pipeline.run("hello", None, self._story, client, command.name)
             if outcome.refusal is not None:

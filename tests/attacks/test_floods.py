@@ -111,6 +111,45 @@ class ManyTests(AttackCase):
         await self.until(no_files)
         await self.assert_nothing_came_of_it(server)
 
+    async def test_gone_at_each_moment(self) -> None:
+        """Peers that hang up while their large message is written, judged or committed: each is kept or is not."""
+        server = await self.serve()
+        content = b"Subject: x\r\n\r\n" + b"x" * 70 + b"\r\n" + b"y" * 400_000 + b"\r\n.\r\n"
+        for number in range(120):
+            line = await self.at_data(server)
+            line.say(content)
+            for _ in range(number):
+                await deferLater(reactor, 0, lambda: None)
+            line.transport.abortConnection()
+            await line.closed
+        await self.is_polite(server)
+        await self.empty(server)
+        self.assertEqual(self.flushLoggedErrors(), [])
+        messages = await self.mailbox(server)
+        self.assertTrue(all(message.endswith(content[:-3]) for message in messages))
+
+        async def no_others() -> bool:
+            return len(list(server.database.contents.iterdir())) == len(messages)
+
+        await self.until(no_others)
+
+    async def test_gone_while_it_is_judged(self) -> None:
+        """Nobody gets a message whose octets have been thrown away."""
+        path = self.configure('[[filter]]\nuse = "slow"\n[plugins]\nfolders = ["plugins"]\n')
+        (path.parent / "plugins").mkdir()
+        (path.parent / "plugins" / "slow.py").write_text(SLOW)
+        server = self.start(path)
+        for size in (100, 400_000):
+            line = await self.at_data(server)
+            line.say(b"Subject: x\r\nX-Gone: y\r\n\r\n" + b"y" * size + b"\r\n.\r\n")
+            await deferLater(reactor, 0.3, lambda: None)
+            line.transport.abortConnection()
+            await line.closed
+        await deferLater(reactor, 1.0, lambda: None)
+        self.assertEqual(self.flushLoggedErrors(), [])
+        await self.assert_nothing_came_of_it(server)
+        self.assertEqual(list(server.database.contents.iterdir()), [])
+
     async def test_so_many_and_no_more(self) -> None:
         """Those above the limit are told and closed; the others stay, and make room when they go."""
         server = await self.serve("[limits]\ntarpit = 0\nconnections = 30\n")
@@ -170,3 +209,31 @@ class ManyTests(AttackCase):
             return len(server._conversations) == 0
 
         await self.until(none)
+
+
+SLOW = '''
+from mailserver.envelope import Origin
+from mailserver.interfaces import IFilter, NoOptions
+from mailserver.plugin import FilterOffer
+from mailserver.verdict import remove_header
+from twisted.internet.task import deferLater
+from zope.interface import implementer
+
+
+@implementer(IFilter)
+class Slow:
+    Options = NoOptions
+    origins = frozenset(Origin)
+
+    def __init__(self, options, server):
+        """The reactor is the installed one."""
+
+    async def content(self, client, envelope, content):
+        from twisted.internet import reactor
+
+        await deferLater(reactor, 0.6, lambda: None)
+        return remove_header("X-Gone")
+
+
+offer = FilterOffer("slow", Slow, "Takes its time.")
+'''

@@ -175,6 +175,49 @@ class MessageTests(AttackCase):
             read = await self.retrieve(server, number)
             self.assertTrue(read.endswith(b"\r\n" + content), content)
 
+    async def test_a_field_that_is_taken_away(self) -> None:
+        """However large the header is, a field goes whole or stays whole: no tail of it becomes a line of its own."""
+        path = self.configure('[[filter]]\nuse = "tidy"\n[plugins]\nfolders = ["plugins"]\n')
+        (path.parent / "plugins").mkdir()
+        (path.parent / "plugins" / "tidy.py").write_text(TIDY)
+        server = self.start(path)
+        number = 0
+        for before in (0, 100_000, 130_000, 140_000):
+            for length in (10, 90_000, 131_000, 200_000):
+                front = b"Subject: x\r\n" + b"X: y\r\n" * (before // 6)
+                gone = b"X-Gone: " + b"a" * length + b"\r\n b\r\n"
+                behind = b"X-Stays: 1\r\n\r\nbody\r\n"
+                number += 1
+                await self.send(server, front + gone + behind)
+                read = await self.retrieve(server, number)
+                self.assertIn(
+                    read[read.index(b"Subject: x\r\n"):], (front + behind, front + gone + behind), (before, length)
+                )
+
+
+TIDY = '''
+from mailserver.envelope import Origin
+from mailserver.interfaces import IFilter, NoOptions
+from mailserver.plugin import FilterOffer
+from mailserver.verdict import remove_header
+from zope.interface import implementer
+
+
+@implementer(IFilter)
+class Tidy:
+    Options = NoOptions
+    origins = frozenset(Origin)
+
+    def __init__(self, options, server):
+        """Nothing is needed."""
+
+    def content(self, client, envelope, content):
+        return remove_header("X-Gone")
+
+
+offer = FilterOffer("tidy", Tidy, "Takes a field away.")
+'''
+
 
 def retrieve(host: str, port: int, number: int) -> bytes:
     """RETR as POP3 has it, over a plain socket; blocks."""

@@ -165,6 +165,17 @@ class InMemoryTests(SynchronousTestCase):
         self.clock.pump([1] * 2)
         self.assertTrue(stopped.called)
 
+    def test_tls_with_who_says_no_more(self) -> None:
+        """A peer that has closed its side behind STARTTLS does not keep us waiting for its handshake."""
+        talker, transport = Echo(), StringTransport()
+        conversation = Conversation(talker, "192.0.2.1", self.house, object(), False)
+        conversation.makeConnection(transport)
+        conversation.dataReceived(b"wait\ntls\n")
+        conversation.readConnectionLost()
+        talker.go.callback(None)
+        self.assertTrue(transport.disconnecting)
+        self.assertIsNone(talker.tls)
+
     def test_tls_without_leftovers(self) -> None:
         """What stands in clear behind STARTTLS means: hang up, and never hear of it again."""
         talker, conversation, transport = self.connect()

@@ -79,7 +79,8 @@ class DialogueTests(ServerCase):
         self.assertTrue(
             re.match(
                 rb"Return-Path: <carol@example.net>\r\nDelivered-To: bob@example.org\r\n"
-                rb"Received: from client.example.net \(\[127.0.0.1\]\)\r\n\tby mx.example.org with ESMTP id \w{13}\r\n"
+                rb"Received: from client.example.net \(localhost \[127.0.0.1\]\)\r\n"
+                rb"\tby mx.example.org with ESMTP id \w{13}\r\n"
                 rb"\tfor <bob@example.org>; \w\w\w, \d+ \w\w\w \d{4} \d\d:\d\d:\d\d \+0000\r\nSubject: hi",
                 message,
             ),
