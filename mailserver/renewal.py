@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from mailserver.config import Config, Listen, Use
+from mailserver.config import Config, Listen, Use, load
 from mailserver.net.tls import Keys
 from mailserver.rooms import Rooms
+from mailserver.station import read_keys
 
 FIXED = ("hostname", "data", "database", "workers", "listen", "tls", "mailbox")
 
@@ -22,6 +23,12 @@ class Renewal:
     tls: Any
     rooms: Rooms
     needs_restart: Sequence[str]
+
+
+def read_anew(config: Config) -> tuple[Config, Sequence[Keys]]:
+    """The file as it is now; raises `mailserver.config.ConfigErrors` or `StartRefused`."""
+    anew = load(config.path)
+    return anew, read_keys(anew)
 
 
 def renewed(old: Config, new: Config) -> tuple[Config, list[str]]:

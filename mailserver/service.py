@@ -10,12 +10,12 @@ from typing import Any
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
-from twisted.internet.task import LoopingCall
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 
 from mailserver.acceptance import Acceptance
-from mailserver.config import Config, Listen, load
+from mailserver.chores import LEASE, Chores
+from mailserver.config import Config, Listen
 from mailserver.control.front import Front
 from mailserver.control.lines import Order, OrderFailed
 from mailserver.delivery.scheduler import Scheduler
@@ -30,10 +30,10 @@ from mailserver.net.resolver import Resolver
 from mailserver.net.tally import SHARED, Private, Shared, Tally
 from mailserver.net.tls import Keys
 from mailserver.orders import Present, status_of, stopping
-from mailserver.renewal import Renewal, renewed
+from mailserver.renewal import Renewal, read_anew, renewed
 from mailserver.rooms import Rooms, data_folder, find_plugins, furnish
 from mailserver.station import Station, context_of, read_keys
-from mailserver.store import contents, locks, spool, traces
+from mailserver.store import locks, spool
 from mailserver.store.database import Database
 from mailserver.store.lookup import Directory
 from mailserver.store.tenancy import Tenancy
@@ -42,10 +42,7 @@ from mailserver.world import World
 
 log = Logger()
 
-HEARTBEAT = 20.0            # seconds between two signs of life
-LEASE = 90.0                # seconds for which what we hold stays ours without one
 POP3_IDLE = 600.0           # seconds, RFC 1939 3: at least ten minutes
-KEEPING = 3600.0            # seconds between two rounds of tidying up
 
 
 class MailServer(Service):
@@ -169,10 +166,11 @@ class MailServer(Service):
         if self.delivers:
             self.scheduler.start()
             self._started.append(self._stop_delivering)
-            self._every(KEEPING, self._keep)
         else:
             self.acceptance.on_spooled(self.wake)
-        self._every(HEARTBEAT, self._heartbeat)
+        chores = Chores(database, world, self.instance, lambda: self.config, self.delivers)
+        chores.start()
+        self._started.append(chores.stop)
         self._seat_talkers()
         self._conversations.start()
         self._started.append(self._conversations.stop)
@@ -304,12 +302,6 @@ class MailServer(Service):
 
     # -- while it runs
 
-    def _every(self, seconds: float, work: Callable[[], Any]) -> None:
-        call = LoopingCall(work)
-        call.clock = self.reactor
-        call.start(seconds, now=False)
-        self._started.append(call.stop)
-
     async def _retry(self, domain: str) -> int:
         """Make what waits for a domain due now (ETRN)."""
         count = await self.database.write(spool.retry_domain, domain, self.world.now())
@@ -317,33 +309,9 @@ class MailServer(Service):
             self.wake()
         return count
 
-    async def _heartbeat(self) -> None:
-        until = self.world.now() + LEASE
-        try:
-            await self.database.write(spool.renew, self.instance, until)
-            await self.database.write(locks.renew, self.instance, until)
-        except Exception:
-            log.failure("no heartbeat")
-
-    async def _keep(self) -> None:
-        config = self.config
-        try:
-            before = self.world.now() - config.trace_days * 86400
-            while await self.database.write(traces.purge, before, config.trace_refusals):
-                pass
-            await self.database.read(contents.sweep, self.database.contents)
-        except Exception:
-            log.failure("tidying up failed")
-
 
 def _not_yet(address: str, port: int) -> Talker:
     raise RuntimeError("the server has not started")
-
-
-def read_anew(config: Config) -> tuple[Config, Sequence[Keys]]:
-    """The file as it is now; raises `mailserver.config.ConfigErrors` or `StartRefused`."""
-    anew = load(config.path)
-    return anew, read_keys(anew)
 
 
 def instance_of(hostname: str, world: World) -> str:

@@ -30,7 +30,7 @@ FLOORS: tuple[tuple[tuple[str, ...], ...], ...] = (
     ),
     (("acceptance",), ("config",)),
     (("session",), ("delivery",), ("rooms",)),
-    (("service", "orders", "renewal", "station", "talkers"), ("checking",)),
+    (("service", "chores", "orders", "renewal", "station", "talkers"), ("checking",)),
     (("workers",),),
     (("tap",), ("cli", "__main__"), ("testing",)),
 )

@@ -23,9 +23,8 @@ from mailserver.net.listen import Listener
 from mailserver.net.tally import SHARED, Shared
 from mailserver.net.tls import Keys
 from mailserver.orders import checked, status_of, stopping
-from mailserver.renewal import renewed
+from mailserver.renewal import read_anew, renewed
 from mailserver.rooms import data_folder, find_plugins, mistakes
-from mailserver.service import read_anew
 from mailserver.station import Opened, Station, context_of, read_keys
 from mailserver.store import locks, spool
 from mailserver.store.database import Database

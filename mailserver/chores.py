@@ -1,0 +1,65 @@
+"""What a server does by the clock: signs of life for what it holds, and tidying up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+
+from mailserver.config import Config
+from mailserver.store import contents, locks, spool, traces
+from mailserver.store.database import Database
+from mailserver.world import World
+
+log = Logger()
+
+HEARTBEAT = 20.0            # seconds between two signs of life
+LEASE = 90.0                # seconds for which what we hold stays ours without one
+KEEPING = 3600.0            # seconds between two rounds of tidying up
+
+
+class Chores:
+    """Renews the leases of `instance`; with `tidies`, forgets what is older than the configuration wants."""
+
+    def __init__(
+        self, database: Database, world: World, instance: str, config: Callable[[], Config], tidies: bool
+    ) -> None:
+        self._database = database
+        self._world = world
+        self._instance = instance
+        self._config = config
+        self._calls = [(HEARTBEAT, LoopingCall(self.renew_leases))]
+        if tidies:
+            self._calls.append((KEEPING, LoopingCall(self.tidy)))
+
+    def start(self) -> None:
+        """Begin; the first of each comes after a while."""
+        for seconds, call in self._calls:
+            call.clock = self._world.clock
+            call.start(seconds, now=False)
+
+    def stop(self) -> None:
+        """End."""
+        for _, call in self._calls:
+            call.stop()
+
+    async def renew_leases(self) -> None:
+        """We are alive."""
+        until = self._world.now() + LEASE
+        try:
+            await self._database.write(spool.renew, self._instance, until)
+            await self._database.write(locks.renew, self._instance, until)
+        except Exception:
+            log.failure("no heartbeat")
+
+    async def tidy(self) -> None:
+        """Forget old stories, and files that nobody knows."""
+        config = self._config()
+        try:
+            before = self._world.now() - config.trace_days * 86400
+            while await self._database.write(traces.purge, before, config.trace_refusals):
+                pass
+            await self._database.read(contents.sweep, self._database.contents)
+        except Exception:
+            log.failure("tidying up failed")
