@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
-from twisted.internet.defer import DeferredSemaphore
+from twisted.internet.defer import Deferred, DeferredSemaphore
 from twisted.logger import Logger
 
 from mailserver.address import Address, domain_key, parse_domain
@@ -30,6 +31,7 @@ MOST_REMEMBERED = 50_000
 YES, NO = 3600.0, 300.0     # seconds for which an answer is remembered
 LOOK = 1.0              # seconds between two looks at a file
 PATIENCE = 20.0         # seconds for one address to connect
+LONGEST = 30.0          # seconds for an answer, with the wait for one's turn: whoever said RCPT waits meanwhile
 MOST_ADDRESSES = 3      # of one question
 
 NOT_KNOWN = Reply(450, "1.1", "Whether this recipient exists cannot be known now")
@@ -104,19 +106,24 @@ class Called:
         found = self._remembered.get(key)
         if found is not None and found[0] > now:
             return found[1]
-        await self._turns.acquire()
+        asking = Deferred.fromCoroutine(self._in_turn(recipient))
         try:
-            refusal = await self._ask(recipient)
+            refusal = await asking.addTimeout(LONGEST, self._world.clock, _late)
         except MailserverError as error:
             log.warn("{recipient} cannot be asked for: {why}", recipient=str(recipient), why=str(error))
             return NOT_KNOWN
-        finally:
-            self._turns.release()
         self._remembered[key] = now + (YES if refusal is None else NO), refusal
         self._remembered.move_to_end(key)
         if len(self._remembered) > MOST_REMEMBERED:
             self._remembered.popitem(last=False)
         return refusal
+
+    async def _in_turn(self, recipient: Address) -> Reply | None:
+        await self._turns.acquire()
+        try:
+            return await self._ask(recipient)
+        finally:
+            self._turns.release()
 
     async def _ask(self, recipient: Address) -> Reply | None:
         hosts = await self._hosts.find(Way(recipient.domain))
@@ -153,3 +160,8 @@ class Called:
         if said.severity == 5:
             return Reply(550, said.detail or "1.1", f"{host.name} says: {said.text}")
         raise TemporaryFailure(f"{host} says {said}")
+
+
+def _late(result: object, seconds: float) -> NoReturn:
+    """Whatever the cancelling of a connection has raised."""
+    raise TemporaryFailure(f"no answer within {seconds:g} s")

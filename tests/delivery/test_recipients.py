@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from twisted.internet.defer import Deferred, gatherResults
+
 from mailserver.address import Address
 from mailserver.delivery import recipients
 from mailserver.store import directory
-from tests.serving import ServerCase
+from tests.delivery.peers import SILENCE, Peer
+from tests.serving import ServerCase, reactor
 
 RELAY = """
     [relay]
@@ -45,6 +48,21 @@ class RecipientsTests(ServerCase):
         await back.stopService()
         self.assertEqual(await self.ask(front, *asked), wanted)
         self.assertEqual(await self.ask(front, "erin@example.com", "bob@example.org"), ["450 4.1.1", "250 2.1.5"])
+
+    async def test_call_to_who_says_nothing(self) -> None:
+        """Those who ask wait for so long and no longer, however many they are; others do not wait for them."""
+        self.patch(recipients, "LONGEST", 0.5)
+        silent = Peer()
+        silent.replies = {"": SILENCE}
+        silent.listen()
+        self.addCleanup(silent.stop)
+        front = await self.behind("call", "", "127.0.0.1", silent.port)
+        began = reactor.seconds()
+        asking = [Deferred.fromCoroutine(self.ask(front, f"{number}@example.com")) for number in range(20)]
+        self.assertEqual(await self.ask(front, "bob@example.org"), ["250 2.1.5"])
+        self.assertEqual(await gatherResults(asking), [["450 4.1.1"]] * 20)
+        self.assertLess(reactor.seconds() - began, 10.0)
+        self.assertLessEqual(silent.most, recipients.AT_ONCE)
 
     async def test_list(self) -> None:
         """Those in a file, which may change at any time."""
