@@ -147,6 +147,8 @@ class Config:
     relay_domains: tuple[str, ...] = ()     # taken from anybody and sent on; "*" is every domain
     workers: int = 1                        # processes that serve
     places: Mapping[str, Place] = field(default_factory=dict, repr=False)      # where tls, data, folders ... stand
+    relay_recipients: str = "all"           # which of the relay domains' are taken: all, call (ask the next hop), list
+    relay_list: Path | None = None
 
     def relays(self, domain: str) -> bool:
         """Whether mail for a domain that is not ours is taken from anybody, and sent on."""
@@ -210,6 +212,12 @@ class _Reader:
         relay = root.table("relay")
         networks = relay.take_list("networks", values.network)
         relay_domains = relay.take_list("domains", values.domain_or_all)
+        relay_recipients = relay.take("recipients", "all", values.one_of(("all", "call", "list")))
+        relay_list = relay.take("list", None, self._existing)
+        if relay_recipients == "list" and "list" not in relay.value:
+            relay.wrong("recipients", '"recipients" is "list", which needs the name of a file in "list"')
+        if relay_recipients != "list" and "list" in relay.value:
+            relay.wrong("list", '"list" needs recipients = "list" beside it')
         relay.end()
         outbound = self._outbound()
         limits = self._limits()
@@ -233,6 +241,7 @@ class _Reader:
             trace_refusals, clear_passwords, filters, forward, auth, mailbox, folders, relay_domains, workers,
             {"folders": self.mistakes.place(("plugins", "folders"))}
             | {key: self.mistakes.place((key,)) for key in ("data", "database", "tls")},
+            relay_recipients, relay_list,
         )
         if self.mistakes.found:
             raise ConfigErrors(self.mistakes.found, config)

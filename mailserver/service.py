@@ -37,7 +37,7 @@ from mailserver.store import locks, spool
 from mailserver.store.database import Database
 from mailserver.store.lookup import Directory
 from mailserver.store.tenancy import Tenancy
-from mailserver.talkers import House, inside, talker
+from mailserver.talkers import House, existence, inside, talker
 from mailserver.world import World
 
 log = Logger()
@@ -199,7 +199,7 @@ class MailServer(Service):
         assert self.rooms is not None
         house = House(
             self.config, self.world, self.database, self.directory, self.rooms, self.acceptance, self._limits,
-            self.instance, LEASE, self._retry,
+            self.instance, LEASE, self._retry, existence(self.config, self.world),
         )
         for factory, listen in self._factories:
             factory.talk = talker(house, listen)

@@ -11,16 +11,19 @@ from typing import Any
 from twisted.logger import Logger
 
 from mailserver.acceptance import Acceptance
+from mailserver.address import Address
 from mailserver.config import Config, Listen
 from mailserver.delivery import HONOURED
+from mailserver.delivery.recipients import Called, Listed
 from mailserver.envelope import Reverse
 from mailserver.ident import spell
 from mailserver.net.answer import Talker
 from mailserver.net.limits import Limits
 from mailserver.net.reverse import reverse
+from mailserver.reply import Reply
 from mailserver.rooms import Rooms
 from mailserver.session.offers import Offers
-from mailserver.session.policy import SmtpPolicy
+from mailserver.session.policy import SmtpPolicy, everybody
 from mailserver.session.pop3 import Pop3Policy, Pop3Session
 from mailserver.session.refuse import NoMail
 from mailserver.session.smtp import SmtpSession
@@ -48,6 +51,7 @@ class House:
     instance: str                               # the owner of locks on mailboxes
     lease: float
     retry: Callable[[str], Awaitable[int]]      # what waits for a domain is made due (ETRN)
+    exists: Callable[[Address], Awaitable[Reply | None]]
 
     def incoming(self, id: int) -> Incoming:
         """A place for the octets of the content with this id."""
@@ -123,6 +127,7 @@ def smtp_policy(house: House, listen: Listen) -> SmtpPolicy:
         limits=house.limits,
         reverse=house.reverse,
         relays=config.relays,
+        exists=house.exists,
         retry=house.retry,
         tls=tls,
         size=limits.size,
@@ -133,6 +138,15 @@ def smtp_policy(house: House, listen: Listen) -> SmtpPolicy:
         early_talkers=config.smtp.early_talkers == "allow",
         normalises=config.smtp.bare_line_ends == "normalise",
     )
+
+
+def existence(config: Config, world: World) -> Callable[[Address], Awaitable[Reply | None]]:
+    """How it is known whether a recipient of a relay domain exists."""
+    if config.relay_recipients == "call":
+        return Called(config.outbound, world, config.hostname).refusal
+    if config.relay_list is not None:
+        return Listed(config.relay_list, world).refusal
+    return everybody
 
 
 def inside(networks: Sequence[Network]) -> Callable[[str], bool]:

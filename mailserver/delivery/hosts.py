@@ -6,7 +6,7 @@ import ipaddress
 import random
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred, DeferredList
 
@@ -17,9 +17,18 @@ from mailserver.errors import BadAddress, TemporaryFailure
 from mailserver.interfaces import IResolver
 from mailserver.net.connect import SMTP, Host, in_turn, read_host
 from mailserver.net.resolver import NoSuchName
-from mailserver.store.spool import Entry
 
 MOST_EXCHANGES = 10         # of one domain that are looked at
+
+
+class Bound(Protocol):
+    """As much of an entry of the spool as its way depends on."""
+
+    @property
+    def domain(self) -> str: ...
+
+    @property
+    def place(self) -> str: ...
 
 
 class Hosts:
@@ -31,7 +40,7 @@ class Hosts:
         self._hostname = hostname.lower()
         self._random = random
 
-    async def find(self, entry: Entry) -> list[Host]:
+    async def find(self, entry: Bound) -> list[Host]:
         """The hosts to try in turn, each with its addresses.
 
         Raises `Unroutable` when there will never be one, `TemporaryFailure` when it cannot be known.
@@ -51,7 +60,7 @@ class Hosts:
             return [Host(literal, SMTP, addresses)]
         return await self._by_mx(domain_key(entry.domain))
 
-    def is_smarthost(self, entry: Entry) -> bool:
+    def is_smarthost(self, entry: Bound) -> bool:
         """Whether the entry goes through the smarthost, where we log in."""
         return not entry.place and entry.domain not in self._outbound.route and self._outbound.smarthost is not None
 

@@ -18,7 +18,7 @@ from mailserver.envelope import Client, Envelope, Origin
 from mailserver.errors import MailserverError, NotFound
 from mailserver.interfaces import IFilter, IServer
 from mailserver.reply import Reply
-from mailserver.verdict import Verdicts, reject
+from mailserver.verdict import LONGEST_PAUSE, Verdicts, pause, reject
 
 log = Logger()
 
@@ -48,6 +48,9 @@ class DnsblOptions:
 
     A peer in any of the zones `allow` is never refused.  Peers of loopback and private networks are not asked for,
     unless `private`.  A zone that does not answer within `timeout` seconds has no opinion.
+
+    With `pause`, who is listed is greeted so many seconds late and not refused: programs that send spam seldom wait,
+    and who speaks before the greeting is sent away.
     """
 
     zones: list[str] = attrs.field(validator=[attrs.validators.min_len(1), _domains])
@@ -56,6 +59,9 @@ class DnsblOptions:
     threshold: float = attrs.field(default=1.0, validator=attrs.validators.gt(0))
     private: bool = False
     timeout: float = attrs.field(default=4.0, validator=attrs.validators.gt(0))
+    pause: float = attrs.field(
+        default=0.0, validator=[attrs.validators.ge(0), attrs.validators.le(LONGEST_PAUSE)]
+    )
 
 
 @dataclass(slots=True)
@@ -76,7 +82,7 @@ class Zone:
 
 @implementer(IFilter)
 class Dnsbl:
-    """Refuses at RCPT, so that the trace names who was meant."""
+    """Refuses at RCPT, so that the trace names who was meant; or pauses at once."""
 
     Options = DnsblOptions
     origins = frozenset({Origin.ARRIVAL})
@@ -88,20 +94,31 @@ class Dnsbl:
         self._clock = server.clock
         self._zones = [Zone(each) for each in (*options.allow, *options.zones)]
 
+
+    async def connected(self, client: Client) -> Verdicts:
+        listed = await self._listed(client) if self._options.pause else []
+        return pause(self._options.pause, f"listed by {', '.join(listed)}") if listed else None
+
     async def recipient(self, client: Client, envelope: Envelope, address: Address) -> Verdicts:
+        listed = await self._listed(client) if not self._options.pause else []
+        if not listed:
+            return None
+        name = reversed_address(client.address, self._options.private)
+        why = await self._reason(f"{name}.{listed[0]}")
+        return reject(Reply(554, "7.1", f"{client.address} is listed by {', '.join(listed)}{why}"))
+
+    async def _listed(self, client: Client) -> list[str]:
+        """The zones that list a peer, if they weigh enough."""
         name = reversed_address(client.address, self._options.private)
         if name is None:
-            return None
+            return []
         asked = [Deferred.fromCoroutine(self._lists(zone, name)) for zone in self._zones]
         answers = await gatherResults(asked, consumeErrors=True)
         listed = [zone.name for zone, answer in zip(self._zones, answers, strict=True) if answer]
         if any(zone in self._options.allow for zone in listed):
-            return None
+            return []
         points = sum(self._options.weights.get(zone, 1.0) for zone in listed)
-        if points < self._options.threshold:
-            return None
-        why = await self._reason(f"{name}.{listed[0]}")
-        return reject(Reply(554, "7.1", f"{client.address} is listed by {', '.join(listed)}{why}"))
+        return listed if points >= self._options.threshold else []
 
     async def _lists(self, zone: Zone, name: str) -> bool:
         if zone.rests_until > self._clock.seconds():

@@ -114,6 +114,8 @@ def _address(text: str, version: str) -> str:
         ip = ipaddress.ip_address(text)
     except ValueError:
         raise NotProxy("an address is none") from None
+    if "%" in text:             # a zone may be any text, and means nothing on another machine (RFC 4007 6)
+        raise NotProxy("an address has a zone")
     if ip.version != int(version[3]):
         raise NotProxy("an address is of the other family")
     return _plain(ip)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -15,6 +16,9 @@ from mailserver.net.limits import peer_key
 
 MOST_NAMES = 10         # of one address that are looked at
 PATIENCE = 5.0          # seconds for all of it
+
+# A label may hold any octets in the DNS; those of a host may not, and its name stands in header fields.
+_HOST = re.compile(r"[a-z0-9_](?:[a-z0-9_\-.]{0,253}[a-z0-9_])?")
 
 LOOPBACK = Reverse("pass", "localhost")
 
@@ -49,6 +53,8 @@ async def _look(resolver: IResolver, ip: ipaddress.IPv4Address | ipaddress.IPv6A
     for pointer in pointers[:MOST_NAMES]:
         name = pointer.target.to_text(omit_final_dot=True).lower()
         try:
+            if _HOST.fullmatch(name) is None:
+                raise NotFound(f"{name} is no name of a host")
             addresses = await resolver.query(name, "A" if ip.version == 4 else "AAAA")
         except NotFound:
             addresses = ()

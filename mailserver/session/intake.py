@@ -145,6 +145,10 @@ class Intake:
         if not local and (policy.lmtp or not (client.may_relay or policy.relays(recipient.domain))):
             return replies.RELAY_DENIED
         envelope, story = transaction.envelope, transaction.story
+        if not local and policy.relays(recipient.domain):
+            unknown = await policy.exists(recipient)
+            if unknown is not None:
+                return unknown
         quarantine = False
         wanted = recipient
         if policy.pipeline.asks("recipient", envelope.origin):

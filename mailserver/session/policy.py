@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mailserver.acceptance import Acceptance
+from mailserver.address import Address
 from mailserver.authentication import Authentication
 from mailserver.envelope import Reverse
 from mailserver.interfaces import IDirectory
 from mailserver.net.limits import Limits
 from mailserver.pipeline import Pipeline
+from mailserver.reply import Reply
 from mailserver.routing import Router
 from mailserver.session.offers import Offers
 from mailserver.store.contents import Incoming
@@ -20,6 +22,11 @@ from mailserver.world import World
 
 async def _nobody(domain: str) -> int:
     return 0
+
+
+async def everybody(recipient: Address) -> Reply | None:
+    """Nobody is asked."""
+    return None
 
 
 @dataclass(frozen=True)
@@ -46,6 +53,7 @@ class SmtpPolicy:
     limits: Limits
     reverse: Callable[[str], Coroutine[Any, Any, Reverse]]      # who has an address, by the DNS
     relays: Callable[[str], bool] = lambda domain: False    # whether [relay] domains names a domain
+    exists: Callable[[Address], Awaitable[Reply | None]] = everybody   # in a relay domain: the reply if not
     retry: Callable[[str], Awaitable[int]] = _nobody
     tls: bool = False                           # STARTTLS can be had, or TLS is on from the start
     size: int = 64 * 1024 * 1024

@@ -32,7 +32,7 @@ async def speaks_for(
     port = client.port
     if "PORT" in attributes:
         text = attributes["PORT"] or "0"
-        if not (text.isascii() and text.isdecimal() and int(text[:6]) <= 65535):
+        if not (text.isascii() and text.isdecimal() and len(text) < 6 and int(text) < 65536):
             raise _wrong("PORT")
         port = int(text)
     told = Client(address, port, client.service, tls=client.tls, trusted=bool(address) and trusted(address))
@@ -72,6 +72,8 @@ def forwarded(attributes: Mapping[str, str | None]) -> dict[str, str]:
 def _address(text: str | None) -> str:
     if text is None:
         return ""
+    if "%" in text:             # a zone may be any text, and means nothing on another machine (RFC 4007 6)
+        raise _wrong("ADDR")
     try:
         return str(ipaddress.ip_address(text[5:] if text[:5].upper() == "IPV6:" else text))
     except ValueError:

@@ -81,6 +81,14 @@ class AttackCase(ServerCase):
         self.assertEqual(await self.all_mail(server), {"alice": [], "bob": []})
         self.assertEqual(await self.queue(server), [])
 
+    async def no_files(self, server: MailServer) -> None:
+        """Until nothing lies beside the database: what is thrown away is removed in a thread."""
+
+        async def none() -> bool:
+            return not list(server.database.contents.iterdir())
+
+        await self.until(none)
+
     def with_domain(self, path: Path, domain: str, *locals: str) -> None:
         """One more domain with accounts in the directory of a configuration that is not running."""
 

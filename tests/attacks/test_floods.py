@@ -44,7 +44,7 @@ class SlowTests(AttackCase):
         for line in lines:
             self.assertRegex(await self.to_the_end(line), rb"421 4\.4\.2 Waited too long, closing\r\n$")
         await self.assert_nothing_came_of_it(server)
-        self.assertEqual(list(server.database.contents.iterdir()), [])
+        await self.no_files(server)
 
     async def test_silent_elsewhere(self) -> None:
         """In the middle of AUTH, inside TLS, at POP3."""
@@ -104,11 +104,7 @@ class ManyTests(AttackCase):
             line.transport.abortConnection()
         await gatherResults([line.closed for line in lines])
         await self.empty(server)
-
-        async def no_files() -> bool:
-            return not list(server.database.contents.iterdir())
-
-        await self.until(no_files)
+        await self.no_files(server)
         await self.assert_nothing_came_of_it(server)
 
     async def test_gone_at_each_moment(self) -> None:
@@ -148,7 +144,7 @@ class ManyTests(AttackCase):
         await deferLater(reactor, 1.0, lambda: None)
         self.assertEqual(self.flushLoggedErrors(), [])
         await self.assert_nothing_came_of_it(server)
-        self.assertEqual(list(server.database.contents.iterdir()), [])
+        await self.no_files(server)
 
     async def test_so_many_and_no_more(self) -> None:
         """Those above the limit are told and closed; the others stay, and make room when they go."""

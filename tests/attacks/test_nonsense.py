@@ -72,4 +72,4 @@ class NonsenseTests(AttackCase):
         self.assertEqual(self.flushLoggedErrors(), [])
         # What of it was a message is one; the rest left no file behind.
         self.assertNotEqual(await self.mailbox(server), [])
-        self.assertEqual(list(server.database.contents.iterdir()), [])
+        await self.no_files(server)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any
 
 import dns.message
@@ -12,10 +13,11 @@ from twisted.internet.task import deferLater
 
 from mailserver.address import Address
 from mailserver.content import Content
-from mailserver.envelope import Origin
+from mailserver.envelope import Origin, Reverse
 from mailserver.errors import TemporaryFailure
 from mailserver.filters.dnsbl import FAILURES, REST, Dnsbl, reversed_address
 from mailserver.filters.headers import Headers
+from mailserver.filters.hello import NO_REVERSE, NOT_A_NAME, NOT_IN_DNS, NOT_YOURS, OURS, Hello
 from mailserver.filters.loops import Loops
 from mailserver.filters.mx import NO_DOMAIN, NO_SERVER, NULL_MX, Mx
 from mailserver.filters.rate import Rate
@@ -23,7 +25,7 @@ from mailserver.net.resolver import Resolver
 from mailserver.plugin import OptionError
 from mailserver.reply import LOOP, NO_MAIL_THERE
 from mailserver.testing import FilterContract, PluginCase, a_client, an_envelope
-from mailserver.verdict import AddHeader, Defer, Reject
+from mailserver.verdict import AddHeader, Defer, Pause, Reject, Score
 from tests.net.nameservers import NameServer
 
 
@@ -146,6 +148,16 @@ class DnsblTests(FilterContract, PluginCase):
         self.assertEqual(reversed_address("10.0.0.1", private=True), "1.0.0.10")
         self.assertIsNone(reversed_address("nonsense"))
 
+    async def test_pause(self) -> None:
+        """Who is listed waits, and is not refused."""
+        self.server.resolver.add("4.4.8.8.worse.example", "A", "127.0.0.2")
+        dnsbl = self.build(pause=5.0)
+        self.assertEqual(await dnsbl.connected(a_client("8.8.4.4")), Pause(5.0, "listed by worse.example"))
+        self.assertIsNone(await dnsbl.connected(a_client("8.8.4.5")))
+        self.assertIsNone(await dnsbl.recipient(a_client("8.8.4.4"), an_envelope(), Address("bob", "example.org")))
+        self.assertIsNone(await self.build().connected(a_client("8.8.4.4")))
+        self.assertRaises(OptionError, self.build, pause=3600.0)
+
     async def test_not_listed(self) -> None:
         """No such name: no opinion."""
         self.assertIsNone(await self.judge())
@@ -212,6 +224,45 @@ class DnsblTests(FilterContract, PluginCase):
             with self.assertRaises(OptionError) as caught:
                 self.build(**wrong)
             self.assertEqual(caught.exception.key, next(iter(wrong)))
+
+
+class HelloTests(FilterContract, PluginCase):
+    plugin = Hello
+
+    async def judge(self, name: str, address: str = "192.0.2.7", **table: Any) -> object:
+        result = table.pop("result", None)
+        client = replace(a_client(address), hello=name, reverse=Reverse(result) if result else None)
+        return await self.build(**table).sender(client, an_envelope())
+
+    async def test_names(self) -> None:
+        """Names and literals; neither ours, nor somebody else's address, nor nonsense."""
+        self.server.add_domain("example.org")
+        for name, said in (
+            ("mx.example.net", None), ("[192.0.2.7]", None), ("[192.0.2.8]", NOT_YOURS),
+            ("[IPv6:2001:db8::1]", NOT_YOURS), ("192.0.2.7", NOT_A_NAME), ("a_b", NOT_A_NAME), ("", NOT_A_NAME),
+            ("MX.example.ORG", OURS),
+            ("example.org", OURS), ("localhost", None),
+        ):
+            self.assertEqual(await self.judge(name), None if said is None else Reject(said), name)
+        self.assertIsNone(await self.judge("[IPv6:2001:DB8::7]", "2001:db8::7"))
+        for name in ("192.0.2.7", "[192.0.2.8]", "example.org"):
+            self.assertIsNone(await self.judge(name, syntax=False, literal=False, ours=False), name)
+
+    async def test_dns(self) -> None:
+        """What is asked of the DNS, where one wants it."""
+        self.server.resolver.add("mx.example.net", "AAAA", "2001:db8::1")
+        self.assertIsNone(await self.judge("mx.example.net", exists=True))
+        self.assertEqual(await self.judge("nowhere.example", exists=True), Reject(NOT_IN_DNS))
+        self.assertEqual(await self.judge("x.example", reverse=True, result="fail"), Reject(NO_REVERSE))
+        self.assertIsInstance(await self.judge("x.example", reverse=True, result="temperror"), Defer)
+        self.assertIsNone(await self.judge("x.example", reverse=True, result="pass"))
+        said = await self.judge("x.example", reverse_points=1.5, result="permerror")
+        self.assertEqual(said, Score(1.5, "no confirmed name in the DNS (permerror)"))
+
+    async def test_who_may_relay(self) -> None:
+        """Programs of users call themselves as they like."""
+        client = replace(a_client("192.0.2.7", login="alice@example.org"), hello="my laptop!")
+        self.assertIsNone(await self.build().sender(client, an_envelope()))
 
 
 class MxTests(FilterContract, PluginCase):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 CORPUS = Path(__file__).parent.parent / "corpus"
 NAMES = (
-    "address", "dns", "dots", "header", "multiline", "pop3", "received", "sasl", "smtp_client", "smtp_server",
+    "address", "dns", "dots", "header", "multiline", "pop3", "proxy", "received", "sasl", "smtp_client", "smtp_server",
     "stuffing",
 )
 

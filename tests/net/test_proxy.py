@@ -58,6 +58,7 @@ class HeaderTests(SynchronousTestCase):
             b"EHLO x\r\n", b"PROXY", b"PROXYTCP4", b"PROXY TCP4 192.0.2.7 192.0.2.1 4711\r\n",
             b"PROXY TCP4 2001:db8::7 192.0.2.1 1 2\r\n", b"PROXY TCP4 300.1.1.1 192.0.2.1 1 2\r\n",
             b"PROXY TCP4 192.0.2.7 192.0.2.1 65536 2\r\n", b"PROXY TCP4 192.0.2.7 192.0.2.1 -1 2\r\n",
+            b"PROXY TCP6 fe80::1%\nX-Injected:a ::1 1 25\r\n", b"PROXY TCP6 fe80::1%eth0 ::1 1 25\r\n",
             b"PROXY UDP4 192.0.2.7 192.0.2.1 1 2\r\n", b"PROXY TCP4 192.0.2.7  192.0.2.1 1 2\r\n",
             b"PROXY \xff\r\n", b"PROXY " + b"x" * 110, SIGNATURE[:11] + b"x", SIGNATURE + b"\x11\x11\0\x0c",
             SIGNATURE + b"\x22\x11\0\x0c", SIGNATURE + b"\x21\x11" + struct.pack(">H", LONGEST_V2 + 1),

@@ -43,6 +43,15 @@ class ReverseTests(TestCase):
         self.assertEqual(await self.look("192.0.2.8"), Reverse("temperror"))
         self.assertEqual(await self.look("nonsense"), Reverse("permerror"))
 
+    async def test_no_name_of_a_host(self) -> None:
+        """Whoever owns a zone writes into it what it likes; what would stand in our header fields is a host's name."""
+        for name in (
+            "a\\)\\;x.example", "[192\\.0\\.2\\.1].example", "a\\032b.example", "\\013\\010x.example", "-.example-",
+        ):
+            self.names.add("7.2.0.192.in-addr.arpa", "PTR", f"{name}.")
+            self.names.add(name, "A", "192.0.2.7")
+            self.assertEqual(await self.look(), Reverse("fail"), name)
+
     async def test_loopback(self) -> None:
         """Known without asking."""
         self.assertEqual(await self.look("127.0.0.9"), Reverse("pass", "localhost"))

@@ -348,7 +348,10 @@ class VouchedTests(Talking):
         self.assertRegex(await line.ask("MAIL FROM:<bob@example.org>"), "^550 5.7.1 This sender")
         self.assertRegex(await line.ask("MAIL FROM:<alice@example.org>"), "^250")
         await line.ask("RSET")
-        for wrong in ("ADDR=300.1.1.1", "PORT=70000", "LOGIN=nobody@example.org", "PROTO=HTTP", "HELO=a+20b"):
+        for wrong in (
+            "ADDR=300.1.1.1", "ADDR=fe80::1%x", "PORT=000000000099999", "PORT=70000", "LOGIN=nobody@example.org",
+            "PROTO=HTTP", "HELO=a+20b",
+        ):
             self.assertRegex(await line.ask(f"XCLIENT {wrong}"), "^501", wrong)
 
     async def test_xforward(self) -> None:

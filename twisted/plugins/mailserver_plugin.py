@@ -27,5 +27,6 @@ headers = FilterOffer("headers", "mailserver.filters.headers.Headers", "Add Date
 loops = FilterOffer("loops", "mailserver.filters.loops.Loops", "Refuse what goes in a circle.")
 rate = FilterOffer("rate", "mailserver.filters.rate.Rate", "Slow down who sends too much.")
 dnsbl = FilterOffer("dnsbl", "mailserver.filters.dnsbl.Dnsbl", "Refuse peers that DNS lists name.")
+hello = FilterOffer("hello", "mailserver.filters.hello.Hello", "Refuse strangers by what they call themselves.")
 mx = FilterOffer("mx", "mailserver.filters.mx.Mx", "Refuse senders whom nobody could answer.")
 dev_faults = FilterOffer("dev", "mailserver.filters.dev.Dev", "Make the faults that recipients ask for: +451, +550.")
