@@ -230,7 +230,7 @@ class Conversation(Protocol):
         self.deadline = self._house.clock.seconds() + max(self._house.idle, self.least_idle)
 
     async def _converse(self, begun: Done[Answer | None] | Rest[Answer | None]) -> None:
-        """Answer whatever has come, the first command of it has begun; ends when more octets are needed or at the end."""
+        """Answer whatever has come; its first command has begun.  Ends when more octets are needed, or for good."""
         joined: list[bytes] = []
         size = 0
         talker = self._talker
