@@ -282,8 +282,11 @@ class MailServer(Service):
             self._retire(self.scheduler)
             self.scheduler = self._new_scheduler()
             self.scheduler.start()
+        factories = [factory for factory, _ in self._factories]
+        self._factories = list(zip(factories, config.listen, strict=True))
         for factory, listen in self._factories:
             factory.tls = renewal.tls if listen.tls != "none" else None
+            factory.is_proxy = inside(listen.proxy)
         self._seat_talkers()
         return renewal.needs_restart
 

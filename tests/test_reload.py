@@ -58,6 +58,18 @@ class ReloadTests(OperatedCase):
         self.assertRegex(await self.rcpt(after, "x@far.example"), "^250")
         self.assertRegex(await after.ask("RCPT TO:<y@far.example>"), "^452")
 
+    async def test_proxy(self) -> None:
+        """A listener may get a proxy in front."""
+        server = await self.serve(services="smtp")
+        await self.greeted(server)
+        self.rewrite(server, 'service = "smtp"\n', 'service = "smtp"\nproxy = ["127.0.0.0/8"]\n')
+        self.assertEqual(await self.order(server, "reload"), {"needs_restart": []})
+        line = await self.connect(server)
+        line.say(b"PROXY TCP4 192.0.2.7 192.0.2.1 4444 25\r\n")
+        self.assertRegex(await line.reply(), "^220")
+        self.assertEqual((await self.order(server, "who"))[1]["address"], "192.0.2.7")
+        self.assertEqual(await self.order(server, "kick", whom=["192.0.2.7"]), 1)
+
     async def test_connections(self) -> None:
         server = await self.serve(services="smtp")
         line = await self.greeted(server)

@@ -43,14 +43,14 @@ class ConversationFactory(Factory):
         self.tls = tls
         self._implicit_tls = implicit_tls
         self._least_idle = least_idle
-        self._is_proxy = is_proxy
+        self.is_proxy = is_proxy
 
     def buildProtocol(self, addr: IAddress | None) -> Protocol:
         host = str(getattr(addr, "host", "") or "")
         port = int(getattr(addr, "port", 0) or 0)
         if host.startswith("::ffff:"):          # an IPv4 peer of a socket that serves both
             host = host.removeprefix("::ffff:")
-        if self._is_proxy(host):
+        if self.is_proxy(host):
             return Gate(self._house.clock, host, port, self._converse)
         return self._converse(host, port)
 

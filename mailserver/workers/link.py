@@ -15,7 +15,7 @@ from twisted.internet.protocol import ProcessProtocol
 from twisted.logger import Logger, eventFromJSON, globalLogPublisher
 from twisted.python.failure import Failure
 
-from mailserver.control.lines import Asker, Given
+from mailserver.control.lines import Asker, Given, OrderFailed
 from mailserver.errors import StartRefused
 from mailserver.workers.charge import CHANNEL, FIRST_SOCKET, Charge, packed
 
@@ -106,8 +106,12 @@ class Link(ProcessProtocol):
     # -- talking
 
     def ask(self, order: str, patience: float = 10.0, **details: Any) -> Deferred[Any]:
-        """What an order came to; fails with `mailserver.control.lines.OrderFailed`, or when there is no answer."""
-        return self._asker.ask(order, **details).addTimeout(patience, self._reactor)
+        """What an order came to; fails with `mailserver.control.lines.OrderFailed`, also when no answer comes."""
+
+        def late(result: Any, seconds: float) -> Any:
+            raise OrderFailed(f"worker {self.number} did not answer in {seconds:g} seconds")
+
+        return self._asker.ask(order, **details).addTimeout(patience, self._reactor, late)
 
     def tell(self, order: str) -> None:
         """An order whose outcome is nothing to us."""

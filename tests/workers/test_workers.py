@@ -191,6 +191,27 @@ class ServingTests(WorkersCase):
         self.one_each()
 
 
+class LimitTests(WorkersCase):
+    def test_shared(self) -> None:
+        """What one peer may have it may have once, not once of each worker; what a dead worker had is free."""
+        self.write(end="\n[limits]\nconnections_per_address = 6\nconnections_per_minute = 0\nloopback = true\n")
+        self.start()
+        for _ in range(6):
+            self.client()
+        with self.assertRaises(Refused) as refused:
+            self.client()
+        self.assertEqual(refused.exception.args[0], 421)
+        held = [each["worker"] for each in self.ask("who")]
+        self.assertEqual(len(held), 6)
+        busiest = max(held, key=held.count)
+        pid = self.pids()[busiest]
+        self.kill(pid)
+        self.until(lambda: self.pids().get(busiest, pid) != pid)
+        for _ in range(held.count(busiest)):
+            self.client()
+        self.assertRaises(Refused, self.client)
+
+
 class StartTests(WorkersCase):
     def test_what_a_worker_cannot_build_stops_the_start(self) -> None:
         (self.folder / "plugins").mkdir()
