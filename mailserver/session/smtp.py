@@ -185,6 +185,8 @@ class SmtpSession:
             reverse,
         )
         if policy.pipeline.asks("hello"):
+            # The last one counts: a peer may say it as often as it likes.
+            self._story.verdicts = [each for each in self._story.verdicts if each[0] != "hello"]
             outcome = await policy.pipeline.run("hello", None, self._story, client, command.name)
             if outcome.refusal is not None:
                 return outcome.refusal

@@ -300,6 +300,24 @@ class ManyTests(AttackCase):
         self.assertLess(len(json.dumps(story)), 64 * 1024)
         self.assertIn("bob+0@example.org", json.dumps(story))
 
+    async def test_hello_without_end(self) -> None:
+        """Only the last one counts, in the story too."""
+        path = self.configure('[[filter]]\nuse = "later"\n[plugins]\nfolders = ["plugins"]\n')
+        (path.parent / "plugins").mkdir()
+        (path.parent / "plugins" / "later.py").write_text(LATER)
+        server = self.start(path)
+        line = await self.greeted(server)
+        for _ in range(20):
+            line.say(b"HELO x\r\n" * 1000)
+            for _ in range(1000):
+                self.assertEqual(await line.reply(), "250 mx.example.org")
+        await self.is_polite(server)
+        await line.ask("MAIL FROM:<a@example.net>")
+        refused = await line.ask("RCPT TO:<nobody@example.org>")
+        await line.ask("RSET")
+        [story] = await self.story(server, refused)
+        self.assertEqual([each[0] for each in story["verdicts"]], ["hello", "recipient"])
+
 
 LATER = '''
 from mailserver.envelope import Origin
@@ -316,6 +334,9 @@ class Later:
 
     def __init__(self, options, server):
         """Nothing is needed."""
+
+    def hello(self, client, name):
+        return None
 
     def recipient(self, client, envelope, address):
         return defer("come back later")
