@@ -53,17 +53,28 @@ def unpacked() -> Path:
     root = Path(tempfile.gettempdir()) / f"mailserver-tests-exim-{os.geteuid()}"
     exim = root / "usr/sbin/exim4"
     if not exim.exists():
-        root.mkdir(mode=0o755, exist_ok=True)
-        got = _run("apt-get", "download", "-q", *PACKAGES, cwd=root)
-        if got.returncode:
-            _run("apt-get", "update", "-qq", cwd=root)
-            got = _run("apt-get", "download", "-q", *PACKAGES, cwd=root)
-        if got.returncode:
-            missing(f"exim4-daemon-light cannot be downloaded: {got.stderr.strip()}")
-        for archive in sorted(root.glob("*.deb")):
-            _run("dpkg-deb", "-x", str(archive), str(root), cwd=root)
-            archive.unlink()
+        _unpack(root)
     return exim
+
+
+def _unpack(root: Path) -> None:
+    """Everything in a folder of its own, which then takes the name: tests may run twice at once."""
+    folder = Path(tempfile.mkdtemp(prefix="mailserver-tests-exim-"))
+    folder.chmod(0o755)
+    got = _run("apt-get", "download", "-q", *PACKAGES, cwd=folder)
+    if got.returncode:
+        _run("apt-get", "update", "-qq", cwd=folder)
+        got = _run("apt-get", "download", "-q", *PACKAGES, cwd=folder)
+    for archive in sorted(folder.glob("*.deb")):
+        _run("dpkg-deb", "-x", str(archive), str(folder), cwd=folder)
+        archive.unlink()
+    try:
+        folder.rename(root)
+    except OSError:                 # the other one was quicker
+        shutil.rmtree(folder)
+    if got.returncode:
+        shutil.rmtree(root)
+        missing(f"exim4-daemon-light cannot be downloaded: {got.stderr.strip()}")
 
 
 class Exim:
