@@ -5,8 +5,8 @@
 For each attack a fresh server, as ``mailserver init`` makes it, and two more processes: one attacks, over so many
 connections at once (`benchmarks.attacks` tells how), and one is a polite client that was connected before and says NOOP
 every 50 ms.  Told are how long it waited, and by how much the server's memory grew for each hostile connection.
-Afterwards a message must be delivered.  Ends with 1 when NOOP waited longer than `--within` milliseconds, or when memory
-grew by more than 256 KiB for each.
+Afterwards a message must be delivered.  Ends with 1 when NOOP waited longer than `--within` milliseconds, or when
+memory grew by more than 256 KiB for each.
 
 All of them share the processors of one machine, and attackers on other machines would not.
 """
@@ -122,7 +122,8 @@ def _attacked(server: Ours, attack: Attack | None, connections: int, seconds: fl
     except (OSError, AssertionError) as error:
         trouble = trouble or f"no message afterwards: {error}"
     hostile = max(1, min(connections, told["connected"]))
-    return Outcome(attack, tuple(waits), grown / KIB / hostile, told["most_open"], told["connected"], told["ended"], trouble)
+    counts = told["most_open"], told["connected"], told["ended"]
+    return Outcome(attack, tuple(waits), grown / KIB / hostile, *counts, trouble)
 
 
 def offered(port: int) -> set[str]:

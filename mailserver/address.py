@@ -115,6 +115,8 @@ def _literal(text: str) -> str:
         raise BadAddress("the address literal does not end with ]")
     inside = text[1:-1]
     try:
+        if "%" in inside:           # Python's addresses have zones, which may be any text; RFC 5321 4.1.3 knows none
+            raise ValueError(inside)
         if inside[:5].lower() == "ipv6:":
             return f"[IPv6:{ipaddress.IPv6Address(inside[5:])}]"
         return f"[{ipaddress.IPv4Address(inside)}]"

@@ -100,6 +100,10 @@ class IDirectory(Interface):
     Addresses are compared by `mailserver.address.Address.key`.
     """
 
+    version: int | None = Attribute(
+        "Moves when what was answered before may be wrong; None: nothing that follows from an answer may be kept."
+    )
+
     def is_local(domain: str) -> Awaitable[bool]:
         """Whether mail for this domain ends here."""
 
@@ -175,7 +179,11 @@ class IFilterHooks(Interface):
 
 
 class IForwarder(Interface):
-    """Says where mail for an address goes."""
+    """Says where mail for an address goes.
+
+    One whose answers follow from the directory alone says ``from_directory = True``; while all do, a way once found is
+    taken again until the directory changes.
+    """
 
     def forward(recipient: Address) -> Maybe[Sequence[Destination] | None]:
         """None: not mine, ask the next one.  Empty: take it and drop it.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ from mailserver.reply import LOOP, NO_MAIL_THERE, NO_SUCH_USER, Reply
 from mailserver.story import Story
 
 DEEPEST = 10        # forwardings of forwardings
+MOST_REMEMBERED = 8192      # ways
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +45,20 @@ class Router:
         self.forwarders = tuple(forwarders)
         self._directory = directory
         self._hostname = hostname
+        # Ways that follow from the directory alone, each with its version and its steps.
+        self._may_remember = all(getattr(each.plugin, "from_directory", False) for each in self.forwarders)
+        self._remembered: OrderedDict[Address, tuple[int, list[list[str]], Routed]] = OrderedDict()
 
     async def route(self, recipient: Address, story: Story) -> Routed:
         """Where mail for `recipient` goes; each step stands in the story.
 
         Raises `TemporaryFailure` when a forwarder cannot know now, or is broken and its policy is to defer.
         """
+        version = self._directory.version if self._may_remember else None
+        known = self._remembered.get(recipient) if version is not None else None
+        if known is not None and known[0] == version:
+            story.destinations += known[1]
+            return known[2]
         start = recipient if recipient.domain else await self._postmaster(recipient)
         steps: list[tuple[str, str, str]] = []
         walk = _Walk(steps)
@@ -57,12 +67,16 @@ class Router:
             steps.clear()
             walk = _Walk(steps)
             await self._walk(start, walk, 0)
-        for step in steps:
-            story.destination(*step)
+        told = [list(step) for step in steps]
+        story.destinations += told
         found = tuple(walk.destinations)
         # One target of several that is gone does not stop the others.  Aliases of each other only lead nowhere.
-        refusal = None if found else walk.refusal or LOOP
-        return Routed(recipient, found, refusal)
+        routed = Routed(recipient, found, None if found else walk.refusal or LOOP)
+        if version is not None and version == self._directory.version and walk.refusal is None:
+            self._remembered[recipient] = version, told, routed
+            if len(self._remembered) > MOST_REMEMBERED:
+                self._remembered.popitem(last=False)
+        return routed
 
     async def _postmaster(self, bare: Address) -> Address:
         """The bare postmaster with the nearest local domain: the host's, one above it, or any."""

@@ -42,7 +42,7 @@ class ReadingTests(SynchronousTestCase):
         for text in (
             "", "@", "alice", "alice@", "@example.org", "a b@example.org", "a@b c", "a@-b.org", "a@b..org",
             "a..b@c.org", ".a@b.org", "a.@b.org", '"a@b.org', '"a"b@c.org', "a@[1.2.3]", "a@[IPv6:zz]",
-            "a@[192.0.2.1",
+            "a@[IPv6:fe80::1%x]", "a@[192.0.2.1",
             "a@b.org.",
             "a@b.org\n", "a\r@b.org", "a@b@c.org", "<a@b.org>", "a" * 65 + "@b.org", "a@" + "b." * 128 + "org",
             "a@example.org,b@example.org", "a@☃☃。..jp",

@@ -24,6 +24,7 @@ class Accounts:
     """The accounts of the directory."""
 
     Options = AccountsOptions
+    from_directory = True
 
     def __init__(self, options: AccountsOptions, server: IServer) -> None:
         self._options = options

@@ -16,6 +16,7 @@ class Aliases:
     """The aliases of the directory (``mailserver alias``)."""
 
     Options = NoOptions
+    from_directory = True
 
     def __init__(self, options: NoOptions, server: IServer) -> None:
         self._directory = server.directory

@@ -16,6 +16,7 @@ class CatchAll:
     """The aliases of the form ``@domain``; put it last, since it takes everybody."""
 
     Options = NoOptions
+    from_directory = True
 
     def __init__(self, options: NoOptions, server: IServer) -> None:
         self._directory = server.directory

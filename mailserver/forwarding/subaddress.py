@@ -24,6 +24,7 @@ class Subaddress:
     """Takes the detail away, if somebody is left; an account or an alias of the whole address goes before."""
 
     Options = SubaddressOptions
+    from_directory = True
 
     def __init__(self, options: SubaddressOptions, server: IServer) -> None:
         self._separator = options.separator

@@ -20,7 +20,7 @@ from zope.interface import implementer
 
 from mailserver.envelope import Tls
 from mailserver.net.answer import About, Answer, Talker, Then
-from mailserver.net.begun import Done, all_of, begin
+from mailserver.net.begun import Done, Rest, all_of, begin
 from mailserver.net.conversations import Conversations
 from mailserver.net.transport import has_octets, write_now
 
@@ -170,7 +170,11 @@ class Conversation(Protocol):
         self.deadline = None
         self._is_answering = True
         try:
-            begun = begin(self._converse(greet))
+            first = begin(self._talker.greeting() if greet else self._talker.next())
+            if self._is_all(first):
+                self._answered()
+                return
+            begun = begin(self._converse(first))
         except Exception:
             self._broke(Failure())  # type: ignore[no-untyped-call]
             return
@@ -179,6 +183,25 @@ class Conversation(Protocol):
             return
         rest: Deferred[None] = Deferred.fromCoroutine(all_of(begun))
         rest.addCallbacks(self._answered, self._broke)
+
+    def _is_all(self, first: Done[Answer | None] | Rest[Answer | None]) -> bool:
+        """Send one command's answer where that is all there is to do, as for who does not pipeline.
+
+        It spares a coroutine for each command (a twentieth of a message's time).
+        """
+        if not isinstance(first, Done):
+            return False
+        answer = first.value
+        if answer is None:
+            return True
+        if (
+            answer.then is not Then.GO_ON or answer.stream is not None
+            or self._closing or self._writable is not None or self._talker.buffered
+        ):
+            return False
+        if answer.data:
+            write_now(self.transport, answer.data)
+        return True
 
     def _broke(self, failure: Failure) -> None:
         self._is_answering = False
@@ -206,14 +229,12 @@ class Conversation(Protocol):
     def _wait_for_peer(self) -> None:
         self.deadline = self._house.clock.seconds() + max(self._house.idle, self.least_idle)
 
-    async def _converse(self, greet: bool) -> None:
-        """Answer whatever has come; ends when more octets are needed or the conversation is over."""
+    async def _converse(self, begun: Done[Answer | None] | Rest[Answer | None]) -> None:
+        """Answer whatever has come; its first command has begun.  Ends when more octets are needed, or for good."""
         joined: list[bytes] = []
         size = 0
         talker = self._talker
-        step = talker.greeting() if greet else talker.next()
         while True:
-            begun = begin(step)
             answer: Answer | None
             if isinstance(begun, Done):
                 answer = begun.value
@@ -251,7 +272,7 @@ class Conversation(Protocol):
             if not talker.buffered:
                 self._flush(joined)
                 return
-            step = talker.next()
+            begun = begin(talker.next())
 
     async def _send(self, stream: AsyncIterator[bytes]) -> None:
         """All of a stream, as fast as the peer reads it."""

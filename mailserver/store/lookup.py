@@ -34,6 +34,7 @@ class Directory:
         self._database = database
         self._known: OrderedDict[tuple[str, Any], Any] = OrderedDict()
         self._clock = clock
+        self._changes = 0               # how often everything was forgotten
         self._revision: int | None = None
         self._moved = -LATELY           # when a change was last seen
         self._asked = 0                 # looks that were begun, and the newest of them that was answered
@@ -72,9 +73,14 @@ class Directory:
     async def credentials(self, account: Account, kind: str) -> Sequence[bytes]:
         return await self._database.read(directory.find_credentials, account.id, kind)
 
+    @property
+    def version(self) -> int | None:
+        return None if self._revision is None else self._changes
+
     def forget(self) -> None:
         """Whatever is remembered may be wrong."""
         self._known.clear()
+        self._changes += 1
 
     async def refreshed(self) -> bool:
         """Look for changes now; True when there were some lately, so that a "no" from memory must be asked again."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+
 from twisted.internet.task import deferLater
 
 from mailserver.service import MailServer
@@ -134,15 +137,30 @@ class InboundTests(AttackCase):
 class OutboundTests(AttackCase):
     """From here to a second server, which is as strict as this one."""
 
-    async def two(self) -> tuple[MailServer, MailServer]:
+    async def two(self, extra: str = "") -> tuple[MailServer, MailServer]:
         path = self.configure(name="two")
         self.with_domain(path, "example.com", "carol", "dave")
         second = self.start(path)
-        host, port = self.port_of(second)
+        host, port = await self.way_to(second)
         first = await self.serve(
-            f'[relay]\nnetworks = ["127.0.0.0/8"]\n[outbound.route]\n"example.com" = "tcp:{host}:{port}"\n'
+            f'[relay]\nnetworks = ["127.0.0.0/8"]\n[outbound.route]\n"example.com" = "tcp:{host}:{port}"\n{extra}'
         )
         return first, second
+
+    async def way_to(self, second: MailServer) -> tuple[str, int]:
+        """Where the first server sends what is for the second."""
+        return self.port_of(second)
+
+    async def assert_arrives(self, first: MailServer, second: MailServer, bodies: Mapping[bytes, bytes]) -> None:
+        """Each of the bodies is one message there, and what it should have become; dave gets nothing."""
+        arrived = await self.arrived(second, len(bodies))
+        self.assertEqual(len(arrived), len(bodies))
+        found = {int(each.partition(b"Subject: ")[2].partition(b"\r\n")[0]): each for each in arrived}
+        for number, (body, expected) in enumerate(bodies.items()):
+            self.assertTrue(found[number].endswith(b"\r\n\r\n" + expected), (number, body[:100], found[number][-200:]))
+        self.assertEqual(await self.mailbox(second, "dave", domain="example.com"), [])
+        self.assertEqual(await self.all_mail(second), {"alice": [], "bob": []})
+        self.assertEqual(await self.queue(first), [])
 
     async def arrived(self, server: MailServer, count: int) -> list[bytes]:
         """What carol has once it is so much, and a moment later."""
@@ -169,11 +187,27 @@ class OutboundTests(AttackCase):
             content = b"Subject: %d\r\n\r\n%b" % (number, body)
             line.say(content.replace(b"\r\n.", b"\r\n..") + END)
             self.assertRegex(await line.reply(), "^250 2.0.0 ")
-        arrived = await self.arrived(second, len(bodies))
-        self.assertEqual(len(arrived), len(bodies))
-        found = {int(each.partition(b"Subject: ")[2].partition(b"\r\n")[0]): each for each in arrived}
-        for number, body in enumerate(bodies):
-            self.assertTrue(found[number].endswith(b"\r\n\r\n" + body + b"\r\n"), (number, body[:100]))
-        self.assertEqual(await self.mailbox(second, "dave", domain="example.com"), [])
-        self.assertEqual(await self.all_mail(second), {"alice": [], "bob": []})
-        self.assertEqual(await self.queue(first), [])
+        await self.assert_arrives(first, second, {body: body + b"\r\n" for body in bodies})
+
+    async def test_what_is_normalised_is_one_message_there(self) -> None:
+        """A login whose bare line ends become CRLF: the dots between them are content, here and there."""
+        first, second = await self.two('[smtp]\nbare_line_ends = "normalise"\n')
+        line = await self.greeted(first, "submission")
+        await line.ask("STARTTLS")
+        await line.start_tls()
+        await line.ask("EHLO x")
+        self.assertRegex(await line.ask("AUTH PLAIN AGFsaWNlQGV4YW1wbGUub3JnAHNlY3JldA=="), "^235")
+        bodies: dict[bytes, bytes] = {}
+        for fake in FAKE_ENDS:
+            if b"\0" in fake or END in fake:
+                continue
+            smuggled = SMUGGLED.replace(b"alice@example.org", b"dave@example.com").removesuffix(b".\r\n")
+            body = b"one" + fake + smuggled
+            # Between real line ends the dots that stuffing adds are taken away again, between others there are none.
+            said = body.replace(b"\r\n.", b"\r\n..")
+            bodies[body] = re.sub(rb"\r\n|\r|\n", b"\r\n", body)
+            for command in ("MAIL FROM:<alice@example.org>", "RCPT TO:<carol@example.com>", "DATA"):
+                self.assertRegex(await line.ask(command), "^[23]")
+            line.say(b"Subject: %d\r\n\r\n" % (len(bodies) - 1) + said + b".\r\n")
+            self.assertRegex(await line.reply(), "^250 2.0.0 ", fake)
+        await self.assert_arrives(first, second, bodies)

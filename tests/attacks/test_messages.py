@@ -82,6 +82,7 @@ class MessageTests(AttackCase):
         for command in (f"MAIL FROM:<{sender}>", "RCPT TO:<alice@example.org>", "DATA"):
             self.assertRegex(await line.ask(command), "^[23]")
         line.say(stuffed(content))
+        await self.is_polite(server)
         reply = await line.reply()
         self.assertRegex(reply, "^250 ")
         line.close()
@@ -98,7 +99,6 @@ class MessageTests(AttackCase):
         content = make(count)
         for number, login in enumerate((False, True), 1):
             reply = await self.send(server, content, login)
-            await self.is_polite(server)
             read = await self.retrieve(server, number)
             self.assertTrue(read.endswith(b"\r\n" + content), (make.__name__, login))
             self.assertLess(len(read) - len(content), 2000)

@@ -8,9 +8,9 @@ from mailserver.smtp import client
 from tests.fuzz.choices import split
 
 WORDS = (
-    b"alice@example.org", b'"a@b"@example.org', b"postmaster", b"@[192.0.2.1]", b"@[IPv6:::1]", b"@[IPv6:", b"\\",
-    b'"', b"@", b".", b"..", b"%", b"!", b"xn--", b"\xe3\x80\x82", b"\xc3\xbc", b"@xn--bcher-kva.example",
-    b"\xef\xbd\xa1", b"\xc2\x9b", b"\xe2\x80\xa8", b"-", b"@example.org.",
+    b"alice@example.org", b'"a@b"@example.org', b"postmaster", b"@[192.0.2.1]", b"@[IPv6:::1]", b"@[IPv6:",
+    b"@[IPv6:fe80::1%x]", b"\\", b'"', b"@", b".", b"..", b"%", b"!", b"xn--", b"\xe3\x80\x82", b"\xc3\xbc",
+    b"@xn--bcher-kva.example", b"\xef\xbd\xa1", b"\xc2\x9b", b"\xe2\x80\xa8", b"-", b"@example.org.",
 )
 
 
@@ -26,7 +26,7 @@ def run(octets: bytes) -> None:
         return
     written = str(address)
     assert Address.parse(written) == address, (text, written)
-    assert not any(each in written for each in "\r\n\0"), written
+    assert all(" " <= each != "\x7f" for each in written), written
     assert len(address.domain.encode()) <= LONGEST_DOMAIN
     assert address.key == Address.parse(written).key
     for command in (client.rcpt(address), client.mail(address, 1, "8BITMIME", {"SIZE": "", "8BITMIME": ""})):

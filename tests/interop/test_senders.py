@@ -17,6 +17,7 @@ from twisted.internet.threads import deferToThread
 from mailserver.delivery import HONOURED
 from mailserver.service import MailServer
 from mailserver.smtp.server import ServerWire
+from tests.attacks import test_line_ends
 from tests.attacks.case import AttackCase
 from tests.interop.exim import Exim
 from tests.interop.postfix import Postfix
@@ -25,6 +26,7 @@ from tests.needs import program
 LOGIN, PASSWORD = "alice@example.org", "secret"
 SIX_LINES = "Subject: hello\n\none\n.\n..\n.three\n"
 U_ADDRESS = "用户@例え.テスト"
+LENIENT = "smtpd_forbid_bare_newline = no\nsmtp_line_length_limit = 0\nline_length_limit = 1000000"
 EIGHT_BIT = "Subject: hello\nMIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\n\ngrüße 日本語\n"
 
 
@@ -349,6 +351,16 @@ class PostfixTests(SenderCase):
         offered = "DSN" in HONOURED
         self.assertEqual("ENVID=abc+2B1" in self.commands("MAIL")[-1], offered)
         self.assertEqual("NOTIFY=SUCCESS,DELAY" in self.commands("RCPT")[-1], offered)
+
+
+class BehindPostfixTests(test_line_ends.OutboundTests):
+    """The same smuggling by way of Postfix, which takes a bare LF for a line end."""
+
+    async def way_to(self, second: MailServer) -> tuple[str, int]:
+        postfix = Postfix(*self.port_of(second), LENIENT)
+        await deferToThread(postfix.start)
+        self.addCleanup(deferToThread, postfix.stop)
+        return "127.0.0.1", postfix.port
 
 
 class EximTests(SenderCase):
