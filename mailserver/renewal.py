@@ -50,5 +50,5 @@ def _of(config: Config, name: str) -> Any:
 
 def _bare(part: Listen | Use) -> tuple[Any, ...]:
     if isinstance(part, Listen):
-        return part.service, part.endpoint, part.tls, part.proxy
+        return part.service, part.endpoint, part.tls         # who is a proxy may change
     return part.name, dict(part.table)

@@ -82,24 +82,35 @@ class SmtpSession:
 
     async def greeting(self) -> Answer:
         policy = self._policy
-        client = self._client
+        refused = await self._meet()
+        if refused is not None:
+            return refused
+        if (self._spoke_first or self._wire.buffered) and not (policy.early_talkers or self._client.trusted):
+            # RFC 5321 4.3.1: who does not wait for the greeting does not wait for answers either.
+            return self._refused(replies.SPOKE_FIRST, "connect", Then.LINGER)
+        return self._greeting
+
+    async def _meet(self) -> Answer | None:
+        """Judge who is there; an answer when it is not welcome."""
+        policy, client = self._policy, self._client
         if client.reverse is None:
             # Looked up while the client is greeted and says its own name; waited for where somebody may ask.
             self._reverse = Deferred.fromCoroutine(policy.reverse(client.address))
-        if policy.pipeline.asks("connected"):
-            outcome = await policy.pipeline.run("connected", None, self._story, client)
-            refusal = outcome.refusal
-            if refusal is not None:
-                # RFC 5321 3.1: 554 for "no"; a "not now" ends the connection too (421).
-                code = 554 if refusal.severity == 5 else 421
-                return self._refused(Reply(code, refusal.detail, refusal.text), "connect", Then.CLOSE)
-            if outcome.pause:
-                await self._wait(outcome.pause)
-        if (self._spoke_first or self._wire.buffered) and not (policy.early_talkers or client.trusted):
-            # RFC 5321 4.3.1: who does not wait for the greeting does not wait for answers either.
-            return self._refused(replies.SPOKE_FIRST, "connect", Then.LINGER)
-        kind = "LMTP" if policy.lmtp else "ESMTP"
-        return Answer(f"220 {policy.hostname} {kind}\r\n".encode())
+        if not policy.pipeline.asks("connected"):
+            return None
+        outcome = await policy.pipeline.run("connected", None, self._story, client)
+        refusal = outcome.refusal
+        if refusal is not None:
+            # RFC 5321 3.1: 554 for "no"; a "not now" ends the connection too (421).
+            code = 554 if refusal.severity == 5 else 421
+            return self._refused(Reply(code, refusal.detail, refusal.text), "connect", Then.CLOSE)
+        if outcome.pause:
+            await self._wait(outcome.pause)
+        return None
+
+    @property
+    def _greeting(self) -> Answer:
+        return Answer(f"220 {self._policy.hostname} {'LMTP' if self._policy.lmtp else 'ESMTP'}\r\n".encode())
 
     def spoke_first(self) -> None:
         self._spoke_first = True
@@ -277,7 +288,7 @@ class SmtpSession:
         self._wire.advance(command)
         self._wire.normalises = policy.normalises and self._client.login is not None
         self._story = Story(policy.world.new_id())
-        return await self.greeting()
+        return await self._meet() or self._greeting
 
     async def _xforward(self, command: XForward) -> Reply:
         if not self._policy.offers.xforward(self._peer):
