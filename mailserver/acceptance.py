@@ -13,7 +13,7 @@ from typing import Any
 
 from twisted.logger import Logger
 
-from mailserver.address import Address
+from mailserver.address import Address, domain_key
 from mailserver.content import CHUNK, Content
 from mailserver.destination import Drop, Mailbox, Remote
 from mailserver.envelope import Client, Envelope, Origin
@@ -253,7 +253,7 @@ class Acceptance:
             kind=kind,
             target=target,
             place=place,
-            domain=target.domain,
+            domain=target.domain if target.domain.isascii() else domain_key(target.domain),
             prefix=prefix,
             body=envelope.body,
             created=self._world.now(),

@@ -21,6 +21,7 @@ _QUOTED = re.compile(rf'"((?:[ !#-\[\]-~{_BEYOND}]|\\[ -~])*)"')
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9\-]{0,61}[A-Za-z0-9])?"
 _DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 _SIMPLE = re.compile(rf"([{_ATEXT}]+(?:\.[{_ATEXT}]+)*)@({_LABEL}(?:\.{_LABEL})*)")
+_NOBODY = '""'      # is not everybody: "@example.org" is how the directory calls a domain's catch-all
 _UNQUOTE = re.compile(r"\\(.)")
 
 
@@ -66,9 +67,9 @@ class Address:
     def key(self) -> str:
         """What two spellings of one mailbox share: case folded, the domain in A-labels."""
         if self.local.isascii() and self.domain.isascii():
-            return f"{self.local.lower()}@{self.domain}"
+            return f"{self.local.lower() or _NOBODY}@{self.domain}"
         # RFC 6532 3.1: what looks the same is composed alike before it is compared.
-        return f"{unicodedata.normalize('NFC', self.local).casefold()}@{domain_key(self.domain)}"
+        return f"{unicodedata.normalize('NFC', self.local).casefold() or _NOBODY}@{domain_key(self.domain)}"
 
     def __str__(self) -> str:
         """The address as it is written on the wire, quoted where it must be."""
@@ -93,10 +94,11 @@ def parse_domain(text: str) -> str:
         return text.lower()
     if not text.isascii():
         try:
-            idna.encode(text, uts46=True)
+            labels = idna.encode(text, uts46=True).decode("ascii")
         except (idna.IDNAError, UnicodeError) as error:
             raise BadAddress(f"the domain is no internationalised name: {error}") from None
-        return text.lower()
+        if _DOMAIN.fullmatch(labels):       # without a dot at its end, as for any other name
+            return text.lower()
     raise BadAddress("the domain is not a host name" if text else "the domain is missing")
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mailserver import tomlvalues as values
-from mailserver.address import Address, parse_domain
+from mailserver.address import Address, domain_key, parse_domain
 from mailserver.errors import BadAddress, MailserverError
 from mailserver.net.limits import Allowance
 from mailserver.tomlplaces import Place, places
@@ -152,7 +152,7 @@ class Config:
 
     def relays(self, domain: str) -> bool:
         """Whether mail for a domain that is not ours is taken from anybody, and sent on."""
-        return "*" in self.relay_domains or domain in self.relay_domains
+        return "*" in self.relay_domains or domain_key(domain) in self.relay_domains
 
 
 def find(given: str | None) -> Path:
@@ -211,7 +211,7 @@ class _Reader:
         listen = self._listen()
         relay = root.table("relay")
         networks = relay.take_list("networks", values.network)
-        relay_domains = relay.take_list("domains", values.domain_or_all)
+        relay_domains = tuple(map(domain_key, relay.take_list("domains", values.domain_or_all)))
         relay_recipients = relay.take("recipients", "all", values.one_of(("all", "call", "list")))
         relay_list = relay.take("list", None, self._existing)
         if relay_recipients == "list" and "list" not in relay.value:
@@ -347,7 +347,7 @@ class _Reader:
         for domain in routes.value:
             host = routes.take(domain, None, values.route)
             try:
-                route[parse_domain(domain)] = host
+                route[domain_key(parse_domain(domain))] = host
             except BadAddress as error:
                 routes.wrong(domain, f'"{domain}" is no domain: {error}')
         outbound = Outbound(

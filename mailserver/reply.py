@@ -91,6 +91,7 @@ PARAMETER_UNKNOWN = Reply(555, "5.4", "Parameter not recognized or not implement
 TLS_REQUIRED = Reply(530, "7.0", "Must issue a STARTTLS command first")
 AUTH_REQUIRED = Reply(530, "7.0", "Authentication required")
 AUTH_FAILED = Reply(535, "7.8", "Authentication credentials invalid")
+DISABLED = Reply(525, "7.13", "This account is disabled")                        # RFC 5248 3
 AUTH_NEEDS_TLS = Reply(538, "7.11", "Encryption required for this authentication mechanism")
 MECHANISM_UNKNOWN = Reply(504, "5.4", "Authentication mechanism not supported")
 AUTH_CANCELLED = Reply(501, "7.0", "Authentication cancelled")

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from mailserver.address import Address
+from mailserver.address import Address, domain_key
 from mailserver.destination import Destination, Drop, Forward, Mailbox, Refuse, Remote, check
 from mailserver.hooks import Asked, Broken
 from mailserver.interfaces import IDirectory
@@ -78,6 +78,33 @@ class Router:
                 self._remembered.popitem(last=False)
         return routed
 
+    async def owners(self, address: Address) -> set[str]:
+        """The keys of the accounts that get mail for an address because the directory says so.
+
+        Where another forwarder sends mail is its own business: that somebody gets a copy does not make it his address.
+        Raises `TemporaryFailure` when one cannot know now, even if it may be skipped for mail.
+        """
+        found: set[str] = set()
+        await self._own(address, found, set(), 0)
+        return found
+
+    async def _own(self, address: Address, found: set[str], seen: set[str], depth: int) -> None:
+        if address.key in seen or depth > DEEPEST:
+            return
+        seen.add(address.key)
+        for asked in self.forwarders:
+            if not getattr(asked.plugin, "dry", True):
+                continue
+            answer = await asked.ask(asked.plugin.forward, address, check=check)
+            if answer is None:
+                continue
+            for destination in answer if getattr(asked.plugin, "from_directory", False) else ():
+                if isinstance(destination, Mailbox):
+                    found.add(destination.account.key)
+                elif isinstance(destination, Forward):
+                    await self._own(destination.address, found, seen, depth + 1)
+            return
+
     async def _postmaster(self, bare: Address) -> Address:
         """The bare postmaster with the nearest local domain: the host's, one above it, or any."""
         labels = self._hostname.split(".")
@@ -123,7 +150,7 @@ class Router:
                 return
         if await self._directory.is_local(address.domain):
             walk.refuse(address, "", NO_SUCH_USER)
-        elif address.domain in self.mailless:
+        elif domain_key(address.domain) in self.mailless:
             walk.refuse(address, "", NO_MAIL_THERE)
         else:
             walk.go(address, "", Remote(address))

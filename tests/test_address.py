@@ -59,3 +59,14 @@ class ReadingTests(SynchronousTestCase):
             return
         self.assertEqual(Address.parse(str(address)), address)
         self.assertIsInstance(address.key, str)
+
+    def test_key_of_nobody(self) -> None:
+        """RFC 5321 4.1.2 allows an empty local part in quotes; it is not how the directory calls a catch-all."""
+        self.assertNotIn(Address.parse('""@example.org').key, ("@example.org", Address.parse("a@example.org").key))
+        self.assertNotEqual(Address.parse('""@例え.jp').key, "@xn--r8jz45g.jp")
+
+    def test_dot_at_the_end(self) -> None:
+        """No spelling of one, as in ASCII: it would be another domain than ours."""
+        for text in ("a@例え.jp.", "a@例え.jp。", "a@example.org。"):
+            with self.assertRaises(BadAddress, msg=repr(text)):
+                Address.parse(text)

@@ -246,3 +246,66 @@ class BrokenTests(RoutingCase):
         carol = address("carol@example.net")
         for answer in (carol, str(carol), [carol], [ACCEPT], 7, [Refuse(Reply(250, "0.0", "Ok"))]):
             self.assertIn("a failed: it ", str(self.fails(Broken, Lists(bob=answer))))
+
+
+class FromDirectory(Lists):
+    """What the directory would say."""
+
+    from_directory = True
+
+
+class Maker(Lists):
+    """Makes what it is asked for."""
+
+    dry = False
+
+
+class OwnersTests(RoutingCase):
+    """Whose an address is."""
+
+    def owners(self, local: str, *forwarders: Any, on_error: str = "defer") -> set[str]:
+        asked = [Asked("abcdef"[number], each, Clock(), on_error) for number, each in enumerate(forwarders)]
+        router = Router(asked, self.domains, "mx.example.org")      # type: ignore[arg-type]
+        return self.successResultOf(Deferred.fromCoroutine(router.owners(address(f"{local}@example.org"))))
+
+    def people(self, *names: str) -> FromDirectory:
+        return FromDirectory(**boxes(*names).known)
+
+    def test_over_aliases(self) -> None:
+        """All who get its mail; who gets none does not."""
+        aliases = FromDirectory(Info=to("sales", "carol@example.net"), sales=to("Bob", "alice"), round=to("round"))
+        people = self.people("bob", "alice", "Bob")
+        self.assertEqual(self.owners("Info", aliases, people), {"bob@example.org", "alice@example.org"})
+        for nobodys in ("round", "nobody"):
+            self.assertEqual(self.owners(nobodys, aliases, people), set())
+
+    def test_a_copy(self) -> None:
+        """Who gets a copy by another forwarder's decision does not own the address, nor who comes behind it."""
+        people, catch_all = self.people("alice", "bob"), FromDirectory(boss=to("alice"))
+        for answer in (to("alice"), to("boss", "alice"), (Mailbox(address("alice@example.org")),), (), (Drop("x"),)):
+            self.assertEqual(self.owners("boss", Lists(boss=answer), people, catch_all), set())
+        self.assertEqual(self.owners("boss", Lists(), people, catch_all), {"alice@example.org"})
+
+    def test_nothing_is_made(self) -> None:
+        """A forwarder that makes what it is asked for is not asked."""
+        maker = Maker(**boxes("bob").known)
+        self.assertEqual(self.owners("bob", self.people("alice"), maker), set())
+        self.assertEqual(maker.asked, [])
+
+    def test_broken(self) -> None:
+        """Whose it is cannot be known while one is broken, whatever is done with mail meanwhile."""
+        def fail() -> None:
+            raise ValueError("oops")
+
+        for on_error in ("defer", "skip"):
+            with self.assertRaises(self.failureException, msg=on_error):
+                self.owners("bob", Lists(bob=fail), FromDirectory(bob=to("alice")), self.people("alice"),
+                            on_error=on_error)
+            self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
+
+    def test_deep(self) -> None:
+        """No further than mail goes."""
+        chain = FromDirectory(**{f"a{n}": to(f"a{n + 1}") for n in range(30)}, a30=to("alice"))
+        people = self.people("alice")
+        self.assertEqual(self.owners("a25", chain, people), {"alice@example.org"})
+        self.assertEqual(self.owners("a0", chain, people), set())

@@ -45,7 +45,7 @@ class Hosts:
 
         Raises `Unroutable` when there will never be one, `TemporaryFailure` when it cannot be known.
         """
-        fixed = entry.place or self._outbound.route.get(entry.domain) or self._outbound.smarthost
+        fixed = entry.place or self._outbound.route.get(domain_key(entry.domain)) or self._outbound.smarthost
         if fixed == "none":
             raise Unroutable(f"{entry.domain} takes no mail", "1.10")
         if fixed:
@@ -62,7 +62,8 @@ class Hosts:
 
     def is_smarthost(self, entry: Bound) -> bool:
         """Whether the entry goes through the smarthost, where we log in."""
-        return not entry.place and entry.domain not in self._outbound.route and self._outbound.smarthost is not None
+        outbound = self._outbound
+        return not entry.place and domain_key(entry.domain) not in outbound.route and outbound.smarthost is not None
 
     async def _fixed(self, text: str) -> Host:
         """A host that somebody here has named: where it leads is his business."""

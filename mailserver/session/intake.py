@@ -67,8 +67,8 @@ class Intake:
         self.transaction = transaction = Transaction(envelope, Story(id))
         transaction.story.verdicts += said.verdicts
         transaction.story.forwarded, said.forwarded = said.forwarded, None
-        if client.login is not None and not await self._owns(client.login, command.sender):
-            return replies.NOT_YOUR_SENDER
+        if client.login is not None and (refusal := await self._refuses(client.login, command.sender)) is not None:
+            return refusal
         if policy.pipeline.asks("sender", origin):
             outcome = await policy.pipeline.run("sender", origin, transaction.story, client, envelope)
             if outcome.refusal is not None:
@@ -105,12 +105,24 @@ class Intake:
             by_mode=command.by_mode,
         )
 
-    async def _owns(self, login: Address, sender: Address | None) -> bool:
-        """Whether somebody logged in may send as `sender`: itself, an alias that leads to it, or nobody (<>)."""
+    async def _refuses(self, login: Address, sender: Address | None) -> Reply | None:
+        """Why somebody logged in may not send as `sender`: it may as itself, as what leads to it, and as nobody (<>).
+
+        The login may be hours old, and the account disabled meanwhile.
+        """
+        directory = self._policy.directory
+        account = await directory.account(login)
+        if account is None and await directory.refreshed():
+            account = await directory.account(login)
+        if account is None or not account.enabled:
+            return replies.DISABLED
         if sender is None or sender.key == login.key:
-            return True
-        targets = await self._policy.directory.alias(sender)
-        return targets is not None and any(target.key == login.key for target in targets)
+            return None
+        if login.key in await self._policy.router.owners(sender):
+            return None
+        if await directory.refreshed() and login.key in await self._policy.router.owners(sender):
+            return None
+        return replies.NOT_YOUR_SENDER
 
     # -- RCPT
 
