@@ -25,8 +25,8 @@ NO_REVERSE = Reply(550, "7.25", "Your address has no confirmed name in the DNS (
 class HelloOptions:
     """Strangers are refused, at MAIL, for each of these that is true; who may relay is not looked at.
 
-    `syntax`: the name must be a host name or an address in brackets.  `ours`: it must not be this server's, nor one of
-    its domains'.  `literal`: an address in brackets must be the peer's own.  `exists`: the name must be in the DNS
+    `syntax`: the name must be a host name (underscores are passed over) or an address in brackets.  `ours`: it must not
+    be this server's, nor one of its domains'.  `literal`: an address in brackets must be the peer's own.  `exists`: the name must be in the DNS
     (many honest servers fail this).  `reverse`: the peer's address must have a name that leads back to it;
     `reverse_points` is how much it counts against those who have none, when they are not refused for it.
     """
@@ -58,7 +58,9 @@ class Hello:
         if client.may_relay or client.service == "lmtp":
             return None
         try:
-            name = domain_key(parse_domain(client.hello))
+            # No host has an underscore in its name by RFC 1123 2.1, and many honest ones do.
+            parse_domain(client.hello.replace("_", "x"))
+            name = domain_key(client.hello)
         except BadAddress:
             return reject(NOT_A_NAME) if options.syntax else self._reverse(client)
         if _is_bare_address(name):

@@ -100,15 +100,21 @@ class Limits:
         return self._more("recipient", address, login, self.allowance.recipients_per_minute)
 
     def may_log_in(self, address: str) -> bool:
-        """Whether a peer has not guessed too often of late."""
-        peer, most = self._peer(address), self.allowance.failed_logins
-        return peer == _EXEMPT or not most or self.tally.has(f"guess {peer}", most, most / 600)
+        """Whether a peer, and its network, have not guessed too often of late."""
+        return all(self.tally.has(key, most, most / 600) for key, most in self._guesses(address))
 
     def failed_login(self, address: str) -> None:
         """It guessed wrong."""
+        for key, most in self._guesses(address):
+            self.tally.take(key, most, most / 600)
+
+    def _guesses(self, address: str) -> list[tuple[str, float]]:
         peer, most = self._peer(address), self.allowance.failed_logins
-        if peer != _EXEMPT and most:
-            self.tally.take(f"guess {peer}", most, most / 600)
+        if peer == _EXEMPT or not most:
+            return []
+        around, network = self.allowance.network, network_key(peer)
+        own = [(f"guess {peer}", float(most))]
+        return [*own, (f"guess {network}", most * around)] if around and network else own
 
     def _more(self, what: str, address: str, login: str, most: int) -> bool:
         if login:

@@ -239,8 +239,9 @@ class HelloTests(FilterContract, PluginCase):
         self.server.add_domain("example.org")
         for name, said in (
             ("mx.example.net", None), ("[192.0.2.7]", None), ("[192.0.2.8]", NOT_YOURS),
-            ("[IPv6:2001:db8::1]", NOT_YOURS), ("192.0.2.7", NOT_A_NAME), ("a_b", NOT_A_NAME), ("", NOT_A_NAME),
-            ("MX.example.ORG", OURS),
+            ("[IPv6:2001:db8::1]", NOT_YOURS), ("192.0.2.7", NOT_A_NAME), ("a b", NOT_A_NAME), ("", NOT_A_NAME),
+            ("WIN_7.example.net", None), ("-a.example.net", NOT_A_NAME), ("[192.0.2.7", NOT_A_NAME),
+            ("[mx.example.net]", NOT_A_NAME), ("mx..example.net", NOT_A_NAME), ("MX.example.ORG", OURS),
             ("example.org", OURS), ("localhost", None),
         ):
             self.assertEqual(await self.judge(name), None if said is None else Reject(said), name)
@@ -262,7 +263,16 @@ class HelloTests(FilterContract, PluginCase):
     async def test_who_may_relay(self) -> None:
         """Programs of users call themselves as they like."""
         client = replace(a_client("192.0.2.7", login="alice@example.org"), hello="my laptop!")
-        self.assertIsNone(await self.build().sender(client, an_envelope()))
+        for spared in (client, replace(client, login=None, trusted=True), replace(client, login=None, service="lmtp")):
+            self.assertIsNone(await self.build(exists=True, reverse=True).sender(spared, an_envelope()))
+        self.assertEqual(await self.build().sender(replace(client, login=None), an_envelope()), Reject(NOT_A_NAME))
+
+    async def test_nobody_can_say(self) -> None:
+        """While the DNS does not answer, mail waits rather than passes."""
+        self.server.resolver.fail("mx.example.net")
+        with self.assertRaises(TemporaryFailure):
+            await self.judge("mx.example.net", exists=True)
+        self.assertIsNone(await self.judge("mx.example.net"))
 
 
 class MxTests(FilterContract, PluginCase):

@@ -90,3 +90,40 @@ class LimitsTests(SynchronousTestCase):
         self.assertFalse(storm("192.0.2.3"))
         self.assertTrue(storm("198.51.100.1"))
         self.assertEqual(self.tally._open, {})
+
+    def test_guesses(self) -> None:
+        """So many wrong passwords of a peer, which are forgiven one by one; looking costs nothing."""
+        limits = self.limits(failed_logins=2)
+        for _ in range(2):
+            self.assertTrue(all(limits.may_log_in("2001:db8::1") for _ in range(9)))
+            limits.failed_login("2001:db8::1")
+        self.assertFalse(limits.may_log_in("2001:db8::2"))
+        self.assertTrue(limits.may_log_in("2001:db8:0:1::1"))
+        self.clock.advance(301)
+        self.assertTrue(limits.may_log_in("2001:db8::1"))
+        limits.failed_login("2001:db8::1")
+        self.assertFalse(limits.may_log_in("2001:db8::1"))
+
+    def test_guesses_of_a_network(self) -> None:
+        """Who has many addresses has not as many guesses."""
+        for address in ("192.0.2.{}", "2001:db8:0:{}::1"):
+            limits = self.limits(failed_logins=2, network=3)
+            for number in range(1, 7):
+                self.assertTrue(limits.may_log_in(address.format(number)))
+                limits.failed_login(address.format(number))
+            self.assertFalse(limits.may_log_in(address.format(99)), address)
+            self.assertTrue(limits.may_log_in("198.51.100.1"))
+        everybody = self.limits(failed_logins=1, network=0)
+        for number in range(1, 100):
+            everybody.failed_login(f"192.0.2.{number}")
+        self.assertTrue(everybody.may_log_in("192.0.2.200"))
+
+    def test_guesses_from_here(self) -> None:
+        """Loopback guesses as often as it likes, unless it is named; no limit is no limit."""
+        for limits in (self.limits(failed_logins=1), self.limits(failed_logins=0, loopback=True)):
+            for _ in range(9):
+                limits.failed_login("127.0.0.1")
+            self.assertTrue(limits.may_log_in("127.0.0.1"))
+        strict = self.limits(failed_logins=1, loopback=True)
+        strict.failed_login("127.0.0.1")
+        self.assertFalse(strict.may_log_in("127.0.0.1"))
