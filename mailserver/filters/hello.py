@@ -26,9 +26,9 @@ class HelloOptions:
     """Strangers are refused, at MAIL, for each of these that is true; who may relay is not looked at.
 
     `syntax`: the name must be a host name (underscores are passed over) or an address in brackets.  `ours`: it must not
-    be this server's, nor one of its domains'.  `literal`: an address in brackets must be the peer's own.  `exists`: the name must be in the DNS
-    (many honest servers fail this).  `reverse`: the peer's address must have a name that leads back to it;
-    `reverse_points` is how much it counts against those who have none, when they are not refused for it.
+    be this server's, nor one of its domains'.  `literal`: an address in brackets must be the peer's own.  `exists`: the
+    name must be in the DNS (many honest servers fail this).  `reverse`: the peer's address must have a name that leads
+    back to it; `reverse_points` is how much it counts against those who have none, when they are not refused for it.
     """
 
     syntax: bool = True

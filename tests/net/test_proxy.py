@@ -5,9 +5,14 @@ from __future__ import annotations
 import ipaddress
 import struct
 
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.internet.protocol import Protocol
+from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
-from mailserver.net.proxy import LONGEST_V2, SIGNATURE, Header, NotProxy, Source
+from mailserver.net.proxy import LONGEST_V2, PATIENCE, SIGNATURE, Gate, Header, NotProxy, Source
 from tests.serving import ServerCase
 
 LOOPBACK = 'proxy = ["127.0.0.0/8"]'
@@ -69,6 +74,59 @@ class HeaderTests(SynchronousTestCase):
                 continue
             with self.assertRaises(NotProxy, msg=repr(octets)):
                 self.read(octets)
+
+
+    @given(st.binary(max_size=80), st.sampled_from([b"", b"PROXY TCP4 ", b"PROXY UNKNOWN", SIGNATURE]))
+    def test_anything(self, octets: bytes, start: bytes) -> None:
+        """Whatever comes is a header, the beginning of one, or none: the same however it is cut."""
+        try:
+            Header().feed(start + octets)
+        except NotProxy:
+            with self.assertRaises(NotProxy):
+                self.read_cut(start + octets)
+            return
+        self.read(start + octets)
+
+    def read_cut(self, octets: bytes) -> None:
+        header = Header()
+        for number in range(len(octets)):
+            header.feed(octets[number : number + 1])
+            self.assertFalse(header.is_whole)
+
+
+class GateTests(SynchronousTestCase):
+    """What a connection of a proxy begins with."""
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.built: list[tuple[str, int, bool]] = []
+        self.gate = Gate(self.clock, "127.0.0.1", 5, self.build)
+        self.transport = StringTransport()
+        self.transport.protocol = self.gate     # type: ignore[attr-defined]
+        self.gate.makeConnection(self.transport)
+
+    def build(self, address: str, port: int, has_spoken: bool) -> Protocol:
+        self.built.append((address, port, has_spoken))
+        return Protocol()
+
+    def test_too_slow(self) -> None:
+        """A header that does not end is waited for so long, however busily it comes."""
+        for octet in b"PROXY TCP":
+            self.clock.advance(PATIENCE / 10)
+            self.gate.dataReceived(bytes([octet]))
+        self.assertFalse(self.transport.disconnected)
+        self.clock.advance(PATIENCE / 10)
+        self.assertTrue(self.transport.disconnected)
+        self.assertEqual(self.built, [])
+
+    def test_in_time(self) -> None:
+        """Nothing waits any more once it is there, or the proxy is gone."""
+        self.gate.dataReceived(b"PROXY UNKNOWN\r\n")
+        self.assertEqual(self.built, [("127.0.0.1", 5, False)])
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.setUp()
+        self.gate.connectionLost()
+        self.assertEqual(self.clock.getDelayedCalls(), [])
 
 
 class ServedTests(ServerCase):
