@@ -41,7 +41,7 @@ class Router:
     def __init__(
         self, forwarders: Sequence[Asked], directory: IDirectory, hostname: str, mailless: Collection[str] = ()
     ) -> None:
-        self._mailless = frozenset(mailless)
+        self.mailless = frozenset(mailless)
         self.forwarders = tuple(forwarders)
         self._directory = directory
         self._hostname = hostname
@@ -123,7 +123,7 @@ class Router:
                 return
         if await self._directory.is_local(address.domain):
             walk.refuse(address, "", NO_SUCH_USER)
-        elif address.domain in self._mailless:
+        elif address.domain in self.mailless:
             walk.refuse(address, "", NO_MAIL_THERE)
         else:
             walk.go(address, "", Remote(address))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -14,35 +15,44 @@ from mailserver.cli.house import House, in_reactor, opened_house
 from mailserver.cli.shown import as_json, plain, show_json
 from mailserver.envelope import Client, Envelope, Origin
 from mailserver.errors import BadAddress, MailserverError, TemporaryFailure
+from mailserver.net.reverse import reverse
 from mailserver.pipeline import Outcome
 from mailserver.reply import Reply
 from mailserver.routing import Router
 from mailserver.story import Story
+from mailserver.talkers import existence
+
+SOMEWHERE = "192.0.2.1"         # an address of nobody (RFC 5737)
 
 
 @click.command("explain")
 @click.argument("address")
 @click.option("--from", "sender", metavar="ADDRESS", default="", help="The sender; without it, the null sender.")
-@click.option("--ip", metavar="ADDRESS", default="192.0.2.1", show_default=True, help="Where it would come from.")
+@click.option("--ip", metavar="ADDRESS", help=f"Where it would come from; {SOMEWHERE} when nothing is said.")
 @click.option("--login", metavar="ADDRESS", help="As if this account had logged in.")
 @as_json
-def command(address: str, sender: str, ip: str, login: str | None, json_wanted: bool) -> None:
+def command(address: str, sender: str, ip: str | None, login: str | None, json_wanted: bool) -> None:
     """Ask every filter and forwarder about mail for ADDRESS."""
     config = configuration()
     recipient = _read(address)
     client = Client(
-        ip, 0, "smtp", hello="explain.invalid", extended=True,
-        login=_read(login) if login else None, trusted=_inside(ip, config.networks),
+        ip or SOMEWHERE, 0, "smtp", hello="explain.invalid", extended=True,
+        login=_read(login) if login else None, trusted=_inside(ip or SOMEWHERE, config.networks),
     )
 
     async def ask(reactor: Any) -> dict[str, Any]:
         async with opened_house(config, reactor) as house:
-            return await explained(house, client, _read(sender) if sender else None, recipient)
+            found = await reverse(house.world.resolver, reactor, ip) if ip else None
+            return await explained(
+                house, replace(client, reverse=found), _read(sender) if sender else None, recipient
+            )
 
     told = in_reactor(ask)
     if json_wanted:
         show_json(told)
         return
+    if told["reverse"]:
+        click.echo(plain(f"{told['ip']}: {told['reverse']} in the DNS"))
     for stage, plugin, said in ((each["stage"], each["plugin"], each["said"]) for each in told["verdicts"]):
         click.echo(plain(f"{stage}: {plugin}: {said}"))
     for each in told["destinations"]:
@@ -59,6 +69,7 @@ async def explained(house: House, client: Client, sender: Address | None, recipi
         "address": str(recipient),
         "from": str(sender) if sender else "",
         "ip": client.address,
+        "reverse": (client.reverse.name or client.reverse.result) if client.reverse is not None else "",
         "verdicts": [
             {"stage": stage, "plugin": plugin, "said": said} for stage, plugin, _, said, _ in story.verdicts
         ],
@@ -84,6 +95,10 @@ async def _reply(
     for stage, of, args in stages:
         if stage == "recipient" and not (local or client.may_relay or house.config.relays(recipient.domain)):
             return replies.RELAY_DENIED
+        if stage == "recipient" and not local and house.config.relays(recipient.domain):
+            unknown = await existence(house.config, house.world)(recipient)
+            if unknown is not None:
+                return unknown
         outcome: Outcome = await pipeline.run(stage, of, story, *args, dry=True)
         if outcome.refusal is not None:
             return outcome.refusal
@@ -110,7 +125,7 @@ def _dry(router: Router, house: House, story: Story) -> Router:
             dry.append(each)
         else:
             story.destination("whoever is left", each.name, "not asked: it would change something")
-    return Router(dry, house.directory, house.config.hostname)
+    return Router(dry, house.directory, house.config.hostname, router.mailless)
 
 
 def _inside(ip: str, networks: Sequence[Any]) -> bool:
