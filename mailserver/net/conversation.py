@@ -26,7 +26,7 @@ from mailserver.net.transport import has_octets, write_now
 
 log = Logger()
 
-MOST_BUFFERED = 128 * 1024      # octets that may wait for a session before the transport stops reading
+MOST_BUFFERED = 64 * 1024       # octets that may wait for a session before the transport stops reading
 MOST_JOINED = 64 * 1024         # octets of answers that are joined into one write
 LINGER = 2.0                    # seconds in which a refused peer may finish its sentence
 HANDSHAKE = 30.0                # seconds for a TLS handshake
@@ -232,8 +232,8 @@ class Conversation(Protocol):
     async def _converse(self, begun: Done[Answer | None] | Rest[Answer | None]) -> None:
         """Answer whatever has come; its first command has begun.  Ends when more octets are needed, or for good."""
         joined: list[bytes] = []
-        size = 0
-        talker = self._talker
+        size = answered = 0
+        talker, turns = self._talker, self._house.turns
         while True:
             answer: Answer | None
             if isinstance(begun, Done):
@@ -272,6 +272,13 @@ class Conversation(Protocol):
             if not talker.buffered:
                 self._flush(joined)
                 return
+            answered += 1
+            if turns.is_over(answered):
+                self._flush(joined)
+                await turns.next()
+                answered = 0
+                if self._closing or self._last_words is not None:
+                    return
             begun = begin(talker.next())
 
     async def _send(self, stream: AsyncIterator[bytes]) -> None:

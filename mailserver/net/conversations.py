@@ -10,6 +10,7 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from mailserver.net.limits import Limits
+from mailserver.net.turns import Turns
 
 if TYPE_CHECKING:
     from mailserver.net.conversation import Conversation
@@ -35,6 +36,7 @@ class Conversations:
         self.idle = idle
         self.longest = longest
         self.limits = limits
+        self.turns = Turns(clock)
         self._open: set[Conversation] = set()
         self._stopping = False
         self._empty: Deferred[None] | None = None

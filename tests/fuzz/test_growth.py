@@ -74,6 +74,10 @@ class GrowthTests(SynchronousTestCase):
         self.check(command, b"<", b'"', b"\\", b"@a,", b" A", head=b"MAIL FROM:<")
         self.check(command, b" X=1", b"=", b" ", head=b"RCPT TO:<a@b.org>")
         self.check(command, b" ", b"A", head=b"AUTH PLAIN ")
+        self.check(command, b"+41", b"a", b"+", head=b"MAIL FROM:<> ENVID=")
+        self.check(command, b"\\x{41}", b"a", b"\\", head=b"RCPT TO:<a@b.org> ORCPT=utf-8;")
+        self.check(command, b"a:", b"a:b,", b".", head=b"MAIL FROM:<> SOLICIT=a:")
+        self.check(command, b" NAME=x", b"+41", head=b"XCLIENT ADDR=")
         self.check(command, b"A", b" ", b"\xff")
 
     def test_addresses(self) -> None:
@@ -85,6 +89,8 @@ class GrowthTests(SynchronousTestCase):
         self.check(session, b"NOOP\r\n", b"RSET\r\n", b"\r\n", b"MAIL FROM:<a@b.org>\r\nRSET\r\n", head=b"EHLO x\r\n")
         self.check(session, b"RCPT TO:<c@d.org>\r\n", b"RCPT TO:<\r\n", head=MESSAGE)
         self.check(session, b"x", b".", b"\r\n.", b"\r\n..\r\n", b"\n", b"\r", b"x\r\n", head=MESSAGE + b"DATA\r\n")
+        self.check(session, b"BDAT 1\r\nx", b"BDAT 0\r\n", b"BDAT 2\r\n\r\n", head=MESSAGE)
+        self.check(session, b"x", b"\r\n", b"\n", head=MESSAGE + b"BDAT 100000000 LAST\r\n")
         self.check(session, b"DATA\r\nx\r\n.\r\nMAIL FROM:<>\r\nRCPT TO:<c@d.org>\r\n", head=MESSAGE)
 
     def test_contents(self) -> None:

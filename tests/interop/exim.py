@@ -54,6 +54,8 @@ def unpacked() -> Path:
     exim = root / "usr/sbin/exim4"
     if not exim.exists():
         _unpack(root)
+    if exim.stat().st_uid != os.geteuid():
+        missing(f"{exim} was put there by somebody else")
     return exim
 
 
