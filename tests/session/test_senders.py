@@ -7,7 +7,7 @@ from typing import Any
 
 from mailserver.address import Address
 from mailserver.service import MailServer
-from mailserver.store import directory
+from mailserver.store import directory, spool
 from mailserver.testing import Line
 from tests.session.test_extensions import Talking
 
@@ -205,3 +205,17 @@ class RelayTests(Talking):
         await self.refused(await self.greeted(server), "x@example.com")
         server = await self.serve('[relay]\nnetworks = ["127.0.0.0/8"]\n')
         await self.refused(await self.greeted(server, "lmtp", "LHLO x"), "x@example.com")
+
+    async def test_routes(self) -> None:
+        """A route is one for U-labels and A-labels, and what waits for such a domain waits for one domain."""
+        server = await self.serve(
+            '[relay]\nnetworks = ["127.0.0.0/8"]\n'
+            '[outbound.route]\n"bücher.example" = "none"\n"例え.jp" = "tcp:127.0.0.1:9"\n'
+        )
+        line = await self.greeted(server)
+        line.say("MAIL FROM:<> SMTPUTF8\r\nRCPT TO:<x@bücher.example>\r\nRCPT TO:<x@例え.jp>\r\n".encode())
+        self.assertEqual([(await line.reply())[:3] for _ in range(3)], ["250", "556", "250"])
+        self.assertRegex(await line.ask("RCPT TO:<x@xn--bcher-kva.example>"), "^556")
+        self.assertRegex(await self.send(line), "^250")
+        [entry] = await server.database.read(spool.listing, None, "xn--r8jz45g.jp")
+        self.assertEqual(str(entry.recipient), "x@例え.jp")
