@@ -22,7 +22,7 @@ from mailserver.envelope import Tls
 from mailserver.net.answer import About, Answer, Talker, Then
 from mailserver.net.begun import Done, Rest, all_of, begin
 from mailserver.net.conversations import Conversations
-from mailserver.net.transport import has_octets, write_now
+from mailserver.net.transport import has_octets, start_tls, write_now
 
 log = Logger()
 
@@ -319,7 +319,7 @@ class Conversation(Protocol):
             return
         self._handshaking = True
         self.deadline = self._house.clock.seconds() + HANDSHAKE
-        self.transport.startTLS(self._tls)
+        start_tls(self.transport, self._tls)
 
     def _close(self, how: Then = Then.CLOSE) -> None:
         self._closing = True

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import socket
+from functools import partial
 from typing import Any
 
 from twisted.internet import tcp
+from twisted.protocols.tls import TLSMemoryBIOProtocol
 
 
 def write_now(transport: Any, octets: bytes) -> None:
@@ -16,20 +18,57 @@ def write_now(transport: Any, octets: bytes) -> None:
     which saves a third of the time of a short answer.  What the socket does not take, and every error, goes
     the ordinary way, so order and disconnection stay Twisted's business.
     """
-    if (
-        isinstance(transport, tcp.Connection)
-        and transport.connected
-        and not transport.disconnecting
-        and not transport.TLS
-        and not transport.dataBuffer
-        and not transport._tempDataBuffer
-    ):
-        sent = transport.writeSomeData(octets)
-        if isinstance(sent, int):
-            if sent == len(octets):
-                return
-            octets = octets[sent:]
+    if isinstance(transport, tcp.Connection) and not transport.TLS:
+        octets = _send(transport, octets)
+        if not octets:
+            return
     transport.write(octets)
+
+
+def start_tls(transport: Any, context: Any) -> None:
+    """As ``startTLS`` does, and what is written inside goes out at once, as in `write_now`.
+
+    Twisted gathers what is written inside TLS until the next turn of the reactor, and then sends as ``write`` does:
+    for each reply a timer, a turn, and two epoll_ctl.  Our answers are joined already.
+    """
+    transport.startTLS(context)
+    layer = getattr(transport, "protocol", None)
+    if isinstance(transport, tcp.Connection) and isinstance(layer, TLSMemoryBIOProtocol):
+        layer.transport = _Below(layer.transport, transport)  # type: ignore[assignment]
+        layer.write = partial(TLSMemoryBIOProtocol.write, layer)  # type: ignore[method-assign]
+
+
+class _Below:
+    """What a TLS layer writes to: the plain connection under it."""
+
+    __slots__ = ("_connection", "_transport")
+
+    def __init__(self, transport: Any, connection: tcp.Connection) -> None:
+        self._transport = transport
+        self._connection = connection
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, octets: bytes) -> None:
+        """Records of TLS, at once where nothing waits before them."""
+        octets = _send(self._connection, octets)
+        if octets:
+            self._transport.write(octets)
+
+
+def _send(connection: Any, octets: bytes) -> bytes:
+    """Hand octets to the socket if nothing waits before them; returns what is left to be written."""
+    if (
+        connection.connected
+        and not connection.disconnecting
+        and not connection.dataBuffer
+        and not connection._tempDataBuffer
+    ):
+        sent = connection.writeSomeData(octets)
+        if isinstance(sent, int):
+            return octets[sent:]
+    return octets
 
 
 def has_octets(transport: Any) -> bool:

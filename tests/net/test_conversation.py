@@ -291,6 +291,42 @@ class OverTcpTests(TestCase):
         peer.transport.loseConnection()
         await peer.closed
 
+    async def test_writes_keep_their_order_over_tls(self) -> None:
+        """The same inside TLS: answers and streams, at once and by way of the buffer."""
+        peer = await self.connect(self.listen(implicit_tls=True))
+        peer.transport.startTLS(CertificateOptions(verify=False))
+        await peer.hear(b"hello\n")
+        asked = b"".join(b"%d\nstream 7\n" % number for number in range(90)) + b"end\n"
+        peer.transport.pauseProducing()
+        peer.transport.write(asked)
+        await deferLater(reactor, 0.1, lambda: None)
+        peer.transport.resumeProducing()
+        heard = await peer.hear(b"end\n")
+        self.assertEqual(heard, b"".join(b"%d\n" % number + b"x" * 70_000 for number in range(90)) + b"end\n")
+        peer.transport.loseConnection()
+        await peer.closed
+
+    async def test_answers_inside_tls_go_out_at_once(self) -> None:
+        """A short answer does not wait until the poller says that the socket can be written to."""
+        peer = await self.connect(self.listen(implicit_tls=True))
+        peer.transport.startTLS(CertificateOptions(verify=False))
+        await peer.hear(b"hello\n")
+        connection = next(iter(self.house)).transport
+        asked: list[object] = []
+        add = reactor.addWriter
+
+        def add_writer(writer: object) -> None:
+            asked.append(writer)
+            add(writer)
+
+        self.patch(reactor, "addWriter", add_writer)
+        for said in (b"a\n", b"b\n"):
+            peer.transport.write(said)
+            self.assertEqual(await peer.hear(said), said)
+        self.assertNotIn(connection, asked)
+        peer.transport.loseConnection()
+        await peer.closed
+
     async def test_linger(self) -> None:
         """A peer in mid-sentence hears the last words before the connection goes."""
         peer = await self.connect(self.listen())
