@@ -5,8 +5,8 @@
 For each attack a fresh server, as ``mailserver init`` makes it, and two more processes: one attacks, over so many
 connections at once (`benchmarks.attacks` tells how), and one is a polite client that was connected before and says NOOP
 every 50 ms.  Told are how long it waited, and by how much the server's memory grew for each hostile connection.
-Afterwards a message must be delivered.  Ends with 1 when NOOP waited longer than `--within` milliseconds, or when memory
-grew by more than 256 KiB for each.
+Afterwards a message must be delivered.  Ends with 1 when NOOP waited longer than `--within` milliseconds, or when
+memory grew by more than 256 KiB for each.
 
 All of them share the processors of one machine, and attackers on other machines would not.
 """
@@ -105,7 +105,10 @@ def _attacked(server: Ours, attack: Attack | None, connections: int, seconds: fl
             said, _ = attacker.communicate(timeout=seconds + PATIENCE)
         except subprocess.TimeoutExpired:
             attacker.kill()
-            raise AssertionError(f"{attack.name}: the attackers did not end") from None
+            attacker.communicate()
+            probe.kill()
+            probe.communicate()
+            return Outcome(attack, (), 0.0, 0, 0, 0, "the attackers did not end")
         told = json.loads(said.strip().split("\n")[-1])
     grown = measure.peak(server.pid) - before
     try:
@@ -122,7 +125,8 @@ def _attacked(server: Ours, attack: Attack | None, connections: int, seconds: fl
     except (OSError, AssertionError) as error:
         trouble = trouble or f"no message afterwards: {error}"
     hostile = max(1, min(connections, told["connected"]))
-    return Outcome(attack, tuple(waits), grown / KIB / hostile, told["most_open"], told["connected"], told["ended"], trouble)
+    growth = grown / KIB / hostile
+    return Outcome(attack, tuple(waits), growth, told["most_open"], told["connected"], told["ended"], trouble)
 
 
 def offered(port: int) -> set[str]:
@@ -173,10 +177,11 @@ def main() -> None:
             print(f"{attack.what}: the server does not offer {attack.needs}", flush=True)
             continue
         outcomes.append(outcome)
+        waits = NONE
         if outcome.waits:
-            print(f"{attack.what if attack else 'nothing':36} NOOP {outcome.wait(0.5):6.1f} {outcome.wait(0.99):6.1f}"
-                  f" {outcome.wait(1.0):6.1f} ms  {outcome.growth:6.1f} KiB each"
-                  f"  {', '.join(outcome.misses(options.within))}", flush=True)
+            waits = f"{outcome.wait(0.5):6.1f} {outcome.wait(0.99):6.1f} {outcome.wait(1.0):6.1f} ms"
+        print(f"{attack.what if attack else 'nothing':36} NOOP {waits:23} {outcome.growth:6.1f} KiB each"
+              f"  {', '.join(outcome.misses(options.within))}", flush=True)
     made = table(outcomes, options.within)
     print(f"\n{made.as_text()}")
     if options.rst:
