@@ -105,7 +105,10 @@ def _attacked(server: Ours, attack: Attack | None, connections: int, seconds: fl
             said, _ = attacker.communicate(timeout=seconds + PATIENCE)
         except subprocess.TimeoutExpired:
             attacker.kill()
-            raise AssertionError(f"{attack.name}: the attackers did not end") from None
+            attacker.communicate()
+            probe.kill()
+            probe.communicate()
+            return Outcome(attack, (), 0.0, 0, 0, 0, "the attackers did not end")
         told = json.loads(said.strip().split("\n")[-1])
     grown = measure.peak(server.pid) - before
     try:
@@ -122,8 +125,8 @@ def _attacked(server: Ours, attack: Attack | None, connections: int, seconds: fl
     except (OSError, AssertionError) as error:
         trouble = trouble or f"no message afterwards: {error}"
     hostile = max(1, min(connections, told["connected"]))
-    counts = told["most_open"], told["connected"], told["ended"]
-    return Outcome(attack, tuple(waits), grown / KIB / hostile, *counts, trouble)
+    growth = grown / KIB / hostile
+    return Outcome(attack, tuple(waits), growth, told["most_open"], told["connected"], told["ended"], trouble)
 
 
 def offered(port: int) -> set[str]:
@@ -174,10 +177,11 @@ def main() -> None:
             print(f"{attack.what}: the server does not offer {attack.needs}", flush=True)
             continue
         outcomes.append(outcome)
+        waits = NONE
         if outcome.waits:
-            print(f"{attack.what if attack else 'nothing':36} NOOP {outcome.wait(0.5):6.1f} {outcome.wait(0.99):6.1f}"
-                  f" {outcome.wait(1.0):6.1f} ms  {outcome.growth:6.1f} KiB each"
-                  f"  {', '.join(outcome.misses(options.within))}", flush=True)
+            waits = f"{outcome.wait(0.5):6.1f} {outcome.wait(0.99):6.1f} {outcome.wait(1.0):6.1f} ms"
+        print(f"{attack.what if attack else 'nothing':36} NOOP {waits:23} {outcome.growth:6.1f} KiB each"
+              f"  {', '.join(outcome.misses(options.within))}", flush=True)
     made = table(outcomes, options.within)
     print(f"\n{made.as_text()}")
     if options.rst:
