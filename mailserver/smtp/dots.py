@@ -5,6 +5,7 @@ from __future__ import annotations
 from mailserver.smtp.lineends import are_strict, normalised
 
 END = b"\r\n.\r\n"
+DOT_LINE = b"\r\n."
 
 
 class Unstuffer:
@@ -27,7 +28,9 @@ class Unstuffer:
     def feed(self, octets: bytes) -> tuple[bytes, bool]:
         """The content in these octets, and whether its end was reached; then the rest is in `rest`."""
         block = self._held + octets
-        end = block.find(END)
+        # Neither an end nor a dot to take away without this, and mostly there is none: one search for both.
+        has_dots = DOT_LINE in block
+        end = block.find(END) if has_dots else -1
         ended = end >= 0
         if ended:
             self.rest = block[end + len(END):]
@@ -42,8 +45,8 @@ class Unstuffer:
                 self._held = b""
         # The tail that is held back always keeps a CR and its LF together.
         is_strict = are_strict(block)
-        if b"\r\n." in block:
-            block = block.replace(b"\r\n.", b"\r\n")
+        if has_dots:
+            block = block.replace(DOT_LINE, b"\r\n")
         if not is_strict:
             if self._normalises:
                 block = normalised(block)
