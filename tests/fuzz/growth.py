@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 LEAST = 0.01        # seconds of CPU that the smaller one has to take, so that the clock's grain means nothing
 MOST = 11.0         # times the time for four times the octets: between linear (4, and noise) and quadratic (16)
-TRIES = 5
+TRIES = 15
 LARGEST = 1 << 22   # octets
 
 

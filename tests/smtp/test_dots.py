@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from mailserver.smtp.dots import Unstuffer
+from mailserver.smtp.lineends import are_strict
 
 octets = [b"\r\n", b".", b"..", b"\r", b"\n", b"a", b"\0", b"text", b"\x85", b"\x0b"]
 pieces = st.lists(st.sampled_from(octets), max_size=30)
@@ -31,6 +32,14 @@ def cut(octets: bytes, places: list[int]) -> list[bytes]:
 
 
 class UnstuffTests(SynchronousTestCase):
+    def test_strict(self) -> None:
+        """A CR and an LF that do not stand side by side are two bare ones, however many of each there are."""
+        for content in (b"a\rb\nc", b"a\nb\rc", b"\r\r\n\n", b"\n\r", b"a\0", b"\r", b"\n", b"\0\0", b"a\r\n\n\rb"):
+            self.assertFalse(are_strict(content), content)
+            self.assertFalse(unstuff(content + b"\r\n.\r\n")[3], content)
+        for content in (b"", b"a", b"\r\n", b"a\r\n\r\nb"):
+            self.assertTrue(are_strict(content), content)
+
     def test_whole(self) -> None:
         """The dot that was put before a dot is taken away."""
         self.assertEqual(unstuff(b"a\r\n..b\r\n.\r\nQUIT\r\n"), (b"a\r\n.b\r\n", True, b"QUIT\r\n", True))
