@@ -8,7 +8,7 @@ from collections.abc import Callable
 LEAST = 0.01        # seconds of CPU that the smaller one has to take, so that the clock's grain means nothing
 MOST = 11.0         # times the time for four times the octets: between linear (4, and noise) and quadratic (16)
 TRIES = 15
-LARGEST = 1 << 22   # octets
+LARGEST = 1 << 20   # octets: four times as many still lie in a processor's cache
 
 
 def grows(work: Callable[[bytes], object], pattern: bytes, head: bytes = b"") -> float:
@@ -19,7 +19,10 @@ def grows(work: Callable[[bytes], object], pattern: bytes, head: bytes = b"") ->
     best = MOST + 1
     for _ in range(TRIES):
         once = max(_seconds(work, head + pattern * count), 1e-6)
-        best = min(best, _seconds(work, head + pattern * (4 * count)) / once)
+        more = _seconds(work, head + pattern * (4 * count))
+        if more < 4 * LEAST:
+            return 4.0          # megabytes in no time: what is quadratic takes minutes for them
+        best = min(best, more / once)
         if best < MOST / 2:
             break
     return best
