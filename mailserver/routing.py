@@ -72,7 +72,7 @@ class Router:
         found = tuple(walk.destinations)
         # One target of several that is gone does not stop the others.  Aliases of each other only lead nowhere.
         routed = Routed(recipient, found, None if found else walk.refusal or LOOP)
-        if version is not None and version == self._directory.version and walk.refusal is None:
+        if version is not None and version == self._directory.version and walk.may_be_kept:
             self._remembered[recipient] = version, told, routed
             if len(self._remembered) > MOST_REMEMBERED:
                 self._remembered.popitem(last=False)
@@ -127,6 +127,7 @@ class Router:
                 answer = await asked.ask(asked.plugin.forward, address, check=check)
             except Broken:
                 if asked.skips:
+                    walk.skipped = True
                     continue
                 raise
             if answer is None:
@@ -164,6 +165,12 @@ class _Walk:
         self.seen: set[str] = set()
         self.destinations: list[Destination] = []
         self.refusal: Reply | None = None
+        self.skipped = False            # somebody who could not answer was passed over
+
+    @property
+    def may_be_kept(self) -> bool:
+        """Whether the same would be found again: not what somebody could not answer, nor a "no" of a moment ago."""
+        return self.refusal is None and not self.skipped
 
     def go(self, address: Address, by: str, destination: Destination) -> None:
         self.steps.append((str(address), by, in_words(destination)))

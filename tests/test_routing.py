@@ -95,6 +95,54 @@ class RoutingCase(SynchronousTestCase):
         ]
 
 
+class RememberedTests(RoutingCase):
+    """A way that follows from the directory alone is taken again."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.domains.version = 1        # type: ignore[attr-defined]
+
+    def router(self, *forwarders: Any, pure: bool = True, on_error: str = "defer") -> Router:
+        for each in forwarders:
+            each.from_directory = pure
+        asked = [Asked("abc"[number], each, Clock(), on_error) for number, each in enumerate(forwarders)]
+        return Router(asked, self.domains, "mx.example.org")    # type: ignore[arg-type]
+
+    def ask(self, router: Router, recipient: str = "bob@example.org") -> Routed:
+        return self.successResultOf(Deferred.fromCoroutine(router.route(address(recipient), self.story)))
+
+    def test_taken_again(self) -> None:
+        """Nobody is asked a second time, and the story tells it all the same; until the directory changes."""
+        bob = boxes("bob")
+        router = self.router(bob)
+        self.assertEqual(self.ask(router), self.ask(router))
+        self.assertEqual(len(bob.asked), 1)
+        self.assertEqual(len(self.story.destinations), 2)
+        for version, times in ((2, 2), (2, 2), (None, 3), (None, 4)):
+            self.domains.version = version      # type: ignore[attr-defined]
+            self.ask(router)
+            self.assertEqual(len(bob.asked), times, version)
+
+    def test_asked_each_time(self) -> None:
+        """Where one of them knows more than the directory, and where the answer was no."""
+        bob = boxes("bob")
+        router = self.router(bob, pure=False)
+        nobody = self.router(Lists())
+        for _ in range(2):
+            self.ask(router)
+            self.assertIs(self.ask(nobody).refusal, NO_SUCH_USER)
+        self.assertEqual(len(bob.asked), 2)
+
+    def test_not_past_who_was_broken(self) -> None:
+        """What was found because somebody could not answer is not kept."""
+        aliases = Lists(bob=lambda: 1 / 0)
+        router = self.router(aliases, boxes("bob"), on_error="skip")
+        self.assertEqual(self.ask(router).destinations, (Mailbox(address("bob@example.org")),))
+        self.flushLoggedErrors(ZeroDivisionError)
+        aliases.known["bob"] = (Drop("holiday"),)
+        self.assertEqual(self.ask(router).destinations, (Drop("holiday"),))
+
+
 class OrderTests(RoutingCase):
     """The first that knows is the one."""
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from twisted.internet.defer import Deferred, DeferredSemaphore
+from twisted.internet.defer import Deferred, DeferredLock, DeferredSemaphore
 from twisted.logger import Logger
 
 from mailserver.address import Address, domain_key, parse_domain
@@ -51,23 +51,32 @@ class Listed:
     def __init__(self, path: Path, world: World) -> None:
         self._path = path
         self._world = world
-        self._known: frozenset[str] = frozenset()
+        self._known: frozenset[str] | None = None       # None: it cannot be read
         self._version: tuple[float, int] | None = None
         self._looked = float("-inf")
+        self._reading = DeferredLock()
 
     async def refusal(self, recipient: Address) -> Reply | None:
         """The reply for who is not known."""
-        now = self._world.clock.seconds()
-        if now - self._looked >= LOOK:
-            self._looked = now
-            try:
-                await self._world.in_thread(self._read)
-            except OSError as error:
-                log.error("cannot read {path}: {words}", path=str(self._path), words=str(error))
-                return NOT_KNOWN
-        if recipient.key in self._known or f"@{domain_key(recipient.domain)}" in self._known:
+        # Who comes while it is being read waits for that: what was known before may be nothing at all.
+        await self._reading.run(self._look)
+        known = self._known
+        if known is None:
+            return NOT_KNOWN
+        if recipient.key in known or f"@{domain_key(recipient.domain)}" in known:
             return None
         return NO_SUCH_USER
+
+    async def _look(self) -> None:
+        now = self._world.clock.seconds()
+        if now - self._looked < LOOK:
+            return
+        self._looked = now
+        try:
+            await self._world.in_thread(self._read)
+        except (OSError, UnicodeDecodeError) as error:
+            log.error("cannot read {path}: {words}", path=str(self._path), words=str(error))
+            self._known = self._version = None
 
     def _read(self) -> None:
         seen = self._path.stat()

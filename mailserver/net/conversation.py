@@ -59,6 +59,7 @@ class Conversation(Protocol):
         self._writable: Deferred[None] | None = None
         self.least_idle = 0.0               # seconds that this protocol's RFC grants, whatever the configuration says
         self.began = 0.0
+        self.counted: tuple[str, ...] = ()      # what the house counts it under
         self.deadline: float | None = None  # on the house's clock; None: we are the slow one
 
     # -- the transport's side

@@ -56,7 +56,10 @@ class Conversations:
 
     def enter(self, conversation: Conversation) -> bool:
         """One more; False when there are too many, of it or in all."""
-        if self._stopping or not self.limits.enter(conversation.address):
+        if self._stopping:
+            return False
+        conversation.counted = self.limits.enter(conversation.address)
+        if not conversation.counted:
             return False
         self._open.add(conversation)
         return True
@@ -64,7 +67,7 @@ class Conversations:
     def leave(self, conversation: Conversation) -> None:
         """It is gone."""
         self._open.discard(conversation)
-        self.limits.leave(conversation.address)
+        self.limits.leave(conversation.counted)
         if self._empty is not None and not self._open:
             empty, self._empty = self._empty, None
             empty.callback(None)

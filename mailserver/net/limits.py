@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -10,6 +11,7 @@ from mailserver.net.tally import Tally
 
 _EXEMPT = ""
 _ALL = "*"
+_ALL_ALONE = (_ALL,)
 _NO_LIMIT = 1 << 20
 
 
@@ -63,33 +65,29 @@ class Limits:
         self.allowance = allowance
         self.tally = tally
 
-    def enter(self, address: str) -> bool:
-        """One more connection; False when that would be too many: then it is not counted."""
+    def enter(self, address: str) -> tuple[str, ...]:
+        """One more connection: what it was counted under, for `leave`; empty when that would be too many."""
         allowance, tally = self.allowance, self.tally
         if not tally.enter(_ALL, allowance.connections or _NO_LIMIT):
-            return False
+            return ()
         peer = self._peer(address)
         if peer == _EXEMPT:
-            return True
+            return _ALL_ALONE
         if not self._take("connect", peer, allowance.connections_per_minute, 60):
-            tally.leave(_ALL)
-            return False
+            self.leave(_ALL_ALONE)
+            return ()
         entered = [_ALL]
         for key, most in self._opens(peer):
             if not tally.enter(key, most):
-                for each in entered:
-                    tally.leave(each)
-                return False
+                self.leave(entered)
+                return ()
             entered.append(key)
-        return True
+        return tuple(entered)
 
-    def leave(self, address: str) -> None:
-        """One that entered is gone."""
-        self.tally.leave(_ALL)
-        peer = self._peer(address)
-        if peer != _EXEMPT:
-            for key, _ in self._opens(peer):
-                self.tally.leave(key)
+    def leave(self, entered: Iterable[str]) -> None:
+        """One is gone; by now another configuration may want to count it otherwise, or not at all."""
+        for key in entered:
+            self.tally.leave(key)
 
     def message(self, address: str, login: str = "") -> bool:
         """One more message, of a login where there is one."""

@@ -144,7 +144,7 @@ class SmtpSession:
         assert command is not None
         if answer.severity >= 4:
             self._wire.refuse(command)
-            refused = self._refused(answer, type(command).__name__)
+            refused = self._refused(answer, type(command).__name__, self._after(answer))
             if isinstance(command, (Mail, EndOfChunk)):
                 self._intake.end(self._client)
             return await self._tarpit(refused)
@@ -190,10 +190,12 @@ class SmtpSession:
     async def _hello(self, command: Hello) -> Reply | Answer:
         policy, old = self._policy, self._client
         self._intake.end(old)
-        reverse = await self._reverse if old.reverse is None and self._reverse is not None else old.reverse
+        looking, self._reverse = self._reverse, None
+        if looking is not None:
+            self._client = old = replace(old, reverse=await looking)     # known whatever becomes of this command
         client = Client(
             old.address, old.port, old.service, command.name, command.verb != "HELO", old.tls, old.login, old.trusted,
-            reverse,
+            old.reverse,
         )
         if policy.pipeline.asks("hello"):
             # The last one counts: a peer may say it as often as it likes.
@@ -232,15 +234,13 @@ class SmtpSession:
         assert transaction is not None
         self._wire.advance(command)
         reply = await self._intake.finish(command, self._client)
-        then = Then.GO_ON
+        then = self._after(reply)
         if reply.severity == 2:
             transaction.refusal = ""
         else:
             reply = reply.with_id(spell(self._id))
             transaction.refusal = str(reply)
             log.info("{address}: content: {reply}", address=self._client.address, reply=transaction.refusal)
-            if command.fault is replies.BARE_LINE_END and self._client.login is None:
-                then = Then.LINGER
         self._intake.end(self._client)
         # RFC 2033 4.2: LMTP answers for each recipient that it took.
         count = len(transaction.routes) if self._policy.lmtp else 1
@@ -355,6 +355,10 @@ class SmtpSession:
         if self._errors > policy.tarpit_after and policy.tarpit and not client.may_relay and answer.then is Then.GO_ON:
             await self._wait(policy.tarpit)
         return answer
+
+    def _after(self, reply: Reply) -> Then:
+        """What follows an answer: who sends bare line ends, and is not known, is not listened to any more."""
+        return Then.LINGER if reply is replies.BARE_LINE_END and self._client.login is None else Then.GO_ON
 
     def _refused(self, reply: Reply, what: str, then: Then = Then.GO_ON) -> Answer:
         """An error reply, with the id under which its story can be read."""

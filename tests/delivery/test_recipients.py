@@ -9,6 +9,7 @@ from twisted.internet.defer import Deferred, gatherResults
 
 from mailserver.address import Address
 from mailserver.delivery import recipients
+from mailserver.reply import NO_SUCH_USER
 from mailserver.store import directory
 from tests.delivery.peers import SILENCE, Peer
 from tests.serving import ServerCase, reactor
@@ -75,6 +76,20 @@ class RecipientsTests(ServerCase):
         self.assertEqual(await self.ask(front, "erin@example.com"), ["250 2.1.5"])
         path.unlink()
         self.assertEqual(await self.ask(front, "erin@example.com"), ["450 4.1.1"])
+
+    async def test_list_at_once(self) -> None:
+        """Who comes while the file is read for the first time waits for it; one that is no text is "not now"."""
+        path = Path(self.mktemp()).absolute()
+        path.write_text("dave@example.com\n", "utf-8")
+        server = await self.serve("", "smtp")
+        listed = recipients.Listed(path, server.world)
+        dave, erin = Address("dave", "example.com"), Address("erin", "example.com")
+        asked = [Deferred.fromCoroutine(listed.refusal(each)) for each in (dave, dave, erin)]
+        self.assertEqual([await each for each in asked], [None, None, NO_SUCH_USER])
+        path.write_bytes(b"\xff\xfe")
+        broken = recipients.Listed(path, server.world)
+        for _ in range(2):
+            self.assertEqual(await broken.refusal(dave), recipients.NOT_KNOWN)
 
     async def test_all(self) -> None:
         """Nobody is asked."""

@@ -70,6 +70,10 @@ class GrowthTests(SynchronousTestCase):
             times = grows(work, pattern, head)
             self.assertLess(times, MOST, f"{work.__name__} of {head[:40]!r} and many {pattern!r}")
 
+    def test_what_is_quadratic_is_noticed(self) -> None:
+        """However cheap each step of it is."""
+        self.assertGreater(grows(lambda said: [said[place:] for place in range(0, len(said), 64)], b"x"), MOST)
+
     def test_commands(self) -> None:
         self.check(command, b"<", b'"', b"\\", b"@a,", b" A", head=b"MAIL FROM:<")
         self.check(command, b" X=1", b"=", b" ", head=b"RCPT TO:<a@b.org>")

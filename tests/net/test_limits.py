@@ -20,29 +20,31 @@ class LimitsTests(SynchronousTestCase):
     def test_per_address(self) -> None:
         """One address has its share; another is not its business; who leaves makes room."""
         limits = self.limits(connections_per_address=2)
-        self.assertEqual([limits.enter("192.0.2.1") for _ in range(3)], [True, True, False])
+        entered = [limits.enter("192.0.2.1") for _ in range(3)]
+        self.assertEqual(list(map(bool, entered)), [True, True, False])
         self.assertTrue(limits.enter("192.0.2.2"))
-        limits.leave("192.0.2.1")
+        limits.leave(entered[0])
         self.assertTrue(limits.enter("192.0.2.1"))
 
     def test_per_network(self) -> None:
         """All of a /24, or of a /48, together."""
         for address in ("192.0.2.{}", "2001:db8:0:{}::1"):
             limits = self.limits(connections_per_address=2, network=2)
-            self.assertEqual([limits.enter(address.format(n)) for n in range(1, 6)], [True] * 4 + [False])
-            limits.leave(address.format(1))
+            entered = [limits.enter(address.format(n)) for n in range(1, 6)]
+            self.assertEqual(list(map(bool, entered)), [True] * 4 + [False])
+            limits.leave(entered[0])
             self.assertTrue(limits.enter(address.format(5)))
 
     def test_total(self) -> None:
         """All together have theirs, loopback included."""
         limits = self.limits(connections=3)
-        self.assertEqual([limits.enter("127.0.0.1") for _ in range(4)], [True, True, True, False])
+        self.assertEqual([bool(limits.enter("127.0.0.1")) for _ in range(4)], [True, True, True, False])
 
     def test_loopback(self) -> None:
         """Loopback is exempt from the share of an address, unless it is named."""
         self.assertTrue(all(self.limits(connections_per_address=1).enter("::1") for _ in range(5)))
         strict = self.limits(connections_per_address=1, loopback=True)
-        self.assertEqual([strict.enter("127.0.0.1") for _ in range(2)], [True, False])
+        self.assertEqual([bool(strict.enter("127.0.0.1")) for _ in range(2)], [True, False])
 
     def test_names(self) -> None:
         """IPv6 counts by /64, and an IPv4 address is one however it is written."""
@@ -59,8 +61,20 @@ class LimitsTests(SynchronousTestCase):
         limits = self.limits(connections_per_address=5)
         for number in range(1000):
             address = f"192.{number >> 8}.{number & 255}.1"
-            self.assertTrue(limits.enter(address))
-            limits.leave(address)
+            entered = limits.enter(address)
+            self.assertTrue(entered)
+            limits.leave(entered)
+        self.assertEqual(self.tally._open, {})
+
+    def test_another_configuration(self) -> None:
+        """Who came under the old one leaves as he came."""
+        limits = self.limits(loopback=True)
+        one = limits.enter("127.0.0.1")
+        limits.allowance = Allowance(loopback=False)
+        two = limits.enter("127.0.0.1")
+        limits.allowance = Allowance(loopback=True)
+        limits.leave(one)
+        limits.leave(two)
         self.assertEqual(self.tally._open, {})
 
     def test_rates(self) -> None:
@@ -81,9 +95,8 @@ class LimitsTests(SynchronousTestCase):
 
         def storm(address: str) -> bool:
             entered = limits.enter(address)
-            if entered:
-                limits.leave(address)
-            return entered
+            limits.leave(entered)
+            return bool(entered)
 
         self.assertEqual([storm("192.0.2.1") for _ in range(4)], [True] * 3 + [False])
         self.assertEqual([storm("192.0.2.2") for _ in range(4)], [True] * 3 + [False])

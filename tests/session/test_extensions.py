@@ -111,6 +111,12 @@ class ContentTests(Talking):
         self.assertTrue(first.endswith(b"\r\nSubject: hi\r\n\r\n.\r\n.\r\nX\r\n"), first)
         self.assertTrue(second.endswith(b"+0000\r\n"), second)
 
+    async def test_bare_line_ends_in_chunks(self) -> None:
+        """The end, as in DATA."""
+        server = await self.serve()
+        await self.play_file(await self.connect(server), "bare_line_ends_in_chunks.txt")
+        self.assertEqual(await self.mailbox(server), [])
+
     async def test_large_chunks(self) -> None:
         """Megabytes, in chunks that have nothing to do with how they travel."""
         server = await self.serve()
@@ -373,6 +379,22 @@ class VouchedTests(Talking):
         self.assertNotIn("forwarded", story)
 
 
+class ReverseTests(Talking):
+    async def test_known_whatever_becomes_of_hello(self) -> None:
+        """An EHLO that is refused does not make the DNS's name of a client unknown for the next."""
+        path = self.configure(
+            '[outbound]\nresolvers = ["127.0.0.1:9"]\n[smtp]\nxclient = ["127.0.0.0/8"]\n'
+            '[[filter]]\nuse = "nosy"\n[plugins]\nfolders = ["plugins"]\n'
+        )
+        (path.parent / "plugins").mkdir()
+        (path.parent / "plugins" / "nosy.py").write_text(NOSY, "utf-8")
+        server = self.start(path)
+        line = await self.greeted(server)
+        self.assertRegex(await line.ask("XCLIENT ADDR=192.0.2.7"), "^220")
+        self.assertRegex(await line.ask("EHLO first"), "^550 5.7.1 temperror")
+        self.assertRegex(await line.ask("EHLO first"), "^550 5.7.1 temperror")
+
+
 class ImpatientTests(Talking):
     """Who speaks first, who errs without end, and who is in the wrong place."""
 
@@ -487,4 +509,29 @@ class Sleepy:
 
 
 offer = FilterOffer("sleepy", Sleepy, "Greets late.")
+'''
+
+
+NOSY = '''
+from mailserver.envelope import Origin
+from mailserver.interfaces import IFilter, NoOptions
+from mailserver.plugin import FilterOffer
+from mailserver.verdict import reject
+from zope.interface import implementer
+
+
+@implementer(IFilter)
+class Nosy:
+    Options = NoOptions
+    origins = frozenset(Origin)
+
+    def __init__(self, options, server):
+        pass
+
+    def hello(self, client, name):
+        if name == "first":
+            return reject(client.reverse.result if client.reverse else "unknown")
+
+
+offer = FilterOffer("nosy", Nosy, "Tells what it knows.")
 '''
