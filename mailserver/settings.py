@@ -1,0 +1,126 @@
+"""What a configuration says, as values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mailserver.address import domain_key
+from mailserver.net.limits import Allowance
+from mailserver.tomlplaces import Place
+from mailserver.tomlvalues import DAY, Network
+
+
+@dataclass(frozen=True, slots=True)
+class KeyFiles:
+    """A certificate and its key, in PEM files; `names` are whom it is for (SNI), none for everybody."""
+
+    certificate: Path
+    key: Path
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """One listener."""
+
+    service: str                    # smtp, submission, lmtp, pop3, no-mail
+    endpoint: str                   # a Twisted endpoint string
+    tls: str                        # none, starttls, implicit
+    place: Place
+    proxy: tuple[Network, ...] = ()     # whose peers begin with a PROXY header
+
+
+@dataclass(frozen=True, slots=True)
+class Outbound:
+    """How mail leaves; times in seconds."""
+
+    smarthost: str | None = None
+    smarthost_login: str | None = None
+    smarthost_password: str | None = field(default=None, repr=False)
+    route: Mapping[str, str] = field(default_factory=dict)
+    resolvers: tuple[str, ...] = ()         # "127.0.0.1:5353"; none: those of /etc/resolv.conf
+    retry_first: float = 300.0
+    retry_longest: float = 4 * 3600.0
+    life: float = 5 * DAY
+    connections: int = 50
+    connections_per_host: int = 5
+    allow_loopback: bool = False            # whether MX may lead to loopback; routes always may
+    enabled: bool = True                    # False: nothing leaves the machine but by a route
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a peer may do; times in seconds, sizes in octets."""
+
+    size: int = 64 * 1024 * 1024
+    recipients: int = 1000
+    errors: int = 20                        # 5xx replies, after which a peer is sent away
+    tarpit_after: int = 5                   # of them, after which each comes late
+    tarpit: float = 1.0                     # by so many seconds
+    allowance: Allowance = field(default_factory=Allowance)     # what a peer may have
+    idle: float = 300.0
+    longest: float = 4 * 3600.0
+    reserve: int = 64 * 1024 * 1024         # of the disk, below which mail is not now
+
+
+@dataclass(frozen=True, slots=True)
+class Smtp:
+    """How SMTP is spoken with whom."""
+
+    vrfy: str = "nobody"                    # who may ask for addresses (VRFY, EXPN): nobody, logins, everybody
+    bare_line_ends: str = "refuse"          # from who is logged in: refuse, normalise
+    early_talkers: str = "refuse"           # who speaks before the greeting: refuse, allow
+    hide_clients: bool = True               # the Received field does not tell where a login sits
+    no_soliciting: tuple[str, ...] = ()     # keywords that are refused (RFC 3865)
+    longest_hold: float = 7 * DAY           # seconds that a submission may wait for its release (RFC 4865); 0: never
+    xclient: tuple[Network, ...] = ()       # who may say whom it speaks for
+    xforward: tuple[Network, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """A plugin that is wanted: its table, without the keys that every plugin's table may have."""
+
+    name: str
+    table: Mapping[str, Any]
+    place: Place
+    on_error: str = "defer"
+    budget: float = 10.0
+    keys: Mapping[str, Place] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """A whole server."""
+
+    path: Path
+    hostname: str
+    data: Path
+    database: str | None = field(repr=False)
+    tls: KeyFiles | None
+    tls_names: tuple[KeyFiles, ...]
+    listen: tuple[Listen, ...]
+    networks: tuple[Network, ...]           # that may relay without a login
+    outbound: Outbound
+    limits: Limits
+    smtp: Smtp
+    trace_days: float
+    trace_refusals: int
+    clear_passwords: bool                   # POP3 logins without TLS from anywhere, not only loopback
+    filters: tuple[Use, ...]
+    forward: tuple[Use, ...]
+    auth: tuple[Use, ...]
+    mailbox: tuple[Use, ...]
+    folders: tuple[Path, ...]
+    relay_domains: tuple[str, ...] = ()     # taken from anybody and sent on; "*" is every domain
+    workers: int = 1                        # processes that serve
+    places: Mapping[str, Place] = field(default_factory=dict, repr=False)      # where tls, data, folders ... stand
+    relay_recipients: str = "all"           # which of the relay domains' are taken: all, call (ask the next hop), list
+    relay_list: Path | None = None
+
+    def relays(self, domain: str) -> bool:
+        """Whether mail for a domain that is not ours is taken from anybody, and sent on."""
+        return "*" in self.relay_domains or domain_key(domain) in self.relay_domains
