@@ -161,6 +161,7 @@ class Acceptance:
         # What is to be released later waits in the spool, wherever it goes (RFC 4865).
         release = envelope.wishes.release if envelope.wishes is not NONE else 0.0
         waits = release > now
+        login = client.login.key if client.login is not None else ""
         deliveries: dict[tuple[str, int, str], Delivery] = {}
         entries: dict[tuple[str, str, str], Entry] = {}
         for routed in routes:
@@ -176,6 +177,7 @@ class Acceptance:
                         envelope, content, routed, "mailbox", destination.account,
                         f"{destination.store}/{box}",
                         return_path(envelope.sender) + delivered_to(destination.account) + above, max(now, release),
+                        login,
                     )
                 elif isinstance(destination, Remote):
                     prefix = above
@@ -184,7 +186,7 @@ class Acceptance:
                         prefix = delivered_to(routed.recipient) + above
                     entry = self._entry(
                         envelope, content, routed, "remote", destination.address, destination.host or "", prefix,
-                        max(now, release),
+                        max(now, release), login,
                     )
                 else:
                     assert isinstance(destination, Drop)
@@ -240,6 +242,7 @@ class Acceptance:
         place: str,
         prefix: bytes,
         due: float,
+        login: str,
     ) -> Entry:
         wishes = envelope.wishes.of_recipient(routed.notify, routed.orcpt)
         if kind == "remote" and not wishes.require_tls and tls_is_optional(content):
@@ -263,4 +266,5 @@ class Acceptance:
             held=False,
             reason="",
             wishes=wishes,
+            login=login,
         )

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from mailserver import tomlvalues as values
-from mailserver.address import Address, domain_key, parse_domain
+from mailserver.address import Address, domain_key
 from mailserver.errors import BadAddress, MailserverError
 from mailserver.net.limits import Allowance
+from mailserver.outbound import read_outbound
 from mailserver.settings import Config, KeyFiles, Limits, Listen, Outbound, Smtp, Use
 from mailserver.tomlplaces import Place, places
 from mailserver.tomltable import REQUIRED, Mistake, Mistakes, TableReader, Wrong
@@ -105,7 +106,7 @@ class _Reader:
         if relay_recipients != "list" and "list" in relay.value:
             relay.wrong("list", '"list" needs recipients = "list" beside it')
         relay.end()
-        outbound = self._outbound()
+        outbound = read_outbound(root.table("outbound"), self._secret)
         limits = self._limits()
         smtp = self._smtp()
         trace = root.table("trace")
@@ -225,36 +226,6 @@ class _Reader:
             for each in mailbox if each.name == "memory"
         ]
         self.mistakes.found += [Mistake(place, sentence) for place, sentence in wrong]
-
-    def _outbound(self) -> Outbound:
-        table, default = self.root.table("outbound"), Outbound()
-        route = {}
-        routes = table.table("route")
-        for domain in routes.value:
-            host = routes.take(domain, None, values.route)
-            try:
-                route[domain_key(parse_domain(domain))] = host
-            except BadAddress as error:
-                routes.wrong(domain, f'"{domain}" is no domain: {error}')
-        outbound = Outbound(
-            smarthost=table.take("smarthost", None, values.host),
-            smarthost_login=table.take("smarthost_login", None, values.text),
-            smarthost_password=table.take("smarthost_password", None, self._secret),
-            route=route,
-            resolvers=table.take_list("resolvers", values.ip),
-            retry_first=table.take("retry_first", default.retry_first, values.duration),
-            retry_longest=table.take("retry_longest", default.retry_longest, values.duration),
-            life=table.take("life", default.life, values.duration),
-            connections=table.take("connections", default.connections, values.count),
-            connections_per_host=table.take("connections_per_host", default.connections_per_host, values.count),
-            allow_loopback=table.take("allow_loopback", False, values.yes_or_no),
-            enabled=table.take("enabled", True, values.yes_or_no),
-        )
-        for key, other in (("smarthost_login", "smarthost_password"), ("smarthost_password", "smarthost_login")):
-            if key in table.value and other not in table.value:
-                table.wrong(key, f'"{key}" needs "{other}" beside it')
-        table.end()
-        return outbound
 
     def _limits(self) -> Limits:
         table, default = self.root.table("limits"), Limits()

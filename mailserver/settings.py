@@ -34,6 +34,37 @@ class Listen:
 
 
 @dataclass(frozen=True, slots=True)
+class Smarthost:
+    """A host that sends on for us by recipient domain, sender or login; "@domain" is everybody there."""
+
+    host: str
+    login: str | None = None
+    password: str | None = field(default=None, repr=False)
+    domains: tuple[str, ...] = ()
+    senders: tuple[str, ...] = ()
+    logins: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """An address of this machine from which mail leaves, and the name that it gives with EHLO."""
+
+    address: str
+    hello: str = ""                         # "": the hostname
+    senders: tuple[str, ...] = ()           # whose mail leaves here only; "@domain" is all there; none: everybody's
+    per_minute: int = 0                     # messages; 0: any number
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How some destinations are treated, where it is not as usual; 0 is as usual."""
+
+    domains: tuple[str, ...]                # ".example.com" is all below it
+    connections: int = 0
+    per_minute: int = 0                     # messages
+
+
+@dataclass(frozen=True, slots=True)
 class Outbound:
     """How mail leaves; times in seconds."""
 
@@ -42,11 +73,19 @@ class Outbound:
     smarthost_password: str | None = field(default=None, repr=False)
     route: Mapping[str, str] = field(default_factory=dict)
     resolvers: tuple[str, ...] = ()         # "127.0.0.1:5353"; none: those of /etc/resolv.conf
+    smarthosts: tuple[Smarthost, ...] = ()
+    sources: tuple[Source, ...] = ()
+    manners: tuple[Manner, ...] = ()
+    retry: tuple[float, ...] = ()           # the waits one by one, the last again and again; none: doubling
     retry_first: float = 300.0
     retry_longest: float = 4 * 3600.0
+    delay_warnings: tuple[float, ...] = (4 * 3600.0,)       # ages at which the sender hears that it waits
     life: float = 5 * DAY
     connections: int = 50
     connections_per_host: int = 5
+    messages_per_connection: int = 100
+    per_minute: int = 0                     # messages to one destination; 0: any number
+    sender_per_minute: int = 0              # messages of one sender; 0: any number
     allow_loopback: bool = False            # whether MX may lead to loopback; routes always may
     enabled: bool = True                    # False: nothing leaves the machine but by a route
 

@@ -120,6 +120,14 @@ def ip(value: Any) -> str:
     return str(value)
 
 
+def address(value: Any) -> str:
+    """An IP address."""
+    try:
+        return str(ipaddress.ip_address(text(value)))
+    except ValueError:
+        raise Wrong(f'needs to be an IP address like "192.0.2.1", not {value!r}') from None
+
+
 def solicitation(value: Any) -> str:
     """A solicitation class keyword (RFC 3865 2.1)."""
     if re.fullmatch(r"[A-Za-z0-9.\-]+(?::[A-Za-z0-9.\-]+)+", text(value)) is None:

@@ -28,7 +28,7 @@ FLOORS: tuple[tuple[tuple[str, ...], ...], ...] = (
         ),
         ("mailbox",), ("auth",), ("forwarding",), ("filters",),
     ),
-    (("acceptance",), ("config", "settings")),
+    (("acceptance",), ("config", "outbound", "settings")),
     (("session",), ("delivery",), ("rooms",)),
     (("service", "chores", "orders", "renewal", "station", "talkers"), ("checking",)),
     (("workers",),),

@@ -23,6 +23,8 @@ class Result:
     tls: str = ""                   # version and cipher; empty in clear
     detail: str = ""                # for what is no reply: "1.2" of the status 5.1.2 (RFC 3463)
     given_up: bool = False          # "failed" because it was "deferred" for too long
+    policy: str = ""                # which TLS it had to have, and why
+    source: str = ""                # the address of this machine that it left from
 
     @property
     def status(self) -> str:

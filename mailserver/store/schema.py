@@ -145,10 +145,28 @@ spool = Table(
     Column("lease", Double, nullable=False),                    # until when
     Column("wishes", Text, nullable=False, server_default=text("''")),      # `mailserver.wishes`, as JSON; "" none
     Column("priority", Integer, nullable=False, server_default=text("0")),  # RFC 6710
-    Index("spool_due", "next_attempt"),
+    Column("login", Text, nullable=False, server_default=text("''")),       # the account that submitted it; "" none
+    Column("told", Integer, nullable=False, server_default=text("0")),      # how often the sender heard of the delay
 )
+_free = spool.c.held == 0
+Index("spool_due", spool.c.priority, spool.c.next_attempt, sqlite_where=_free, postgresql_where=_free)
+# Of one domain: for who looks at it, and to pass over a domain that has to wait with all its million entries.
+Index("spool_domain", spool.c.domain, spool.c.next_attempt)
 # The few that are being tried, for the heartbeat; an entry that nobody tries costs nothing here.
 Index("spool_leased", spool.c.owner, sqlite_where=spool.c.owner != "", postgresql_where=spool.c.owner != "")
+
+# What was learned of a place that mail goes to (a lane of the scheduler): it rests, or gets less at a time.
+destination = Table(
+    "destination",
+    metadata,
+    Column("name", Text, primary_key=True),                     # the lane: a domain, a fixed host, a store
+    Column("until", Double, nullable=False),                    # when the rule ends
+    Column("rule", Text, nullable=False),                       # the rule's name, "unreachable", "rate" ...
+    Column("why", Text, nullable=False),                        # the words that led to it
+    Column("since", Double, nullable=False),
+    Column("failures", Integer, nullable=False),                # in a row
+    Column("connections", Integer, nullable=False),             # at a time; 0 is as configured
+)
 
 # The story of each message: number 0 is its acceptance, the others came after.
 trace = Table(

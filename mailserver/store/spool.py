@@ -47,6 +47,8 @@ class Entry:
     owner: str = ""
     lease: float = 0.0
     wishes: Wishes = NONE
+    login: str = ""             # the account that submitted it
+    told: int = 0               # how often the sender heard of the delay
 
     def state(self, now: float) -> str:
         """In the operator's words: held, ready (due, or being tried) or waiting."""
@@ -65,7 +67,7 @@ def insert_many(connection: Connection, entries: Sequence[Entry]) -> None:
                 each.id, each.content_id, each.origin.value, str(each.sender) if each.sender else "",
                 str(each.recipient), each.kind, str(each.target), each.place, each.domain, each.prefix, each.body,
                 each.created, each.expires, each.next_attempt, each.attempts, int(each.held), each.reason,
-                each.owner, each.lease, each.wishes.write(), each.wishes.priority,
+                each.owner, each.lease, each.wishes.write(), each.wishes.priority, each.login, each.told,
             )
             for each in entries
         ],
@@ -77,7 +79,7 @@ def _entry(row: Any) -> Entry:
         row.id, row.content_id, Origin(row.origin), Address.parse(row.sender) if row.sender else None,
         Address.parse(row.recipient), row.kind, Address.parse(row.target), row.place, row.domain, bytes(row.prefix),
         row.body, row.created, row.expires, row.next_attempt, row.attempts, bool(row.held), row.reason, row.owner,
-        row.lease, Wishes.read(row.wishes),
+        row.lease, Wishes.read(row.wishes), row.login, row.told,
     )
 
 
