@@ -64,11 +64,16 @@ class Exim(Program):
     name = "Exim"
     settings = "smtp_accept_max 200, no queueing by number of messages, backlog 200"
     slow = 10
+    configuration = CONFIGURATION
     most_idle = 150                         # a process for each, up to smtp_accept_max
 
     @classmethod
     def version(cls, larder: Larder) -> str:
         return larder.debian_version(larder.debian(PACKAGE), PACKAGE)
+
+    def more(self) -> dict[str, object]:
+        """Fields of the configuration beside the usual ones."""
+        return {}
 
     def prepare(self) -> list[str]:
         cell = Cell(self.folder / "cell", self.larder.debian(PACKAGE), [USER])
@@ -81,8 +86,8 @@ class Exim(Program):
         certificate, key = self.certificate(cell.ids[USER])
         file = cell.folder / "etc/exim4/exim4.conf"         # the one path that keeps its privileges
         file.parent.mkdir()
-        file.write_text(CONFIGURATION.format(
+        file.write_text(self.configuration.format(
             domain=DOMAIN, folder=self.folder, port=self.port, largest=LARGEST, certificate=certificate, key=key,
-            names=" : ".join(self.names), owner=OWNER, group=owner.pw_gid,
+            names=" : ".join(self.names), owner=OWNER, group=owner.pw_gid, **self.more(),
         ))
         return cell.command("/usr/sbin/exim4", "-bdf")

@@ -30,6 +30,10 @@ class Haraka(Program):
         version = json.loads((modules / PACKAGE / "package.json").read_text())["version"]
         return f"{version} on Node {said_version('node', '--version').removeprefix('v')}"
 
+    def more(self) -> dict[str, str]:
+        """Files of the configuration beside the usual ones, or instead of them."""
+        return {}
+
     def prepare(self) -> list[str]:
         program = str(self.larder.npm(f"{PACKAGE}@{VERSION}") / PACKAGE / "bin/haraka")
         made = self.folder / "made"
@@ -50,6 +54,8 @@ class Haraka(Program):
         for name, text in files.items():
             (made / "config" / name).write_text(text)
         shutil.copy(PLUGIN, made / "plugins/maildir.js")
+        for name, text in self.more().items():
+            (made / "config" / name).write_text(text)
         cell = Cell(self.folder / "cell", None)         # it asks for the name of each client
         cell.make()
         return cell.command("node", program, "-c", str(made))

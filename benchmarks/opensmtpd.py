@@ -34,6 +34,11 @@ class OpenSmtpd(Program):
     has_tls = False
     slow = 2
     most_new = 5
+    configuration = CONFIGURATION
+
+    def more(self) -> dict[str, object]:
+        """Fields of the configuration beside the usual ones."""
+        return {}
 
     @classmethod
     def version(cls, larder: Larder) -> str:
@@ -55,8 +60,9 @@ class OpenSmtpd(Program):
         ))
         certificate, key = self.certificate()
         file = self.folder / "smtpd.conf"
-        file.write_text(CONFIGURATION.format(
+        file.write_text(self.configuration.format(
             folder=self.folder, port=self.port, domain=DOMAIN, certificate=certificate, key=key,
+            **self.more(),
         ))
         file.chmod(0o600)
         return cell.command("/usr/sbin/smtpd", "-F", "-f", str(file))

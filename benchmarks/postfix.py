@@ -93,6 +93,7 @@ class Postfix(Peer):
 
     settings = "virtual mailboxes in Maildir, no DNS, larger size limits"
     most_idle = 90                  # a process for each, of 100
+    more = ""                       # lines of main.cf
 
     @classmethod
     def version(cls, larder: Larder) -> str:
@@ -117,7 +118,7 @@ class Postfix(Peer):
         (etc / "main.cf").write_text(MAIN.format(
             folder=self.folder, domain=DOMAIN, programs=PROGRAMS, daemons=DAEMONS, uid=owner.pw_uid, gid=owner.pw_gid,
             largest=LARGEST, certificate=certificate, key=key,
-        ))
+        ) + self.more)
         (etc / "master.cf").write_text(MASTER.format(port=self.port))
         (etc / "users").write_text("".join(f"{each} {each.partition('@')[0]}/\n" for each in self.addresses))
         for name in ("postfix-files", "dynamicmaps.cf"):

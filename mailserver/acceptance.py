@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 from twisted.logger import Logger
 
@@ -36,6 +36,19 @@ from mailserver.world import World
 log = Logger()
 
 OURSELVES = Client("", service="internal")
+
+
+class ITaker(Protocol):
+    """Whoever sends on: takes entries while they are accepted, so that it need not look for them in the spool."""
+
+    def take(self, entries: Sequence[Entry], content: Content) -> tuple[Sequence[Entry], Sequence[Any]] | None:
+        """The entries as they shall be written, and what `begin` or `forget` is given afterwards; None: not now."""
+
+    def begin(self, attempts: Sequence[Any]) -> None:
+        """They are written down."""
+
+    def forget(self, attempts: Sequence[Any]) -> None:
+        """They are not, or nobody knows."""
 
 
 class Acceptance:
@@ -72,6 +85,7 @@ class Acceptance:
             name: store for name, store in stores.items() if ITransactionalStore.providedBy(store)
         }
         self._when_spooled: list[Callable[[], None]] = []
+        self._taker: ITaker | None = None
 
     def renew(self, router: Router, life: float, reserve: int, hides_clients: bool) -> None:
         """Go on under a new configuration."""
@@ -83,6 +97,15 @@ class Acceptance:
     def on_spooled(self, callback: Callable[[], None]) -> None:
         """Call this whenever the spool got entries."""
         self._when_spooled.append(callback)
+
+    def hand_to(self, taker: ITaker) -> None:
+        """Offer `taker` what is accepted for other servers, before it is written."""
+        self._taker = taker
+
+    def hand_no_more(self, taker: ITaker) -> None:
+        """It takes nothing any more."""
+        if self._taker is taker:
+            self._taker = None
 
     async def submit(self, sender: Address | None, recipients: Sequence[Address], content: Content) -> int:
         """Mail that is made here (a DSN, a report): it is routed, and not judged.  Returns its id."""
@@ -193,6 +216,12 @@ class Acceptance:
                     continue
                 entries.setdefault((entry.kind, entry.target.key, entry.place), entry)
         reply = Reply(250, "0.0", f"Ok, accepted as {spell(envelope.id)}")
+        spooled: Sequence[Entry] = tuple(entries.values())
+        taker, handed = self._taker, None
+        if spooled and taker is not None and not content.is_large:
+            handed = taker.take(spooled, content)
+            if handed is not None:
+                spooled = handed[0]
         accepting = Accepting(
             envelope.id,
             content,
@@ -200,15 +229,22 @@ class Acceptance:
             tuple(
                 (self._transactional[name].write, delivery) for (name, _, _), delivery in deliveries.items()
             ),
-            tuple(entries.values()),
+            spooled,
         )
-        await self._database.write_with(write_many, accepting, len(content.beginning))
+        try:
+            await self._database.write_with(write_many, accepting, len(content.beginning))
+        except BaseException:
+            if handed is not None and taker is not None:
+                taker.forget(handed[1])
+            raise
         log.info(
             "{id}: accepted {size} octets from <{sender}> by {address} for {recipients}",
             id=spell(envelope.id), size=content.size, sender=str(envelope.sender or ""), address=client.address,
             recipients=", ".join(f"<{each}>" for each in envelope.recipients[:10]),
         )
-        if entries:
+        if handed is not None and taker is not None:
+            taker.begin(handed[1])
+        elif entries:
             for callback in self._when_spooled:
                 callback()
         return reply

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from mailserver.address import Address
+from mailserver.delivery.consignment import Consignment
 from mailserver.delivery.line import Line, TlsFailed, Unanswered, Unusable
 from mailserver.delivery.result import Unroutable
 from mailserver.errors import MailserverError
 from mailserver.reply import Reply
 from mailserver.smtp import client
-from mailserver.smtp.stuffing import Stuffer
+from mailserver.smtp.stuffing import Stuffer, canonical
 
 # RFC 5321 4.5.3.2, in seconds
 GREETING = 300.0
@@ -24,14 +25,34 @@ Outcome: TypeAlias = Reply | MailserverError
 """What became of one recipient: the server's last word, or why there is none."""
 
 
+GO_AHEAD = Reply(354, "", "Send chunks")        # what DATA would be answered with
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Said:
+    """The envelope of a message as this server is told it; `told` are the numbers of the recipients."""
+
+    load: Consignment
+    commands: Sequence[bytes]
+    told: Sequence[int]
+    outcomes: list[Any]             # one for each recipient in the end
+
+
 class Courier:
     """Speaks SMTP, or LMTP, on a line; every method raises `Unusable` when nothing can be had from this host now."""
 
-    def __init__(self, line: Line, hostname: str, lmtp: bool = False) -> None:
+    def __init__(
+        self, line: Line, hostname: str, lmtp: bool = False, now: Callable[[], float] = lambda: 0.0
+    ) -> None:
         self.line = line
         self._hostname = hostname
         self._lmtp = lmtp
+        self._now = now
+        self._said: _Said | None = None         # the envelope of `ahead`
+        self._must_reset = False
         self.offered: Mapping[str, str] = {}
+        self.ahead: Consignment | None = None   # the next message, whose envelope was said
+        self.carried = 0                        # messages so far
 
     async def begin(self) -> None:
         """Greeting and EHLO, or HELO where that is all they know; raises `Unusable` unless they let us in."""
@@ -79,92 +100,177 @@ class Courier:
             raise Unusable(f"the login was not accepted: {reply}", reply)
 
     async def transact(
-        self,
-        sender: Address | None,
-        recipients: Sequence[Address],
-        size: int,
-        body: str,
-        content: Callable[[], AsyncIterator[bytes]],
-        may_send: Callable[[], Awaitable[bool]],
-        utf8_header: bool = False,
+        self, load: Consignment, following: Callable[[], Consignment | None] = lambda: None
     ) -> Sequence[Outcome]:
-        """One message to some recipients; what became of each.
+        """Carry one message; what became of each recipient, in their order.
 
-        `may_send` is asked before the final dot: whoever has lost the right to send hangs up instead.
-        `utf8_header`: its header fields are beyond ASCII (RFC 6532), as the sender said.
+        With PIPELINING (RFC 2920) the envelope of the next message, which `following` may give, goes out behind the
+        final dot of this one, so that a message costs one round trip; it is then `ahead`, and the next to be given.
         """
-        utf8 = utf8_header or client.needs_utf8([sender, *recipients])
-        if utf8 and "SMTPUTF8" not in self.offered:
-            if utf8_header:
-                return [Unroutable("the server does not take header fields beyond ASCII (SMTPUTF8)", "6.9")] * len(
-                    recipients
-                )
-            return await self._in_ascii(sender, recipients, size, body, content, may_send)
-        commands = [client.mail(sender, size, body, self.offered, utf8), *map(client.rcpt, recipients), b"DATA\r\n"]
-        if "PIPELINING" in self.offered:
-            self.line.say(b"".join(commands))                   # RFC 2920 3.1
-            begun, *answers = [await self.line.answer() for _ in commands[:-1]]
-            go_ahead: Reply | None = await self.line.answer(DATA)
-        else:
-            begun, answers, go_ahead = await self._step_by_step(commands)
-        if begun.severity != 2:
-            answers = [begun] * len(recipients)
-        taken = [number for number, reply in enumerate(answers) if reply.severity == 2]
+        said, self._said = self._said, None
+        if said is None or said.load is not load:
+            self.ahead = None
+            said = self._envelope(load)
+            if said.told:
+                await self._say_envelope(said)
+        self.ahead = None
+        self.carried += 1
+        if not said.told:
+            return said.outcomes
+        taken, go_ahead = await self._answers(said)
         if go_ahead is None:
-            return answers
+            self._must_reset = True
+            return said.outcomes
         if go_ahead.code != 354:
             if go_ahead.severity in (2, 3):
                 # It thinks that it has a message; whatever it is, this connection is no good.
                 self.line.abort()
                 raise Unusable(f"answered DATA with {go_ahead}")
-            return [go_ahead if number in taken else answers[number] for number in range(len(answers))]
+            self._must_reset = True
+            for number in taken:
+                said.outcomes[number] = go_ahead
+            return said.outcomes
         if not taken:
-            self.line.say(b".\r\n")                             # RFC 2920 3.1: an empty message to nobody
-            return answers
-        await self._send(content(), may_send)
-        return await self._last_words(answers, taken)
+            # RFC 2920 3.1: it waits for a content all the same; it gets an empty one, for nobody.
+            await self.line.ask(b".\r\n")
+            return said.outcomes
+        await self._send(load, following)
+        await self._last_words(said.outcomes, taken)
+        return said.outcomes
 
-    async def _step_by_step(self, commands: Sequence[bytes]) -> tuple[Reply, list[Reply], Reply | None]:
-        """Each command when the one before was answered, and no more than makes sense."""
-        begun = await self.line.ask(commands[0])
-        if begun.severity != 2:
-            return begun, [], None
-        answers = [await self.line.ask(command) for command in commands[1:-1]]
-        if not any(reply.severity == 2 for reply in answers):
-            return begun, answers, None
-        self.line.say(commands[-1])
-        return begun, answers, await self.line.answer(DATA)
+    # -- the envelope
 
-    async def _in_ascii(
-        self, sender: Address | None, recipients: Sequence[Address], *others: Any
-    ) -> Sequence[Outcome]:
-        """To those whose addresses a server without SMTPUTF8 understands."""
-        told = [each for each in recipients if not client.needs_utf8([sender, each])]
-        reached = iter(await self.transact(sender, told, *others) if told else ())
-        refusal = Unroutable("the server does not take addresses beyond ASCII (SMTPUTF8)", "6.7")
-        return [next(reached) if each in told else refusal for each in recipients]
+    def _envelope(self, load: Consignment) -> _Said:
+        """Who can be told to this server, and with which commands."""
+        addresses = [each.address for each in load.recipients]
+        refusal = self._refusal(load)
+        outcomes: list[Outcome | None] = [refusal] * len(addresses)
+        if refusal is not None:
+            return _Said(load, (), (), outcomes)
+        utf8 = load.utf8_header or client.needs_utf8([load.sender, *addresses])
+        told = range(len(addresses))
+        if utf8 and "SMTPUTF8" not in self.offered:
+            told_apart = [not client.needs_utf8([load.sender, each]) for each in addresses]
+            beyond = Unroutable("the server does not take addresses beyond ASCII (SMTPUTF8)", "6.7")
+            outcomes = [None if fits else beyond for fits in told_apart]
+            told, utf8 = [number for number in told if told_apart[number]], False       # type: ignore[assignment]
+        wished = client.wished(load.wishes, self.offered, self._now())
+        commands = [client.mail(load.sender, load.size, load.body, self.offered, utf8, wished)]
+        dsn = "DSN" in self.offered
+        for number in told:
+            recipient = load.recipients[number]
+            commands.append(client.rcpt(*recipient) if dsn else client.rcpt(recipient.address))
+        if not self._in_chunks(load):
+            commands.append(b"DATA\r\n")
+        return _Said(load, commands, told, outcomes)
 
-    async def _send(self, content: AsyncIterator[bytes], may_send: Callable[[], Awaitable[bool]]) -> None:
-        stuffer = Stuffer()
+    def _refusal(self, load: Consignment) -> MailserverError | None:
+        """Why this server may not have it at all."""
+        offered, wishes = self.offered, load.wishes
+        if load.utf8_header and "SMTPUTF8" not in offered:
+            return Unroutable("the server does not take header fields beyond ASCII (SMTPUTF8)", "6.9")
+        if wishes.require_tls and "REQUIRETLS" not in offered:
+            return Unroutable("the server does not offer REQUIRETLS, which the sender wants", "7.30")   # RFC 8689 5
+        if load.body == "BINARYMIME" and not {"BINARYMIME", "CHUNKING"} <= offered.keys():
+            return Unroutable("the server does not take binary content (BINARYMIME)", "6.3")
+        if wishes.deliver_by and wishes.by_mode.startswith("R") and "DELIVERBY" not in offered:
+            # RFC 2852 4.1.5: who cannot keep the promise does not get it.
+            return Unroutable("the server cannot promise to deliver in time (DELIVERBY)", "4.7")
+        largest = offered.get("SIZE", "")
+        if largest.isdecimal() and 0 < int(largest[:20]) < load.size:
+            return Unroutable(f"the server takes no message of more than {largest} octets", "3.4")
+        return None
+
+    def _in_chunks(self, load: Consignment) -> bool:
+        """Whether the content goes by BDAT (RFC 3030): what is at hand, and what is binary, which has no other way."""
+        return "CHUNKING" in self.offered and (load.whole is not None or load.body == "BINARYMIME")
+
+    async def _say_envelope(self, said: _Said) -> None:
+        """All at once where that is understood."""
+        if self._must_reset:
+            # What was begun and came to nothing is not the beginning of this one.
+            self._must_reset = False
+            reply = await self.line.ask(b"RSET\r\n")
+            if reply.severity != 2:
+                raise Unusable(f"did not forget the message before: {reply}", reply)
+        if "PIPELINING" in self.offered:
+            self.line.say(b"".join(said.commands))
+
+    async def _answers(self, said: _Said) -> tuple[list[int], Reply | None]:
+        """Who was taken, and the answer to DATA (354 where chunks may come); the others have their outcome."""
+        commands, line = said.commands, self.line
+        pipelined = "PIPELINING" in self.offered
+        data = commands[-1] == b"DATA\r\n"
+        begun = await line.answer() if pipelined else await line.ask(commands[0])
+        taken = []
+        for number, command in zip(said.told, commands[1:], strict=False):
+            if pipelined:
+                answer = await line.answer()
+            elif begun.severity == 2:
+                answer = await line.ask(command)
+            else:
+                answer = begun
+            said.outcomes[number] = answer if begun.severity == 2 else begun
+            if begun.severity == 2 and answer.severity == 2:
+                taken.append(number)
+        if not data:
+            return taken, GO_AHEAD if taken else None
+        if pipelined:
+            return taken, await line.answer(DATA)
+        if not taken:
+            return taken, None
+        line.say(commands[-1])
+        return taken, await line.answer(DATA)
+
+    # -- the content
+
+    async def _send(self, load: Consignment, following: Callable[[], Consignment | None]) -> None:
+        in_chunks = self._in_chunks(load)
+        if load.whole is not None:
+            if not await load.may_send():
+                self.line.abort()
+                raise Unanswered("it is not ours to send any more")
+            octets = _chunk(load) if in_chunks else _stuffed(load.whole)
+            self.line.say(octets + self._more(following))
+            await self.line.room()
+            return
+        if in_chunks:
+            self.line.say(b"BDAT %d LAST\r\n" % load.size)
+        stuffer, last, content = Stuffer(), b"", load.content()
         try:
             async for octets in content:
                 for start in range(0, len(octets), BLOCK_SIZE):
-                    self.line.say(stuffer.feed(octets[start : start + BLOCK_SIZE]))
+                    block = octets[start : start + BLOCK_SIZE]
+                    # One block is kept back: without it a chunk, as a content without its final dot, is nothing.
+                    if last:
+                        self.line.say(last)
+                    last = block if in_chunks else stuffer.feed(block)
                     await self.line.room()
         except BaseException:
-            self.line.abort()                    # without its final dot a content is nothing
+            self.line.abort()
             raise
         finally:
             if isinstance(content, AsyncGenerator):
                 await content.aclose()
-        if not await may_send():
+        if not await load.may_send():
             self.line.abort()
             raise Unanswered("it is not ours to send any more")
-        self.line.say(stuffer.end())
+        self.line.say((last if in_chunks else last + stuffer.end()) + self._more(following))
 
-    async def _last_words(self, answers: Sequence[Reply], taken: Sequence[int]) -> Sequence[Outcome]:
+    def _more(self, following: Callable[[], Consignment | None]) -> bytes:
+        """The envelope of the next message, if there is one that may go along."""
+        if "PIPELINING" not in self.offered or self._lmtp:
+            return b""
+        load = following()
+        if load is None:
+            return b""
+        self.ahead = load
+        said = self._envelope(load)
+        self._said = said
+        return b"".join(said.commands) if said.told else b""
+
+    async def _last_words(self, outcomes: list[Outcome | None], taken: Sequence[int]) -> None:
         """The answers to the content: one for all who were taken, or one for each of them (RFC 2033 4.2)."""
-        outcomes: list[Outcome] = list(answers)
         last: Outcome | None = None
         for number in taken:
             if last is None or (self._lmtp and not isinstance(last, Unanswered)):
@@ -173,4 +279,14 @@ class Courier:
                 except Unusable as failure:
                     last = Unanswered(f"the message was sent, but {failure}")
             outcomes[number] = last
-        return outcomes
+
+
+def _chunk(load: Consignment) -> bytes:
+    assert load.whole is not None
+    octets = load.whole if load.body == "BINARYMIME" else canonical(load.whole)
+    return b"BDAT %d LAST\r\n" % len(octets) + octets
+
+
+def _stuffed(octets: bytes) -> bytes:
+    stuffer = Stuffer()
+    return stuffer.feed(octets) + stuffer.end()

@@ -6,7 +6,7 @@ import ipaddress
 import random
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredList
 
@@ -21,18 +21,8 @@ from mailserver.net.resolver import NoSuchName
 MOST_EXCHANGES = 10         # of one domain that are looked at
 
 
-class Bound(Protocol):
-    """As much of an entry of the spool as its way depends on."""
-
-    @property
-    def domain(self) -> str: ...
-
-    @property
-    def place(self) -> str: ...
-
-
 class Hosts:
-    """Finds hosts by, in this order: the entry's own, ``[outbound.route]``, the smarthost, MX, the domain itself."""
+    """Finds the hosts for a domain: the one that is named for it (see `lanes`), those of its MX, the domain itself."""
 
     def __init__(self, outbound: Outbound, resolver: IResolver, hostname: str, random: random.Random) -> None:
         self._outbound = outbound
@@ -40,30 +30,24 @@ class Hosts:
         self._hostname = hostname.lower()
         self._random = random
 
-    async def find(self, entry: Bound) -> list[Host]:
+    async def find(self, domain: str, fixed: str = "") -> list[Host]:
         """The hosts to try in turn, each with its addresses.
 
         Raises `Unroutable` when there will never be one, `TemporaryFailure` when it cannot be known.
         """
-        fixed = entry.place or self._outbound.route.get(domain_key(entry.domain)) or self._outbound.smarthost
         if fixed == "none":
-            raise Unroutable(f"{entry.domain} takes no mail", "1.10")
+            raise Unroutable(f"{domain} takes no mail", "1.10")
         if fixed:
             return [await self._fixed(fixed)]
         if not self._outbound.enabled:
             raise Unroutable("this server sends no mail to other servers", "7.1")
-        if entry.domain.startswith("["):
-            literal = entry.domain[1:-1].removeprefix("IPv6:")
+        if domain.startswith("["):
+            literal = domain[1:-1].removeprefix("IPv6:")
             addresses = self._allowed([literal])
             if not addresses:
                 raise Unroutable(f"{literal} is this machine", "4.6")
             return [Host(literal, SMTP, addresses)]
-        return await self._by_mx(domain_key(entry.domain))
-
-    def is_smarthost(self, entry: Bound) -> bool:
-        """Whether the entry goes through the smarthost, where we log in."""
-        outbound = self._outbound
-        return not entry.place and domain_key(entry.domain) not in outbound.route and outbound.smarthost is not None
+        return await self._by_mx(domain_key(domain))
 
     async def _fixed(self, text: str) -> Host:
         """A host that somebody here has named: where it leads is his business."""

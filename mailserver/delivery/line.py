@@ -12,6 +12,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from mailserver.errors import TemporaryFailure
+from mailserver.net.transport import start_tls, write_now
 from mailserver.reply import Reply
 from mailserver.smtp.client import LARGEST, NotSmtp, ReplyReader
 
@@ -52,6 +53,9 @@ class Line(Protocol):
         self._writable: Deferred[None] | None = None        # for room in the transport
         self._handshake: Deferred[None] | None = None
         self._leaving: Any = None
+        self._until = 0.0                                   # when what we wait for is late
+        self._patience = 0.0
+        self._watch: Any = None                             # the timer that looks whether it is
         self._lost: str | None = None                       # why nothing more can be said
         self.tls = ""                                       # version and cipher
         self.gone: Deferred[None] = Deferred()
@@ -74,8 +78,9 @@ class Line(Protocol):
         self._wake()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        if self._leaving is not None and self._leaving.active():
-            self._leaving.cancel()
+        for timer in (self._leaving, self._watch):
+            if timer is not None and timer.active():
+                timer.cancel()
         if self._lost is None:
             self._lost = "the connection was closed by the server"
         handshake, self._handshake = self._handshake, None
@@ -111,20 +116,34 @@ class Line(Protocol):
 
     async def reply(self, patience: float) -> Reply:
         """The next reply, within `patience` seconds however it trickles in."""
-        until = self._clock.seconds() + patience
+        reply = self._next()
+        if reply is not None:
+            return reply
+        self._until, self._patience = self._clock.seconds() + patience, patience
         while True:
+            if self._lost is not None:
+                raise Unusable(self._lost)
+            waiting = self._waiting = Deferred()
+            if self._watch is None:
+                # One timer for many answers: most of them come long before it fires.
+                self._watch = self._clock.callLater(patience, self._look)
+            elif self._watch.getTime() > self._until:
+                self._watch.reset(patience)
+            await waiting
             reply = self._next()
             if reply is not None:
                 return reply
-            if self._lost is not None:
-                raise Unusable(self._lost)
-            self._waiting = Deferred()
-            try:
-                await self._waiting.addTimeout(max(0.0, until - self._clock.seconds()), self._clock)
-            except DeferredTimeout:
-                self._waiting = None
-                self.abort()
-                raise Unusable(f"no answer within {patience:g} s") from None
+
+    def _look(self) -> None:
+        self._watch = None
+        if self._waiting is None or self._lost is not None:
+            return
+        left = self._until - self._clock.seconds()
+        if left > 0:
+            self._watch = self._clock.callLater(left, self._look)
+            return
+        self.abort(f"no answer within {self._patience:g} s")
+        self._wake()
 
     def _next(self) -> Reply | None:
         try:
@@ -153,7 +172,7 @@ class Line(Protocol):
             self._unasked()
         if self._lost is not None:
             raise Unusable(self._lost)
-        self.transport.write(octets)
+        write_now(self.transport, octets)
 
     def _unasked(self) -> None:
         reply = self._next()
@@ -173,7 +192,7 @@ class Line(Protocol):
         self._replies = ReplyReader()
         handshake: Deferred[None] = Deferred()
         self._handshake = handshake
-        self.transport.startTLS(context)
+        start_tls(self.transport, context)
         try:
             await handshake.addTimeout(HANDSHAKE, self._clock)
         except DeferredTimeout:
@@ -193,6 +212,11 @@ class Line(Protocol):
             self._writable = None
             self.abort()
             raise Unusable(f"the server takes nothing for {BLOCK:g} s") from None
+
+    @property
+    def is_good(self) -> bool:
+        """Whether something more may be said: it is open, and nothing was said to us that we did not ask for."""
+        return self._lost is None and not self._replies.buffered
 
     # -- the end
 

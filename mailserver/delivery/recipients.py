@@ -6,7 +6,6 @@ Who takes mail for others without knowing for whom must bounce it later, to send
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
@@ -17,6 +16,7 @@ from mailserver.address import Address, domain_key, parse_domain
 from mailserver.config import Outbound
 from mailserver.delivery.courier import Courier
 from mailserver.delivery.hosts import Hosts
+from mailserver.delivery.lanes import Lanes
 from mailserver.delivery.line import Line
 from mailserver.errors import BadAddress, MailserverError, TemporaryFailure
 from mailserver.net.connect import Host, Opportunistic, connect
@@ -35,14 +35,6 @@ LONGEST = 30.0          # seconds for an answer, with the wait for one's turn: w
 MOST_ADDRESSES = 3      # of one question
 
 NOT_KNOWN = Reply(450, "1.1", "Whether this recipient exists cannot be known now")
-
-
-@dataclass(frozen=True, slots=True)
-class Way:
-    """What `Hosts` finds a way for."""
-
-    domain: str
-    place: str = ""
 
 
 class Listed:
@@ -104,6 +96,7 @@ class Called:
     def __init__(self, outbound: Outbound, world: World, hostname: str) -> None:
         self._world = world
         self._hostname = hostname
+        self._lanes = Lanes(outbound)
         self._hosts = Hosts(outbound, world.resolver, hostname, world.random)
         self._tls = Opportunistic()
         self._turns = DeferredSemaphore(AT_ONCE)
@@ -135,7 +128,8 @@ class Called:
             self._turns.release()
 
     async def _ask(self, recipient: Address) -> Reply | None:
-        hosts = await self._hosts.find(Way(recipient.domain))
+        domain = domain_key(recipient.domain)
+        hosts = await self._hosts.find(domain, self._lanes.route(domain, "", "", "").host)
         last: MailserverError = TemporaryFailure("no host is known")
         pairs = [(host, address) for host in hosts for address in host.addresses]
         for host, address in pairs[:MOST_ADDRESSES]:

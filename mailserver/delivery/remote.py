@@ -1,82 +1,208 @@
-"""Taking one message to the server of its recipients."""
+"""Taking messages to the server of their recipients."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
-from mailserver.config import Outbound
 from mailserver.content import LARGE, Content
+from mailserver.delivery.attempt import Attempt, Way
+from mailserver.delivery.consignment import Consignment, Recipient
 from mailserver.delivery.courier import Courier
 from mailserver.delivery.hosts import Hosts
-from mailserver.delivery.line import Line, TlsFailed, Unanswered
+from mailserver.delivery.kept import Kept
+from mailserver.delivery.lanes import Lanes
+from mailserver.delivery.line import Line, TlsFailed, Unanswered, Unusable
+from mailserver.delivery.reach import reach
 from mailserver.delivery.result import DEFERRED, Result, by_error, by_reply
 from mailserver.errors import PermanentFailure, TemporaryFailure
-from mailserver.net.connect import Host, Opportunistic, connect, verified
+from mailserver.net.connect import Host, Opportunistic, verified
 from mailserver.reply import Reply
+from mailserver.settings import Outbound, Smarthost
 from mailserver.store import contents
 from mailserver.store.contents import Stored
 from mailserver.store.database import Database
-from mailserver.store.spool import Entry
 from mailserver.world import World
 
 MOST_ADDRESSES = 10         # of one attempt
 
+MaySend = Callable[[Attempt], Awaitable[bool]]
+Following = Callable[[], Consignment | None]
+
 
 class Remote:
-    """Delivers by SMTP or LMTP: hosts in turn, addresses in turn, TLS where it can be had."""
+    """Delivers by SMTP or LMTP: hosts in turn, their addresses in a race, TLS where it can be had."""
 
-    def __init__(self, database: Database, outbound: Outbound, world: World, hostname: str) -> None:
+    def __init__(
+        self, database: Database, outbound: Outbound, lanes: Lanes, world: World, hostname: str, may_send: MaySend
+    ) -> None:
         self._database = database
-        self._outbound = outbound
+        self._lanes = lanes
         self._world = world
         self._hostname = hostname
+        self._may_send = may_send
         self._hosts = Hosts(outbound, world.resolver, hostname, world.random)
         self._opportunistic = Opportunistic()
+        self._most = outbound.messages_per_connection
+        self._hello = {each.address: each.hello for each in outbound.sources if each.hello}
         self._lines: set[Line] = set()
 
     async def deliver(
-        self, entries: Sequence[Entry], stored: Stored, may_send: Callable[[], Awaitable[bool]]
-    ) -> Sequence[Result]:
-        """A result for each entry; they share message, sender, prefix and host.  `stored` is their content."""
-        first = entries[0]
+        self, attempt: Attempt, kept: Kept | None, following: Following
+    ) -> tuple[Sequence[Result], Kept | None]:
+        """A result for each entry, and the connection that there is now, if it is still good.
+
+        `kept` is one that goes this way.  `following` gives the next message for it, if there is one to begin with.
+        """
+        load = self.at_hand(attempt) or await self._load(attempt)
+        if kept is not None:
+            try:
+                return await self._carry(kept, load, following), self._still(kept)
+            except Unusable:
+                # What has waited may have been left meanwhile; nothing was promised, and a new one is made.
+                kept.courier.line.abort()
+        return await self._anew(attempt, load, following)
+
+    # -- what is carried
+
+    def at_hand(self, attempt: Attempt) -> Consignment | None:
+        """What an attempt carries, if nothing has to be read for it."""
+        if attempt.load is None:
+            stored, first = attempt.stored, attempt.entries[0]
+            if stored is None or stored.whole is None:
+                return None
+            beyond_ascii = first.wishes.utf8 and not Content.of(stored.whole).header.isascii()
+            attempt.load = self._consignment(attempt, stored, first.prefix + stored.whole, beyond_ascii)
+        return attempt.load
+
+    async def _load(self, attempt: Attempt) -> Consignment:
+        first = attempt.entries[0]
+        if attempt.stored is None:
+            attempt.stored = await self._database.read(contents.load, first.content_id)
+            if (load := self.at_hand(attempt)) is not None:
+                return load
+        beyond_ascii = False
+        if first.wishes.utf8:
+            octets = await self._database.read(contents.beginning, self._database.contents, first.content_id, LARGE)
+            beyond_ascii = not Content.of(octets).header.isascii()
+        return self._consignment(attempt, attempt.stored, None, beyond_ascii)
+
+    def _consignment(self, attempt: Attempt, stored: Stored, whole: bytes | None, beyond_ascii: bool) -> Consignment:
+        first = attempt.entries[0]
+        return Consignment(
+            first.sender,
+            [Recipient(each.target, each.wishes.notify, each.wishes.orcpt) for each in attempt.entries],
+            len(first.prefix) + stored.size,
+            first.body,
+            whole,
+            lambda: self._content(first.prefix, stored.id),
+            lambda: self._may_send(attempt),
+            beyond_ascii,
+            first.wishes,
+        )
+
+    async def _content(self, prefix: bytes, id: int) -> AsyncIterator[bytes]:
+        yield prefix
+        async for octets in contents.stream(self._database, id, self._world.in_thread):
+            yield octets
+
+    # -- how
+
+    async def _carry(self, kept: Kept, load: Consignment, following: Following) -> Sequence[Result]:
+        """Over a connection; raises `Unusable` when there is no telling how it ended, since nothing was sent."""
+        courier, line = kept.courier, kept.courier.line
         try:
-            hosts = await self._hosts.find(first)
+            last = courier.carried + 1 >= self._most
+            outcomes = await courier.transact(load) if last else await courier.transact(load, following)
+        except Unanswered as failure:
+            outcomes = [failure] * len(load.recipients)
+        except BaseException:
+            line.abort()
+            raise
+        results = []
+        for outcome in outcomes:
+            result = by_reply(outcome) if isinstance(outcome, Reply) else by_error(outcome)
+            results.append(replace(
+                result, host=kept.host, address=kept.address, tls=line.tls, policy=kept.policy, source=kept.source,
+                sends_dsn="DSN" in courier.offered,
+            ))
+        return results
+
+    def _still(self, kept: Kept) -> Kept | None:
+        """The connection, if more may be carried over it."""
+        courier = kept.courier
+        # The answers to the next envelope, which was said already, may be here as well.
+        if courier.carried < self._most and (courier.ahead is not None or courier.line.is_good):
+            return kept
+        kept.courier.line.quit()
+        return None
+
+    async def _anew(
+        self, attempt: Attempt, load: Consignment, following: Following
+    ) -> tuple[Sequence[Result], Kept | None]:
+        """Over a new connection: to the first host, and the first of its addresses, that can be talked to."""
+        first, count = attempt.entries[0], len(attempt.entries)
+        route = self._lanes.route(
+            first.domain, first.place, str(first.sender) if first.sender else "", first.login
+        )
+        try:
+            hosts = await self._hosts.find(first.domain, route.host)
         except (PermanentFailure, TemporaryFailure) as failure:
-            return [by_error(failure)] * len(entries)
-        login = self._hosts.is_smarthost(first) and self._outbound.smarthost_login is not None
+            return [by_error(failure)] * count, None
+        login = route.smarthost if route.smarthost is not None and route.smarthost.login is not None else None
         last = Result(DEFERRED, f"no mail server of {first.domain} could be reached")
-        pairs = [(host, address) for host in hosts for address in host.addresses]
-        for host, address in pairs[:MOST_ADDRESSES]:
-            for in_clear in (False, True):
+        tried = 0
+        for host in hosts:
+            left = [each for each in host.addresses if self._may_leave_for(each, attempt.way)]
+            if not left:
+                last = Result(DEFERRED, f"{host} has no address that can be reached from {attempt.way.source}")
+            while left and tried < MOST_ADDRESSES:
+                in_clear = False
+                address = left[0] if len(left) == 1 else ""
                 try:
-                    return await self._talk(host, address, entries, stored, login, in_clear, may_send)
-                except TlsFailed as failure:
-                    last = by_error(failure, str(host), address)
-                    if login or host.implicit_tls:
-                        break
-                except Unanswered as failure:
-                    return [by_error(failure, str(host), address)] * len(entries)
+                    line, address = await reach(
+                        self._world.reactor, host, left[: MOST_ADDRESSES - tried],
+                        source=lambda theirs: _source(theirs, attempt.way),
+                    )
                 except TemporaryFailure as failure:
                     last = by_error(failure, str(host), address)
                     break
-        return [last] * len(entries)
+                left.remove(address)
+                while True:
+                    tried += 1
+                    try:
+                        kept = await self._greet(line, host, address, attempt, login, in_clear)
+                        return await self._carry(kept, load, following), self._still(kept)
+                    except TlsFailed as failure:
+                        last = by_error(failure, str(host), address)
+                        if login or host.implicit_tls or in_clear:
+                            break
+                        in_clear = True
+                    except TemporaryFailure as failure:
+                        last = by_error(failure, str(host), address)
+                        break
+                    try:
+                        line, _ = await reach(
+                            self._world.reactor, host, [address], source=lambda theirs: _source(theirs, attempt.way)
+                        )
+                    except TemporaryFailure as failure:
+                        last = by_error(failure, str(host), address)
+                        break
+        return [last] * count, None
 
-    async def _talk(
-        self,
-        host: Host,
-        address: str,
-        entries: Sequence[Entry],
-        stored: Stored,
-        login: bool,
-        in_clear: bool,
-        may_send: Callable[[], Awaitable[bool]],
-    ) -> Sequence[Result]:
-        line = Line(self._world.clock)
-        await connect(self._world.reactor, host, address, line)
+    def _may_leave_for(self, address: str, way: Way) -> bool:
+        """Whether one of our addresses that it may leave from is of the same family."""
+        return not way.source or "/" in address or bool(_source(address, way))
+
+    async def _greet(
+        self, line: Line, host: Host, address: str, attempt: Attempt, login: Smarthost | None, in_clear: bool
+    ) -> Kept:
+        """From the connection to where messages can be said."""
         self._lines.add(line)
         line.gone.addCallback(lambda _: self._lines.discard(line))
-        courier = Courier(line, self._hostname, host.lmtp)
+        source = _source(address, attempt.way)
+        courier = Courier(line, self._hello.get(source, self._hostname), host.lmtp, self._world.now)
         try:
             context: Any = verified(host.name) if login else self._opportunistic.to(host.name)
             if host.implicit_tls:
@@ -84,44 +210,20 @@ class Remote:
             await courier.begin()
             if not line.tls and "STARTTLS" in courier.offered and not in_clear:
                 await courier.start_tls(context)
-            if login:
-                await courier.log_in(self._outbound.smarthost_login or "", self._outbound.smarthost_password or "")
-            first = entries[0]
-            outcomes = await courier.transact(
-                first.sender,
-                [each.target for each in entries],
-                stored.size + len(first.prefix),
-                first.body,
-                lambda: self._content(first.prefix, stored),
-                may_send,
-                first.wishes.utf8 and not await self._has_ascii_header(stored),
-            )
+            if login is not None:
+                await courier.log_in(login.login or "", login.password or "")
         except BaseException:
             line.abort()
             raise
-        line.quit()
-        return [
-            by_reply(each, str(host), address, line.tls) if isinstance(each, Reply)
-            else by_error(each, str(host), address, line.tls)
-            for each in outcomes
-        ]
-
-    async def _has_ascii_header(self, stored: Stored) -> bool:
-        octets = stored.whole
-        if octets is None:
-            octets = await self._database.read(contents.beginning, self._database.contents, stored.id, LARGE)
-        return Content.of(octets).header.isascii()
-
-    async def _content(self, prefix: bytes, stored: Stored) -> AsyncIterator[bytes]:
-        if stored.whole is not None:
-            yield prefix + stored.whole
-            return
-        yield prefix
-        async for octets in contents.stream(self._database, stored.id, self._world.in_thread):
-            yield octets
+        return Kept(attempt.way, courier, str(host), address, "", source)
 
     async def stop(self) -> None:
         """Close what is still open: nobody waits for the answer to a QUIT any more."""
         for line in list(self._lines):
             line.abort()
             await line.gone
+
+
+def _source(address: str, way: Way) -> str:
+    """Which of our addresses to leave from for one of theirs: the one of the same family."""
+    return next((each for each in way.source.split() if (":" in each) is (":" in address)), "")

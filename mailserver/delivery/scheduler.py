@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredList
@@ -11,12 +12,23 @@ from twisted.logger import Logger
 
 from mailserver.acceptance import Acceptance
 from mailserver.config import Outbound
-from mailserver.delivery.attempts import Attempt, Attempts
+from mailserver.content import Content
+from mailserver.delivery.attempt import Attempt, Way
+from mailserver.delivery.backoff import Backoff
+from mailserver.delivery.ends import Ends
+from mailserver.delivery.kept import Pool
+from mailserver.delivery.lane import Lane
 from mailserver.delivery.lanes import Lanes
+from mailserver.delivery.local import Local
+from mailserver.delivery.remote import Remote
+from mailserver.delivery.result import DELIVERED, Result
+from mailserver.delivery.ride import Ride
 from mailserver.interfaces import IDirectory, IMailboxStore
-from mailserver.store import spool
+from mailserver.store import contents, spool
+from mailserver.store.contents import Stored
 from mailserver.store.database import Database
 from mailserver.store.spool import Due, Entry
+from mailserver.wishes import Wishes
 from mailserver.world import World
 
 log = Logger()
@@ -25,13 +37,16 @@ LOOK = 5.0              # seconds between two looks at the spool: another proces
 SOON = 0.05             # seconds at least until what becomes due is looked for
 LEASE = 90.0            # seconds; the service's heartbeat renews it
 PATIENCE = 10.0         # seconds for what is being sent when the server stops
-MOST_GROUPED = 100      # recipients of one transaction
-MOST_LOOKED_AT = 500    # entries of one look
-LOOKED_AT = 10          # entries for each attempt that may begin: recipients go together, and lanes fill up
+MOST_GROUPED = 100      # recipients of one transaction (RFC 5321 4.5.3.1.8)
+LOOKED_AT = 300         # entries of one look
+DOMAINS = 300           # of which more are looked at, where those entries have to wait
+EACH = 20               # entries of each
+MOST_OCTETS = 4 * 1024 * 1024       # of contents that are read ahead at one look
+MOST_LANES = 1000       # that are remembered while nothing goes there
 
 
 class Scheduler:
-    """Works the spool off: `outbound.connections` attempts at a time, `connections_per_host` of them in one lane."""
+    """Works the spool off: `outbound.connections` at a time, `connections_per_host` of them in one lane."""
 
     def __init__(
         self,
@@ -45,41 +60,47 @@ class Scheduler:
         instance: str,
     ) -> None:
         self._database = database
+        self._acceptance = acceptance
         self._outbound = outbound
         self._world = world
         self._instance = instance
-        self._attempts = Attempts(
-            database, acceptance, stores, directory, outbound, world, hostname, instance
-        )
         self._lanes = Lanes(outbound)
-        self._at_work: set[Attempt] = set()
-        self._in_lane: Counter[str] = Counter()
+        self._backoff = Backoff(outbound.retry_first, outbound.retry_longest, world.random, outbound.retry)
+        self._ends = Ends(database, acceptance, world, hostname, instance)
+        self._remote = Remote(database, outbound, self._lanes, world, hostname, self._ends.may_send)
+        self._local = Local(database, stores, directory, world)
+        self._pool = Pool(world.clock)
+        self._open: dict[str, Lane] = {}
+        self._rides: set[Ride] = set()
+        self._attempts: set[Attempt] = set()    # from the claim until their end is written down
+        self._ours: set[int] = set()            # their entries
         self._stray: list[int] = []             # entries that may be leased to us without being tried
         self._timer: Any = None
         self._looking: Deferred[None] | None = None
         self._look_again = False
+        self._after = ""                        # the domain from which `due_elsewhere` goes on
         self._running = False
         acceptance.on_spooled(self.wake)
 
     def start(self) -> None:
         """Begin to work."""
         self._running = True
+        self._acceptance.hand_to(self)
         self.wake()
 
     async def stop(self) -> None:
         """Claim nothing more; what is behind its final dot may end, the rest ends now; give back what is left."""
-        self._running = False
-        self._put_timer(None)
-        if self._looking is not None:
-            await self._looking
-        for attempt in list(self._at_work):
-            attempt.stop()
-        if self._at_work:
-            late = self._world.clock.callLater(PATIENCE, self._give_up)
-            await DeferredList([attempt.work for attempt in self._at_work])
-            if late.active():
-                late.cancel()
-        await self._attempts.stop()
+        await self._begin_no_more()
+        for ride in list(self._rides):
+            ride.stop()
+        late = self._world.clock.callLater(PATIENCE, self._give_up)
+        await DeferredList([ride.work for ride in self._rides])
+        await self._put_back()
+        await DeferredList([attempt.ended for attempt in self._attempts])
+        if late.active():
+            late.cancel()
+        self._pool.close()
+        await self._remote.stop()
         try:
             await self._database.write(spool.free, self._instance)
         except Exception:
@@ -87,22 +108,45 @@ class Scheduler:
 
     async def retire(self) -> None:
         """Claim nothing more, and let what is being sent end by itself: another one works under our name."""
-        self._running = False
-        self._put_timer(None)
-        if self._looking is not None:
-            await self._looking
-        await DeferredList([attempt.work for attempt in self._at_work])
-        await self._attempts.stop()
+        await self._begin_no_more()
+        await self._put_back()
+        await DeferredList([attempt.ended for attempt in self._attempts])
+        self._pool.close()
+        await self._remote.stop()
         if self._stray:
             await self._database.write(spool.give_back, self._stray, self._instance)
 
+    async def _begin_no_more(self) -> None:
+        self._running = False
+        self._acceptance.hand_no_more(self)
+        self._put_timer(None)
+        if self._looking is not None:
+            await self._looking
+
+    async def _put_back(self) -> None:
+        """What was claimed and is not being tried waits for somebody else, and was no attempt."""
+        left: list[Entry] = []
+        for lane in self._open.values():
+            while (attempt := lane.take()) is not None:
+                lane.at_hand -= 1
+                left += attempt.entries
+                self._forget(attempt)
+        if left:
+            ids = [each.id for each in left]
+            try:
+                await self._database.write(spool.give_back, ids, self._instance, self._world.now())
+            except Exception:
+                log.failure("what was not tried was not given back; its leases will lapse")
+
     def _give_up(self) -> None:
-        for attempt in list(self._at_work):
-            attempt.work.cancel()
+        for ride in list(self._rides):
+            ride.give_up()
+
+    # -- looking
 
     def wake(self) -> None:
         """Something new lies in the spool, or there is room for more."""
-        if not self._running or len(self._at_work) >= self._outbound.connections:
+        if not self._running:
             return
         if self._looking is not None:
             self._look_again = True
@@ -131,31 +175,47 @@ class Scheduler:
 
     async def _look(self) -> float:
         """Begin what is due; returns how long to wait before the next look, in seconds."""
-        room = self._outbound.connections - len(self._at_work)
-        if room <= 0:
-            return LOOK
         if self._stray:
             stray, self._stray = self._stray, []
             await self._claimed(stray, spool.give_back, stray, self._instance)
         now = self._world.now()
-        most = self._outbound.connections_per_host
-        full = [lane for lane, count in self._in_lane.items() if count >= most]
-        look_at = min(MOST_LOOKED_AT, MOST_GROUPED + room * LOOKED_AT)
-        due = await self._database.read(spool.due, now, look_at, self._lanes.others(full))
-        chosen = self._choose(due, room)
+        due = await self._database.read(spool.due, now, LOOKED_AT)
+        chosen = self._choose(due)
+        if len(due) == LOOKED_AT and not chosen:
+            # Nothing of these may begin: there may be others behind them, and nobody knows how far.
+            waits = self._waiting_domains()
+            due, self._after = await self._database.read(
+                spool.due_elsewhere, now, self._after, DOMAINS, EACH, waits
+            )
+            chosen = self._choose(due)
+            if not chosen and self._after:
+                return SOON
         if not chosen:
             following = await self._database.read(spool.next_due, now)
             if following is None or following <= now:
                 return LOOK                 # nothing, or only what waits for its lane: an attempt's end wakes us
             return min(LOOK, max(SOON, following - now))
-        ids = [id for group in chosen for id in group]
-        claimed: list[Entry] = await self._claimed(ids, spool.claim, self._instance, now, len(ids), LEASE, ids)
+        following_of: dict[int, float] = {}
+        for _, group in chosen:
+            wait = now + self._backoff.wait(group[0].attempts)
+            following_of |= {each.id: wait for each in group}
+        claimed: list[Entry] = await self._claimed(
+            list(following_of), spool.claim, self._instance, now, LEASE, following_of
+        )
         ours = {each.id: each for each in claimed}
-        for group in chosen:
-            entries = [ours[id] for id in group if id in ours]
-            if entries and self._running:
-                self._begin(entries)
-            elif entries:
+        stored: dict[int, Stored] = await self._database.read(
+            contents.load_many, [group[0].content_id for _, group in chosen], MOST_OCTETS
+        )
+        for way, group in chosen:
+            entries = [ours[each.id] for each in group if each.id in ours]
+            if not entries:
+                continue
+            if self._running:
+                attempt = Attempt(
+                    entries, way, following_of[entries[0].id], now, stored.get(entries[0].content_id)
+                )
+                self._begin(attempt, self._lane(way))
+            else:
                 self._stray += [each.id for each in entries]
         return 0.0
 
@@ -167,44 +227,142 @@ class Scheduler:
             self._stray += ids
             raise
 
-    def _choose(self, due: Sequence[Due], room: int) -> list[list[int]]:
+    def _choose(self, due: Sequence[Due]) -> list[tuple[Way, list[Due]]]:
         """Groups that may begin now: recipients of one message that go the same way, `MOST_GROUPED` of them at most."""
-        most = self._outbound.connections_per_host
-        chosen: list[list[int]] = []
-        open_groups: dict[Any, list[int]] = {}
-        taken = Counter(self._in_lane)
-        ours = {each.id for attempt in self._at_work for each in attempt.entries}
+        chosen: list[tuple[Way, list[Due]]] = []
+        groups: dict[Any, list[Due]] = {}
+        taken: Counter[str] = Counter()
+        free = self._outbound.connections - len(self._rides)
         for entry in due:
-            if entry.id in ours:
+            if entry.id in self._ours:
                 continue                    # our lease has lapsed, as when the clock jumps; but we do try it
-            lane = self._lanes.of(entry)
-            way = (entry.content_id, lane, entry.sender, entry.prefix if entry.kind == "remote" else b"")
-            group = open_groups.get(way)
+            way = self._lanes.way(entry, entry.sender, Wishes.read(entry.wishes))
+            key = entry.content_id, way, entry.sender, entry.prefix if entry.kind == "remote" else b""
+            group = groups.get(key)
             if group is None or len(group) >= MOST_GROUPED:
-                if len(chosen) >= room or taken[lane] >= most:
+                lane = self._lane(way)
+                begun = lane.rides + taken[way.lane]
+                if lane.room <= taken[way.lane] or (free <= 0 and not begun):
                     continue
-                group = open_groups[way] = []
-                chosen.append(group)
-                taken[lane] += 1
-            group.append(entry.id)
+                if begun < lane.limit:
+                    free -= 1
+                group = groups[key] = []
+                chosen.append((way, group))
+                taken[way.lane] += 1
+            group.append(entry)
         return chosen
 
-    def _begin(self, entries: Sequence[Entry]) -> None:
-        attempt = Attempt(entries, self._lanes.of(entries[0]))
-        self._at_work.add(attempt)
-        self._in_lane[attempt.lane] += 1
-        attempt.work = Deferred.fromCoroutine(self._attempts.make(attempt))
-        attempt.work.addErrback(self._failed, attempt)
-        attempt.work.addCallback(lambda _: self._ended(attempt))
+    def _waiting_domains(self) -> Callable[[str], bool]:
+        """Says, in a reader's thread, of which domains nothing can begin now."""
+        full = {name for name, lane in self._open.items() if lane.room <= 0}
+        lanes = self._lanes
+        return lambda domain: (lanes.route(domain, "", "", "").host or domain) in full
+
+    # -- what acceptance hands over
+
+    def take(self, entries: Sequence[Entry], content: Content) -> tuple[Sequence[Entry], Sequence[Attempt]] | None:
+        """Entries of a message that is being accepted, as they shall be written, claimed already; None: as they are.
+
+        So that what can be sent at once is not looked for, claimed and read again.  `begin` follows, or `forget`.
+        """
+        now = self._world.now()
+        groups: dict[Any, list[Entry]] = {}
+        for entry in entries:
+            if entry.kind != "remote" or entry.next_attempt > now or len(entries) > MOST_GROUPED:
+                return None
+            way = self._lanes.way(entry, str(entry.sender) if entry.sender else "", entry.wishes)
+            groups.setdefault((way, entry.prefix), []).append(entry)
+        free = self._outbound.connections - len(self._rides)
+        for way, _ in groups:
+            lane = self._lane(way)
+            # What waits in the spool has its half of the room.
+            if lane.at_hand >= lane.limit + lane.ahead // 2 or (free < len(groups) and not lane.rides):
+                return None
+        following = now + self._backoff.wait(0)
+        stored = Stored(entries[0].content_id, content.size, None, content.beginning)
+        written: list[Entry] = []
+        attempts = []
+        for (way, _), group in groups.items():
+            ours = [
+                replace(each, owner=self._instance, lease=now + LEASE, attempts=1, next_attempt=following)
+                for each in group
+            ]
+            written += ours
+            attempts.append(Attempt(ours, way, following, now, stored))
+            self._lane(way).at_hand += 1
+        return written, attempts
+
+    def begin(self, attempts: Sequence[Attempt]) -> None:
+        """They are written down."""
+        for attempt in attempts:
+            lane = self._lane(attempt.way)
+            lane.at_hand -= 1
+            if self._running:
+                self._begin(attempt, lane)
+            else:
+                self._stray += [each.id for each in attempt.entries]
+
+    def forget(self, attempts: Sequence[Attempt]) -> None:
+        """They are not written down, or nobody knows."""
+        for attempt in attempts:
+            self._lane(attempt.way).at_hand -= 1
+            self._stray += [each.id for each in attempt.entries]
+
+    # -- working
+
+    def _lane(self, way: Way) -> Lane:
+        lane = self._open.get(way.lane)
+        if lane is None:
+            lane = self._open[way.lane] = Lane(way.lane, self._lanes.manner(way.domain).connections)
+        return lane
+
+    def _begin(self, attempt: Attempt, lane: Lane) -> None:
+        self._attempts.add(attempt)
+        self._ours.update(each.id for each in attempt.entries)
+        lane.add(attempt)
+        self._start_rides(lane)
+
+    def _start_rides(self, lane: Lane) -> None:
+        while lane.waiting and lane.rides < lane.limit and len(self._rides) < self._outbound.connections:
+            ride = Ride(lane, self._remote, self._local, self._pool, self._tried)
+            lane.rides += 1
+            self._rides.add(ride)
+            ride.start()
+            ride.work.addErrback(lambda failure: log.failure("a courier failed", failure))
+            ride.work.addCallback(self._rode, ride)
+
+    def _rode(self, result: None, ride: Ride) -> None:
+        self._rides.discard(ride)
+        lane = ride.lane
+        lane.rides -= 1
+        if lane.is_empty and (not lane.ahead or len(self._open) > MOST_LANES):
+            self._open.pop(lane.name, None)
+        if self._running:
+            for each in [lane, *self._open.values()]:
+                if each.waiting:
+                    self._start_rides(each)
+
+    def _tried(self, attempt: Attempt, results: Sequence[Result]) -> None:
+        self._lane(attempt.way).tried(all(each.kind == DELIVERED for each in results))
+        concluding = Deferred.fromCoroutine(self._ends.conclude(attempt, results))
+        concluding.addErrback(self._failed, attempt)
+        concluding.addCallback(lambda _: self._concluded(attempt))
 
     def _failed(self, failure: Any, attempt: Attempt) -> None:
         self._stray += [each.id for each in attempt.entries]
         if self._running:
             log.failure("an attempt was not written down", failure)
 
-    def _ended(self, attempt: Attempt) -> None:
-        self._at_work.discard(attempt)
-        self._in_lane[attempt.lane] -= 1
-        if not self._in_lane[attempt.lane]:
-            del self._in_lane[attempt.lane]
-        self.wake()
+    def _concluded(self, attempt: Attempt) -> None:
+        lane = self._lane(attempt.way)
+        lane.at_hand -= 1
+        self._forget(attempt)
+        if lane.is_empty and not lane.ahead:
+            self._open.pop(lane.name, None)
+        if lane.room > lane.ahead // 2:
+            self.wake()
+
+    def _forget(self, attempt: Attempt) -> None:
+        self._attempts.discard(attempt)
+        self._ours.difference_update([each.id for each in attempt.entries])
+        attempt.ended.callback(None)

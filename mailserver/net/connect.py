@@ -60,18 +60,21 @@ def read_host(text: str, port: int = SMTP) -> Host:
     return Host(found[2] or found[3], int(found[4] or usual), (), scheme == "tls", lmtp=scheme == "lmtp")
 
 
-async def connect(reactor: Any, host: Host, address: str, protocol: Protocol, timeout: float = CONNECT) -> Any:
-    """Connect `protocol` to one address of a host; raises `TemporaryFailure` in plain words."""
+async def connect(
+    reactor: Any, host: Host, address: str, protocol: Protocol, timeout: float = CONNECT, source: str = ""
+) -> Any:
+    """Connect `protocol` to an address of a host, from `source` if that is given; raises `TemporaryFailure` in words."""
+    bind = (source, 0) if source else None
     endpoint: Any
     if host.path:
         where = host.path
         endpoint = UNIXClientEndpoint(reactor, host.path, timeout=timeout)  # type: ignore[no-untyped-call]
     elif ":" in address:
         where = f"[{address}]:{host.port}"
-        endpoint = TCP6ClientEndpoint(reactor, address, host.port, timeout)  # type: ignore[no-untyped-call]
+        endpoint = TCP6ClientEndpoint(reactor, address, host.port, timeout, bind)  # type: ignore[no-untyped-call]
     else:
         where = f"{address}:{host.port}"
-        endpoint = TCP4ClientEndpoint(reactor, address, host.port, timeout)
+        endpoint = TCP4ClientEndpoint(reactor, address, host.port, timeout, bind)
     factory = Factory.forProtocol(lambda: protocol)
     factory.noisy = False                   # a line in the log for each connection tells nobody anything
     try:

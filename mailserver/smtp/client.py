@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from mailserver.address import Address, domain_key
 from mailserver.errors import MailserverError
 from mailserver.reply import Reply
+from mailserver.smtp import xtext
+from mailserver.wishes import NONE, Wishes
 
 LONGEST_LINE = 4096         # octets of a reply line; RFC 5321 4.5.3.1.5 allows 512, and servers say more
 MOST_LINES = 100            # of one reply
@@ -103,24 +105,55 @@ def needs_utf8(addresses: Iterable[Address | None]) -> bool:
     return any(each is not None and not each.local.isascii() for each in addresses)
 
 
-def mail(sender: Address | None, size: int, body: str, offered: Mapping[str, str], utf8: bool = False) -> bytes:
+def mail(
+    sender: Address | None, size: int, body: str, offered: Mapping[str, str], utf8: bool = False,
+    more: Iterable[str] = (),
+) -> bytes:
     """MAIL FROM with what the server understands of SIZE (RFC 1870) and BODY (RFC 6152), and SMTPUTF8 if it must be.
 
-    To a server without 8BITMIME octets are sent as they are: none is known that would not take them.
+    `more` are parameters as `wished` makes them.
     """
     parameters = ""
     if size and "SIZE" in offered:
         parameters += f" SIZE={size}"
-    if body == "8BITMIME" and "8BITMIME" in offered:
-        parameters += " BODY=8BITMIME"
+    if body == "BINARYMIME" or (body == "8BITMIME" and "8BITMIME" in offered):
+        parameters += f" BODY={body}"
     if utf8:
         parameters += " SMTPUTF8"
+    parameters += "".join(f" {each}" for each in more)
     return f"MAIL FROM:<{_written(sender) if sender else ''}>{parameters}\r\n".encode()
 
 
-def rcpt(recipient: Address) -> bytes:
-    """RCPT TO."""
-    return f"RCPT TO:<{_written(recipient)}>\r\n".encode()
+def wished(wishes: Wishes, offered: Mapping[str, str], now: float) -> list[str]:
+    """Parameters of MAIL by which a sender's wishes are passed on, as far as the server knows them.
+
+    DSN (RFC 3461), REQUIRETLS (RFC 8689), MT-PRIORITY (RFC 6710), DELIVERBY (RFC 2852; `now` is in seconds since the
+    epoch, as is the time in the wishes).
+    """
+    if wishes is NONE:
+        return []
+    parameters = []
+    if "DSN" in offered:
+        if wishes.ret:
+            parameters.append(f"RET={wishes.ret}")
+        if wishes.envid:
+            parameters.append(f"ENVID={xtext.encode(wishes.envid)}")
+    if wishes.require_tls and "REQUIRETLS" in offered:
+        parameters.append("REQUIRETLS")
+    if wishes.priority and "MT-PRIORITY" in offered:
+        parameters.append(f"MT-PRIORITY={wishes.priority}")
+    if wishes.deliver_by and "DELIVERBY" in offered:
+        parameters.append(f"BY={max(-999_999_999, min(999_999_999, round(wishes.deliver_by - now)))};{wishes.by_mode}")
+    return parameters
+
+
+def rcpt(recipient: Address, notify: str = "", orcpt: str = "") -> bytes:
+    """RCPT TO, with what a server with DSN is told: NOTIFY, and ORCPT, "type;address" (RFC 3461 4.1, 4.2)."""
+    parameters = f" NOTIFY={notify}" if notify else ""
+    kind, _, address = orcpt.partition(";")
+    if address and address.isascii():
+        parameters += f" ORCPT={kind};{xtext.encode(address)}"
+    return f"RCPT TO:<{_written(recipient)}>{parameters}\r\n".encode()
 
 
 def _written(address: Address) -> Address:

@@ -7,6 +7,14 @@ import re
 _BARE = re.compile(rb"\r(?!\n)|(?<!\r)\n")
 
 
+def canonical(octets: bytes) -> bytes:
+    """Content whose every line end is CRLF, for where no dot is looked at (RFC 3030 3)."""
+    pairs = octets.count(b"\r\n")
+    if octets.count(b"\n") != pairs or octets.count(b"\r") != pairs:
+        return _BARE.sub(b"\r\n", octets)
+    return octets
+
+
 class Stuffer:
     """Takes content in pieces and gives what is sent.
 
@@ -37,9 +45,7 @@ class Stuffer:
         return rest + (b".\r\n" if self._tail == b"\r\n" else b"\r\n.\r\n")
 
     def _stuff(self, block: bytes) -> bytes:
-        pairs = block.count(b"\r\n")
-        if block.count(b"\n") != pairs or block.count(b"\r") != pairs:
-            block = _BARE.sub(b"\r\n", block)
+        block = canonical(block)
         if self._tail == b"\r\n" and block.startswith(b"."):
             block = b"." + block
         if b"\r\n." in block:

@@ -21,7 +21,7 @@ from mailserver.content import CHUNK, LARGE, Content
 from mailserver.errors import NotFound
 from mailserver.store.database import Database
 from mailserver.store.schema import content, piece
-from mailserver.store.statements import batches, fetch_one, insert_rows, run_many
+from mailserver.store.statements import batches, fetch, fetch_one, insert_rows, run_many
 from mailserver.store.unlink import unlink_after_commit
 
 log = Logger()
@@ -191,6 +191,26 @@ def load(connection: Connection, id: int) -> Stored:
     if row is None:
         raise NotFound(f"there is no content {id}")
     return Stored(id, row[0], row[1], bytes(row[2]) if row[2] is not None else None)
+
+
+def load_many(connection: Connection, ids: Sequence[int], most: int) -> dict[int, Stored]:
+    """The rows of small contents, so many of these as have `most` octets together; the others are left out."""
+    found: dict[int, Stored] = {}
+    octets = 0
+    for some in batches(sorted(set(ids))):
+        marks = ", ".join("?" * len(some))
+        text = f"SELECT id, size FROM content WHERE file IS NULL AND size <= ? AND id IN ({marks})"
+        fitting = []
+        for id, size in fetch(connection, text, [LARGE, *some]):
+            octets += size
+            if octets > most:
+                break
+            fitting.append(id)
+        marks = ", ".join("?" * len(fitting))
+        for id, size, data in fetch(connection, f"SELECT id, size, data FROM content WHERE id IN ({marks})", fitting):
+            if data is not None:
+                found[id] = Stored(id, size, None, bytes(data))
+    return found
 
 
 def beginning(connection: Connection, folder: Path, id: int, count: int) -> bytes:

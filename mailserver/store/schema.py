@@ -151,7 +151,7 @@ spool = Table(
 _free = spool.c.held == 0
 Index("spool_due", spool.c.priority, spool.c.next_attempt, sqlite_where=_free, postgresql_where=_free)
 # Of one domain: for who looks at it, and to pass over a domain that has to wait with all its million entries.
-Index("spool_domain", spool.c.domain, spool.c.next_attempt)
+Index("spool_domain", spool.c.domain, spool.c.held, spool.c.next_attempt)
 # The few that are being tried, for the heartbeat; an entry that nobody tries costs nothing here.
 Index("spool_leased", spool.c.owner, sqlite_where=spool.c.owner != "", postgresql_where=spool.c.owner != "")
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -95,68 +95,95 @@ class Due(NamedTuple):
     place: str
     domain: str
     sender: str
+    login: str
+    target: str
     prefix: bytes
+    wishes: str
+    priority: int
+    attempts: int
 
 
-def due(
-    connection: Connection, now: float, limit: int, conditions: Sequence[ColumnElement[bool]] = ()
-) -> list[Due]:
-    """Entries that `claim` would take, the longest due first."""
-    columns = [spool.c[name] for name in Due._fields]
-    query = select(*columns).where(*_claimable(now), *conditions).order_by(spool.c.next_attempt).limit(limit)
-    return [Due(*row) for row in connection.execute(query)]
+_DUE = f"SELECT {', '.join(Due._fields)} FROM spool WHERE held = 0 AND (owner = '' OR lease <= ?) AND next_attempt <= ?"
+
+
+def due(connection: Connection, now: float, limit: int) -> list[Due]:
+    """Entries that `claim` would take: by priority (RFC 6710), the longest due first."""
+    found: list[Due] = []
+    below: int | None = 1000
+    while len(found) < limit:
+        # One step in the index for each priority that there is; nearly always there is one.
+        below = fetch(connection, "SELECT MAX(priority) FROM spool WHERE held = 0 AND priority < ?", [below])[0][0]
+        if below is None:
+            break
+        rows = fetch(
+            connection, f"{_DUE} AND priority = ? ORDER BY next_attempt LIMIT ?", [now, now, below, limit - len(found)]
+        )
+        found += [Due(*row) for row in rows]
+    return found
+
+
+def due_elsewhere(
+    connection: Connection, now: float, after: str, domains: int, each: int, waits: Callable[[str], bool]
+) -> tuple[list[Due], str]:
+    """Of the next `domains` domains behind `after`, in the order of the alphabet, the `each` longest due of each.
+
+    So that the million entries of a domain that has to wait (`waits`) keep nobody else waiting: each domain costs
+    some steps in an index, however much lies there.  Also returns where to go on; "" when all were seen.
+    """
+    found: list[Due] = []
+    name: str | None = after
+    for _ in range(domains):
+        name = fetch(connection, "SELECT MIN(domain) FROM spool WHERE domain > ?", [name])[0][0]
+        if name is None:
+            return found, ""
+        if not waits(name):
+            rows = fetch(connection, f"{_DUE} AND domain = ? ORDER BY next_attempt LIMIT ?", [now, now, name, each])
+            found += [Due(*row) for row in rows]
+    return found, name or ""
 
 
 def claim(
-    connection: Connection, owner: str, now: float, limit: int, lease: float, ids: Sequence[int] | None = None
+    connection: Connection, owner: str, now: float, lease: float, following: Mapping[int, float]
 ) -> list[Entry]:
-    """Take entries that are due, and that nobody else is trying, for `lease` seconds; of these `ids` only.
+    """Take entries that are due and that nobody else is trying, for `lease` seconds, and count the attempt.
 
-    What is named by its id may be ours already: then a claim whose answer was lost is run again.
+    `following` says for each id when it would be tried again: that is written down before it is tried.  Run again
+    after its answer was lost, it finds them.
     """
-    query = select(spool).where(*_claimable(now, "" if ids is None else owner))
-    query = query.order_by(spool.c.next_attempt).limit(limit)
-    if ids is not None:
-        query = query.where(spool.c.id.in_(ids))
-    if connection.dialect.name == "postgresql":
-        query = query.with_for_update(skip_locked=True)
-    entries = [_entry(row) for row in connection.execute(query)]
-    if entries:
-        connection.execute(
-            update(spool)
-            .where(spool.c.id.in_([each.id for each in entries]))
-            .values(owner=owner, lease=now + lease)
-        )
+    entries: list[Entry] = []
+    notes: list[tuple[Any, ...]] = []
+    for some in batches(sorted(following)):
+        query = select(spool).where(spool.c.id.in_(some), spool.c.held == 0).order_by(spool.c.id)
+        if connection.dialect.name == "postgresql":
+            query = query.with_for_update(skip_locked=True)
+        for row in connection.execute(query):
+            entry, then = _entry(row), following[row.id]
+            if row.owner == owner and row.next_attempt == then:
+                entries.append(entry)
+            elif row.next_attempt <= now and (row.owner in ("", owner) or row.lease <= now):
+                notes.append((owner, now + lease, then, row.id))
+                entries.append(replace(
+                    entry, owner=owner, lease=now + lease, next_attempt=then, attempts=entry.attempts + 1
+                ))
+    run_many(
+        connection,
+        "UPDATE spool SET owner = ?, lease = ?, next_attempt = ?, attempts = attempts + 1 WHERE id = ?",
+        notes,
+    )
     return entries
-
-
-def _claimable(now: float, owner: str = "") -> tuple[ColumnElement[bool], ...]:
-    free: ColumnElement[bool] = or_(spool.c.owner.in_(["", owner]), spool.c.lease <= now)
-    return spool.c.next_attempt <= now, spool.c.held == 0, free
 
 
 def next_due(connection: Connection, now: float) -> float | None:
     """When the next entry that nobody is trying becomes due; None: the spool has none."""
-    free: ColumnElement[bool] = or_(spool.c.owner == "", spool.c.lease <= now)
-    return connection.execute(select(func.min(spool.c.next_attempt)).where(spool.c.held == 0, free)).scalar()
-
-
-def note_attempt(connection: Connection, ids: Sequence[int], owner: str, next_attempt: float) -> list[int]:
-    """Write down that these are being tried and when they would be tried again; only those whose lease we hold."""
-    return note_attempts(connection, [(ids, owner, next_attempt)])[0]
-
-
-def note_attempts(connection: Connection, notes: Sequence[tuple[Sequence[int], str, float]]) -> list[list[int]]:
-    """`note_attempt` for (ids, owner, next attempt) of a whole batch; a group for `Database.write_with`."""
-    run_many(
-        connection,
-        "UPDATE spool SET attempts = attempts + 1, next_attempt = ? WHERE id = ? AND owner = ?",
-        [(following, id, owner) for ids, owner, following in notes for id in sorted(ids)],
-    )
-    owners: dict[int, str] = {}
-    for some in batches([id for ids, _, _ in notes for id in ids]):
-        owners.update(fetch(connection, f"SELECT id, owner FROM spool WHERE id IN ({_marks(some)})", some))
-    return [[id for id in ids if owners.get(id) == owner] for ids, owner, _ in notes]
+    earliest: float | None = None
+    below: int | None = 1000
+    while True:
+        below = fetch(connection, "SELECT MAX(priority) FROM spool WHERE held = 0 AND priority < ?", [below])[0][0]
+        if below is None:
+            return earliest
+        text = "SELECT next_attempt FROM spool WHERE held = 0 AND (owner = '' OR lease <= ?) AND priority = ?"
+        for (following,) in fetch(connection, f"{text} ORDER BY next_attempt LIMIT 1", [now, below]):
+            earliest = following if earliest is None else min(earliest, following)
 
 
 def _marks(items: Sequence[Any]) -> str:
@@ -207,11 +234,13 @@ def postpone(connection: Connection, id: int, owner: str, reason: str, next_atte
     return done.rowcount == 1
 
 
-def give_back(connection: Connection, ids: Sequence[int], owner: str) -> None:
-    """Claimed and not tried: somebody else may."""
-    connection.execute(
-        update(spool).where(spool.c.id.in_(ids), spool.c.owner == owner).values(owner="", lease=0.0)
-    )
+def give_back(connection: Connection, ids: Sequence[int], owner: str, now: float | None = None) -> None:
+    """Claimed and not tried: somebody else may; with `now`, at once, and it does not count as an attempt."""
+    values: dict[str, Any] = {"owner": "", "lease": 0.0}
+    if now is not None:
+        values |= {"next_attempt": now, "attempts": spool.c.attempts - 1}
+    for some in batches(sorted(ids)):
+        connection.execute(update(spool).where(spool.c.id.in_(some), spool.c.owner == owner).values(values))
 
 
 def renew(connection: Connection, owner: str, until: float) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 from twisted.internet import reactor as installed_reactor
@@ -11,6 +11,7 @@ from twisted.internet.task import Clock, deferLater
 from twisted.trial.unittest import TestCase
 
 from mailserver.address import Address
+from mailserver.delivery.consignment import Consignment, Recipient
 from mailserver.delivery.courier import Courier, Outcome
 from mailserver.delivery.line import Line, Unusable
 from mailserver.net.connect import Host, connect
@@ -77,12 +78,18 @@ class CourierCase(TestCase):
             yield content
 
         try:
-            outcomes = await courier.transact(sender, recipients, len(content), "8BITMIME", pieces, may_send)
+            outcomes = await courier.transact(Consignment(
+                sender, [Recipient(each) for each in recipients], len(content), "8BITMIME", None, pieces, may_send,
+            ))
         except Unusable:
             courier.line.abort()
             raise
         courier.line.quit()
         return outcomes
+
+    def load(self, content: Callable[[], AsyncIterator[bytes]], may_send: Any = yes, **others: Any) -> Consignment:
+        """From alice to bob, in pieces."""
+        return Consignment(ALICE, [Recipient(BOB)], 0, "7BIT", None, content, may_send, **others)
 
     async def patience(self, work: Any, seconds: float) -> Any:
         """Let `work` wait for the peer, and the clock go on just before and just past `seconds`."""

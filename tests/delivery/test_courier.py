@@ -13,7 +13,7 @@ from mailserver.address import Address
 from mailserver.delivery.line import Unanswered, Unusable
 from mailserver.errors import PermanentFailure
 from mailserver.reply import Reply
-from tests.delivery.cases import ALICE, BOB, EVE, CourierCase, no, yes
+from tests.delivery.cases import ALICE, BOB, EVE, CourierCase, no
 from tests.delivery.peers import Peer, Talk
 
 reactor: Any = installed_reactor
@@ -120,7 +120,7 @@ class SendingTests(CourierCase):
         courier = await self.begin()
         talk = await self.peer.until(lambda: self.peer.talks and self.peer.talks[0])
         self.peer.replies["DATA"] = lambda talk: (talk.transport.pauseProducing(), b"354 Go on\r\n")[1]
-        sending = Deferred.fromCoroutine(courier.transact(ALICE, [BOB], 0, "7BIT", pieces, yes))
+        sending = Deferred.fromCoroutine(courier.transact(self.load(pieces)))
         await deferLater(reactor, 0.3)
         taken = asked
         self.assertLess(taken, 100)         # the kernel's buffers are full, and ours do not grow
@@ -146,7 +146,7 @@ class SendingTests(CourierCase):
 
         courier = await self.begin()
         with self.assertRaises(OSError):
-            await courier.transact(ALICE, [BOB], 0, "7BIT", broken, yes)
+            await courier.transact(self.load(broken))
         await self.peer.until(lambda: self.peer.talks[0].gone.called)
         self.assertEqual(self.peer.messages, [])
 

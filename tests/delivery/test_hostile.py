@@ -13,7 +13,7 @@ from mailserver.delivery import courier as courier_module
 from mailserver.delivery import line as line_module
 from mailserver.delivery.line import Unanswered, Unusable
 from mailserver.reply import Reply
-from tests.delivery.cases import ALICE, BOB, EVE, CourierCase, yes
+from tests.delivery.cases import BOB, EVE, CourierCase
 from tests.delivery.peers import CLOSE, SILENCE, Talk
 
 reactor: Any = installed_reactor
@@ -88,7 +88,7 @@ class HostileTests(CourierCase):
         self.peer.replies = {"DATA": enough}
         courier = await self.begin()
         with self.assertRaisesRegex(Unusable, "^552 5.3.4 Too big$"):
-            await courier.transact(ALICE, [BOB], 0, "7BIT", pieces, yes)
+            await courier.transact(self.load(pieces))
 
     async def test_it_closes_after_the_end(self) -> None:
         """Perhaps they have it, perhaps not: it is tried again, later, and not at the next host at once."""

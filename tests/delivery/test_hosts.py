@@ -7,13 +7,14 @@ from typing import Any
 
 from twisted.trial.unittest import TestCase
 
+from mailserver.address import Address, domain_key
 from mailserver.config import Outbound
 from mailserver.delivery.hosts import MOST_EXCHANGES, Hosts
+from mailserver.delivery.lanes import Lanes
 from mailserver.delivery.result import Unroutable
 from mailserver.errors import TemporaryFailure
 from mailserver.net.connect import Host
 from mailserver.testing import Names
-from tests.store.cases import make_entry
 
 
 class HostsTests(TestCase):
@@ -23,7 +24,8 @@ class HostsTests(TestCase):
 
     async def find(self, target: str = "bob@example.com", place: str = "", **outbound: Any) -> list[Host]:
         hosts = Hosts(Outbound(**outbound), self.names, "us.example.org", self.random)
-        return await hosts.find(make_entry(1, 1, target, place=place))
+        domain = domain_key(Address.parse(target).domain)
+        return await hosts.find(domain, Lanes(Outbound(**outbound)).route(domain, place, "", "").host)
 
     async def names_of(self, **outbound: Any) -> list[str]:
         return [host.name for host in await self.find(**outbound)]

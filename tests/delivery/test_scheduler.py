@@ -8,11 +8,13 @@ from typing import Any
 from twisted.internet import reactor as installed_reactor
 from twisted.internet.task import deferLater
 
-from mailserver.delivery import attempts as attempts_module
+from mailserver.delivery import ends as ends_module
+from mailserver.delivery import remote as remote_module
 from mailserver.delivery import scheduler as scheduler_module
 from mailserver.errors import TemporaryFailure
 from mailserver.store import spool
 from mailserver.store.schema import content
+from mailserver.store.spool import Entry
 from tests.delivery.house import HouseCase
 from tests.delivery.peers import CLOSE, SILENCE, Talk
 
@@ -196,7 +198,7 @@ class LimitsTests(HouseCase):
 
         async def done() -> bool:
             nonlocal most
-            most = max(most, len(scheduler._at_work))
+            most = max(most, len(scheduler._rides))
             return not await self.queue()
 
         await self.until(done, 20)
@@ -205,6 +207,14 @@ class LimitsTests(HouseCase):
 
 
 class LeaseTests(HouseCase):
+    def steal(self) -> list[Entry]:
+        """Another server, whose clock is ahead, takes what we are trying."""
+        self.patch(ends_module, "TRUSTED", 0.0)         # a thief on this machine has our clock, and must wait for it
+        now = self.world.now() + 1000
+        with self.writing() as connection:
+            ids = {each.id: now + 300 for each in spool.listing(connection)}
+            return spool.claim(connection, "them/2", now, 5000, ids)
+
     async def test_two_servers(self) -> None:
         """On one database each entry is sent by one of them."""
         peer = self.peer()
@@ -221,8 +231,7 @@ class LeaseTests(HouseCase):
         peer = self.peer()
 
         def steal(talk: Talk) -> bytes:
-            with self.writing() as connection:
-                self.assertEqual(len(spool.claim(connection, "them/2", self.world.now() + 1000, 10, 5000)), 1)
+            self.assertEqual(len(self.steal()), 1)
             return b"354 Go on\r\n"
 
         peer.replies = {"DATA": steal}
@@ -240,8 +249,7 @@ class LeaseTests(HouseCase):
         peer = self.peer()
 
         def steal(talk: Talk) -> bytes:
-            with self.writing() as connection:
-                spool.claim(connection, "them/2", self.world.now() + 1000, 10, 5000)
+            self.steal()
             return b"550 5.1.1 No\r\n"
 
         peer.replies = {"RCPT": steal}
@@ -330,8 +338,8 @@ class StopTests(HouseCase):
 class TroubleTests(HouseCase):
     async def test_the_end_cannot_be_written_down(self) -> None:
         """What was delivered is not delivered again because the database had a bad moment."""
-        self.patch(attempts_module, "WRITE_AGAIN", 0.05)
-        write_down, times = attempts_module.write_down, []
+        self.patch(ends_module, "WRITE_AGAIN", 0.05)
+        write_down, times = ends_module.write_down, []
 
         def fails_twice(*args: Any) -> list[None]:
             times.append(1)
@@ -339,7 +347,7 @@ class TroubleTests(HouseCase):
                 raise TemporaryFailure("the disk is full")
             return write_down(*args)
 
-        self.patch(attempts_module, "write_down", fails_twice)
+        self.patch(ends_module, "write_down", fails_twice)
         peer = self.peer()
         self.route(to=peer)
         await self.send("bob@example.com")
@@ -418,7 +426,7 @@ class TroubleTests(HouseCase):
 
     async def test_a_bug(self) -> None:
         """An attempt that breaks is an attempt that failed; the message stays."""
-        self.patch(attempts_module.Remote, "deliver", partial(self._break))
+        self.patch(remote_module.Remote, "deliver", partial(self._break))
         self.work()
         await self.send("bob@example.com")
         entry = await self.reason("internal error: ZeroDivisionError")

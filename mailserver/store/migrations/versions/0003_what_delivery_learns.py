@@ -18,7 +18,7 @@ def upgrade() -> None:
     op.create_index(
         "spool_due", "spool", ["priority", "next_attempt"], sqlite_where=free, postgresql_where=free
     )
-    op.create_index("spool_domain", "spool", ["domain", "next_attempt"])
+    op.create_index("spool_domain", "spool", ["domain", "held", "next_attempt"])
     op.create_table(
         "destination",
         sa.Column("name", sa.Text(), primary_key=True),

@@ -1,28 +1,23 @@
-"""One attempt: the next one is written down, then it is tried, then it is written down how it ended."""
+"""The ends of attempts: delivered, reported, or waiting for the next time; in the queue and in the stories."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection
-from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from mailserver.acceptance import Acceptance
-from mailserver.config import Outbound
 from mailserver.content import LARGE, Content
-from mailserver.delivery.backoff import Backoff
+from mailserver.delivery.attempt import Attempt
 from mailserver.delivery.bounce import failure_report, is_reportable
-from mailserver.delivery.local import Local
-from mailserver.delivery.remote import Remote
 from mailserver.delivery.result import DEFERRED, FAILED, Result
-from mailserver.errors import MailserverError, PermanentFailure, TemporaryFailure
+from mailserver.errors import PermanentFailure, TemporaryFailure
 from mailserver.ident import spell
-from mailserver.interfaces import IDirectory, IMailboxStore
 from mailserver.store import contents, spool, traces
 from mailserver.store.database import Database
 from mailserver.store.spool import Entry
@@ -32,25 +27,9 @@ from mailserver.world import World
 log = Logger()
 
 WRITE_AGAIN = 5.0       # seconds until a result that could not be written down is tried again
+TRUSTED = 2.0           # seconds for which a lease on this machine's own database is ours without asking again
 
-Ended = Sequence[tuple[Entry, Result]]
-
-
-@dataclass(eq=False, slots=True)
-class Attempt:
-    """Some recipients of one message that go to one place together, while this is tried."""
-
-    entries: Sequence[Entry]
-    lane: str
-    is_final: bool = False          # the final dot is being said, or a store writes, or we write: let it end
-    is_stopped: bool = False        # the server stops: say no final dot any more
-    work: Deferred[None] = field(default_factory=Deferred)
-
-    def stop(self) -> None:
-        """End it now, unless it would be unknown whether they have it."""
-        self.is_stopped = True
-        if not self.is_final:
-            self.work.cancel()
+Pairs = Sequence[tuple[Entry, Result]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,82 +38,49 @@ class End:
 
     folder: Path
     owner: str
-    ended: Ended
+    ended: Pairs
     now: float
     following: float
     told: str
 
 
-class Attempts:
-    """Makes them."""
+class Ends:
+    """Sees attempts to their end, once it is known how they went: written down, and who sent it told."""
 
     def __init__(
-        self,
-        database: Database,
-        acceptance: Acceptance,
-        stores: Mapping[str, IMailboxStore],
-        directory: IDirectory,
-        outbound: Outbound,
-        world: World,
-        hostname: str,
-        instance: str,
+        self, database: Database, acceptance: Acceptance, world: World, hostname: str, instance: str
     ) -> None:
         self._database = database
         self._acceptance = acceptance
         self._world = world
         self._hostname = hostname
         self._instance = instance
-        self._backoff = Backoff(outbound.retry_first, outbound.retry_longest, world.random)
-        self._remote = Remote(database, outbound, world, hostname)
-        self._local = Local(database, stores, directory, world)
 
-    async def make(self, attempt: Attempt) -> None:
-        """Try once what was claimed, and see it to its end: delivered, reported, or waiting for the next time."""
-        claimed = attempt.entries
-        following = self._world.now() + self._backoff.wait(claimed[0].attempts)
-        note: tuple[Sequence[int], str, float] = [each.id for each in claimed], self._instance, following
-        ids: list[int] = await self._database.write_with(spool.note_attempts, note)
-        entries = [each for each in claimed if each.id in ids]
-        if not entries:
-            return
-        try:
-            results = await self._try(attempt, entries)
-        except MailserverError as error:
-            results = [Result(DEFERRED, str(error))] * len(entries)
-        except Exception as error:
-            if not attempt.is_stopped:
-                log.failure("{id}: the attempt failed", id=spell(entries[0].content_id))
-            results = [Result(DEFERRED, f"internal error: {type(error).__name__}")] * len(entries)
-        if attempt.is_stopped and all(each.kind == DEFERRED for each in results):
-            results = [Result(DEFERRED, "the server was stopped while it was tried")] * len(entries)
-            if not attempt.is_final:
-                following = self._world.now()
+    async def may_send(self, attempt: Attempt) -> bool:
+        """Whether the final dot may be said: the server does not stop, and the lease is still ours (rules.md 21)."""
+        if attempt.is_stopped:
+            return False
         attempt.is_final = True
-        await self._conclude(attempt, list(zip(entries, results, strict=True)), following)
-
-    async def _try(self, attempt: Attempt, entries: Sequence[Entry]) -> Sequence[Result]:
-        if entries[0].kind == "mailbox":
-            attempt.is_final = True
-            return [await self._local.deliver(each) for each in entries]
-        stored = await self._database.read(contents.load, entries[0].content_id)
-        ids = [each.id for each in entries]
-
-        async def may_send() -> bool:
-            if attempt.is_stopped:
-                return False
-            attempt.is_final = True
-            attempt.is_final = await self._owned(ids)
-            return attempt.is_final
-
-        return await self._remote.deliver(entries, stored, may_send)
+        if self._database.is_sqlite and 0 <= self._world.now() - attempt.claimed < TRUSTED:
+            return True
+        attempt.is_final = await self._owned([each.id for each in attempt.entries])
+        return attempt.is_final
 
     async def _owned(self, ids: Sequence[int]) -> bool:
         return await self._database.read(spool.owned, ids, self._instance, self._world.now())
 
-    async def _conclude(self, attempt: Attempt, pairs: Ended, following: float) -> None:
+    async def conclude(self, attempt: Attempt, results: Sequence[Result]) -> None:
         """Write down how it ended; who sent what failed for good is told first."""
+        following = attempt.following
+        if attempt.is_stopped and all(each.kind == DEFERRED for each in results):
+            results = [Result(DEFERRED, "the server was stopped while it was tried")] * len(results)
+            if not attempt.is_final:
+                following = self._world.now()
+        attempt.is_final = True
         now = self._world.now()
-        ended = [(entry, _given_up(entry, result, now)) for entry, result in pairs]
+        ended = [
+            (entry, _given_up(entry, result, now)) for entry, result in zip(attempt.entries, results, strict=True)
+        ]
         failed = [(entry, result) for entry, result in ended if result.kind == FAILED]
         told = ""
         if failed:
@@ -154,11 +100,10 @@ class Attempts:
                 id=spell(entry.content_id), kind=result.kind, target=str(entry.target), words=result.words,
             )
         # What was delivered and is not written down would be delivered again.
+        end = End(self._database.contents, self._instance, ended, now, following, told)
         while True:
             try:
-                await self._database.write_with(
-                    write_down, End(self._database.contents, self._instance, ended, now, following, told)
-                )
+                await self._database.write_with(write_down, end)
                 return
             except TemporaryFailure as failure:
                 log.warn("{words}; the end of an attempt is written down later", words=str(failure))
@@ -166,7 +111,7 @@ class Attempts:
                     raise                   # our lease lapses, and the next server asks them again
                 await deferLater(self._world.clock, WRITE_AGAIN)
 
-    async def _report(self, failed: Ended) -> str:
+    async def _report(self, failed: Pairs) -> str:
         """Send a DSN; returns in words who was told.  Raises when that is not possible now."""
         first = failed[0][0]
         if not is_reportable(first.sender):
@@ -184,10 +129,6 @@ class Attempts:
         except PermanentFailure as failure:
             return f"nobody: {failure}"
         return f"{first.sender} by {spell(id)}"
-
-    async def stop(self) -> None:
-        """Close the connections that have said goodbye and linger."""
-        await self._remote.stop()
 
 
 def _given_up(entry: Entry, result: Result, now: float) -> Result:
@@ -227,11 +168,11 @@ def _told(entry: Entry, result: Result, end: End) -> dict[str, Any]:
     fields: dict[str, Any] = {
         "recipient": str(entry.recipient),
         "target": str(entry.target),
-        "attempt": entry.attempts + 1,
+        "attempt": entry.attempts,
         "result": result.kind,
         "said": result.words,
     }
-    for name in ("host", "address", "tls"):
+    for name in ("host", "address", "source", "tls", "policy"):
         if getattr(result, name):
             fields[name] = getattr(result, name)
     if result.kind == DEFERRED:

@@ -1,0 +1,111 @@
+"""One connection at work: attempts of one lane, one after the other, as long as there are some."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.logger import Logger
+
+from mailserver.delivery.attempt import Attempt
+from mailserver.delivery.consignment import Consignment
+from mailserver.delivery.kept import Kept, Pool
+from mailserver.delivery.lane import Lane
+from mailserver.delivery.local import Local
+from mailserver.delivery.remote import Remote
+from mailserver.delivery.result import DEFERRED, Result
+from mailserver.errors import MailserverError
+from mailserver.ident import spell
+
+log = Logger()
+
+Ended = Callable[[Attempt, Sequence[Result]], None]
+
+
+class Ride:
+    """Tries what waits in `lane`; each attempt that has ended is handed to `ended`."""
+
+    def __init__(self, lane: Lane, remote: Remote, local: Local, pool: Pool, ended: Ended) -> None:
+        self.lane = lane
+        self._remote = remote
+        self._local = local
+        self._pool = pool
+        self._ended = ended
+        self._kept: Kept | None = None
+        self._is_stopped = False
+        self.current: Attempt | None = None
+        self.ahead: Attempt | None = None       # whose envelope was said behind the content of the current one
+        self.work: Deferred[None] = Deferred()
+
+    def start(self) -> None:
+        """Begin; `work` fires at the end."""
+        self.work = Deferred.fromCoroutine(self._run())
+
+    async def _run(self) -> None:
+        try:
+            while (attempt := self._next()) is not None:
+                self.current = attempt
+                results = await self._results(attempt)
+                self.current = None
+                self._ended(attempt, results)
+        finally:
+            if self._kept is not None:
+                self._pool.keep(self._kept)
+
+    def _next(self) -> Attempt | None:
+        attempt, self.ahead = self.ahead, None
+        if attempt is None and not self._is_stopped:
+            attempt = self.lane.take()
+        if attempt is None or self._is_stopped:
+            if attempt is not None:
+                self.lane.waiting.appendleft(attempt)       # not tried, only named: it is given back with the others
+            return None
+        if self._kept is not None and self._kept.way != attempt.way:
+            self._pool.keep(self._kept)
+            self._kept = None
+        if self._kept is None and attempt.entries[0].kind == "remote":
+            self._kept = self._pool.take(attempt.way)
+        return attempt
+
+    async def _results(self, attempt: Attempt) -> Sequence[Result]:
+        """What became of it, whatever happens."""
+        count = len(attempt.entries)
+        try:
+            if attempt.entries[0].kind == "mailbox":
+                attempt.is_final = True
+                return [await self._local.deliver(each) for each in attempt.entries]
+            kept, self._kept = self._kept, None
+            results, self._kept = await self._remote.deliver(attempt, kept, self._following)
+            return results
+        except MailserverError as error:
+            return [Result(DEFERRED, str(error))] * count
+        except CancelledError:
+            return [Result(DEFERRED, "it was given up")] * count
+        except Exception as error:
+            if not attempt.is_stopped:
+                log.failure("{id}: the attempt failed", id=spell(attempt.entries[0].content_id))
+            return [Result(DEFERRED, f"internal error: {type(error).__name__}")] * count
+
+    def _following(self) -> Consignment | None:
+        """The next message that may go along with the current one."""
+        current = self.current
+        if current is None or self._is_stopped:
+            return None
+        if self.ahead is None:
+            waiting = self.lane.waiting
+            if not waiting or waiting[0].way != current.way or self._remote.at_hand(waiting[0]) is None:
+                return None
+            self.ahead = waiting.popleft()
+        return self._remote.at_hand(self.ahead)
+
+    def stop(self) -> None:
+        """End it now, unless it would be unknown whether they have what is being sent."""
+        self._is_stopped = True
+        if self.current is not None:
+            self.current.is_stopped = True
+            if not self.current.is_final:
+                self.work.cancel()
+
+    def give_up(self) -> None:
+        """End it, known or not."""
+        self.work.cancel()
