@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import random
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -42,7 +43,7 @@ class Hosts:
         if not self._outbound.enabled:
             raise Unroutable("this server sends no mail to other servers", "7.1")
         if domain.startswith("["):
-            literal = domain[1:-1].removeprefix("IPv6:")
+            literal = re.sub("^ipv6:", "", domain[1:-1], flags=re.IGNORECASE)
             addresses = self._allowed([literal])
             if not addresses:
                 raise Unroutable(f"{literal} is this machine", "4.6")

@@ -104,10 +104,9 @@ class Lanes:
     def manner(self, domain: str) -> Manner:
         """How a destination is treated: as its name says, or the nearest name above it that stands there."""
         found = self._manners.get(domain)
-        rest = domain
-        while found is None and rest:
-            found = self._manners.get("." + rest)
-            rest = rest.partition(".")[2]
+        above = domain
+        while found is None and (above := above.partition(".")[2]):
+            found = self._manners.get("." + above)
         usual = self._outbound
         if found is None:
             return Manner((), usual.connections_per_host, usual.per_minute)

@@ -53,7 +53,7 @@ class _Race:
         self._running.append(running)
         if self._left:
             self._timer = self._reactor.callLater(HEAD_START, self._begin)
-        running.addCallbacks(self._reached, self._failed, (line, address, running), None, (running,))
+        running.addCallbacks(self._reached, self._failed, (line, address, running), {}, (running,))
 
     def _reached(self, result: Any, line: Line, address: str, running: Deferred[Any]) -> None:
         if self.won.called:
@@ -74,9 +74,10 @@ class _Race:
                 self._timer.cancel()
             self._begin()
         elif not self._running:
-            if failure.check(TemporaryFailure) is None:
-                failure = Failure(TemporaryFailure(f"no connection to {self._host}: {failure.getErrorMessage()}"))
-            self.won.errback(failure)
+            why: BaseException | None = failure.value
+            if not isinstance(why, TemporaryFailure):
+                why = TemporaryFailure(f"no connection to {self._host}: {failure.getErrorMessage()}")
+            self.won.errback(why)
 
     def _stop(self, _: Any = None) -> None:
         """Nobody wants the others any more."""

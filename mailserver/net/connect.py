@@ -63,7 +63,7 @@ def read_host(text: str, port: int = SMTP) -> Host:
 async def connect(
     reactor: Any, host: Host, address: str, protocol: Protocol, timeout: float = CONNECT, source: str = ""
 ) -> Any:
-    """Connect `protocol` to an address of a host, from `source` if that is given; raises `TemporaryFailure` in words."""
+    """Connect `protocol` to an address of a host, from `source` if given; raises `TemporaryFailure` in plain words."""
     bind = (source, 0) if source else None
     endpoint: Any
     if host.path:

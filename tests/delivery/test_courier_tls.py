@@ -31,12 +31,12 @@ class TlsCase(CourierCase):
 class TlsTests(TlsCase):
     async def test_everything_is_new(self) -> None:
         """EHLO again; what was offered in clear is forgotten; the version and the cipher are known."""
-        in_clear, inside = b"250-x\r\n250-STARTTLS\r\n250 AUTH PLAIN\r\n", b"250-x\r\n250 SIZE 7\r\n"
+        in_clear, inside = b"250-x\r\n250-STARTTLS\r\n250 AUTH PLAIN\r\n", b"250-x\r\n250 SIZE 700\r\n"
         self.peer.replies = {"EHLO": lambda talk: inside if talk.is_secure else in_clear}
         courier = await self.begin()
         self.assertEqual(set(courier.offered), {"STARTTLS", "AUTH"})
         await courier.start_tls(self.context)
-        self.assertEqual(courier.offered, {"SIZE": "7"})
+        self.assertEqual(courier.offered, {"SIZE": "700"})
         self.assertRegex(courier.line.tls, r"^TLSv1\.[23] \S+$")
         self.assertEqual(await self.transact(courier, BOB), [Reply(250, "0.0", "Taken")])
         self.assertEqual(self.peer.verbs()[:4], ["EHLO", "STARTTLS", "EHLO", "MAIL"])

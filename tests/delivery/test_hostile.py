@@ -156,7 +156,7 @@ class PatienceTests(CourierCase):
 
         self.peer.replies = {"DATA": deaf}
         with self.assertRaisesRegex(Unusable, "^the server takes nothing for 180 s$"):
-            await self.patience(self.send(BOB, content=b"x" * 30_000_000), line_module.BLOCK)
+            await self.patience(self.send(BOB, content=b"x" * 9_000_000), line_module.BLOCK)
 
     async def test_who_does_not_hang_up(self) -> None:
         """The end does not wait for ever for the answer to QUIT."""

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import event
-
 from mailserver.content import Content
 from mailserver.errors import NotFound
 from mailserver.store import contents, spool
 from mailserver.store.schema import content
 from mailserver.store.spool import Entry
+from mailserver.wishes import Wishes
 from tests.store.cases import NOW, Contract, PostgresqlCase, SqliteCase
 
 US, THEM = "us/1", "them/2"
+AGAIN = 0.5             # seconds until what is claimed would be tried again
 
 
 class SpoolContract(Contract):
@@ -26,7 +26,8 @@ class SpoolContract(Contract):
 
     def claim(self, owner: str, now: float = NOW, limit: int = 10, lease: float = 60) -> list[int]:
         with self.writing() as connection:
-            return [each.id for each in spool.claim(connection, owner, now, limit, lease)]
+            due = {each.id: now + AGAIN for each in spool.due(connection, now, limit)}
+            return [each.id for each in spool.claim(connection, owner, now, lease, due)]
 
     def test_an_entry_comes_back_as_it_was(self) -> None:
         """All its values, the null reverse-path too."""
@@ -64,11 +65,59 @@ class SpoolContract(Contract):
         self.put(entry)
         self.claim(US)
         with self.writing() as connection:
-            self.assertEqual(spool.note_attempt(connection, [entry.id], THEM, NOW + 300), [])
-            self.assertEqual(spool.note_attempt(connection, [entry.id], US, NOW + 300), [entry.id])
+            self.assertEqual(spool.claim(connection, THEM, NOW, 60, {entry.id: NOW + 300}), [])
         with self.reading() as connection:
             noted = spool.show(connection, entry.id)
-        self.assertEqual((noted.attempts, noted.next_attempt, noted.owner), (1, NOW + 300, US))
+        self.assertEqual((noted.attempts, noted.next_attempt, noted.owner), (1, NOW + AGAIN, US))
+
+    def test_a_claim_is_run_again(self) -> None:
+        """Its answer was lost: the second time it finds what is ours already, and counts it once."""
+        entry = self.entry(1)
+        self.put(entry)
+        with self.writing() as connection:
+            for _ in range(2):
+                [claimed] = spool.claim(connection, US, NOW, 60, {entry.id: NOW + 300})
+                self.assertEqual((claimed.attempts, claimed.next_attempt, claimed.owner), (1, NOW + 300, US))
+            self.assertEqual(spool.show(connection, entry.id), claimed)
+
+    def test_not_tried_after_all(self) -> None:
+        """What is given back with a time is due then, and was no attempt."""
+        entry = self.entry(1)
+        self.put(entry)
+        self.claim(US)
+        with self.writing() as connection:
+            spool.give_back(connection, [entry.id], THEM, NOW)
+            self.assertEqual(spool.show(connection, entry.id).owner, US)
+            spool.give_back(connection, [entry.id], US, NOW)
+            self.assertEqual(spool.show(connection, entry.id), entry)
+
+    def test_priorities(self) -> None:
+        """The most urgent first (RFC 6710), then who waits longest; up to the limit, over all of them."""
+        entries = [
+            self.entry(1, next_attempt=NOW - age, wishes=Wishes(priority=priority))
+            for priority, age in ((0, 5), (0, 9), (-4, 90), (9, 1), (0, 7), (3, 2))
+        ]
+        self.put(*entries)
+        for limit in (1, 2, 4, 6, 50):
+            with self.reading() as connection:
+                found = [(each.priority, each.id) for each in spool.due(connection, NOW, limit)]
+            wanted = [(9, 3), (3, 5), (0, 1), (0, 4), (0, 0), (-4, 2)][:limit]
+            self.assertEqual(found, [(priority, entries[number].id) for priority, number in wanted])
+
+    def test_elsewhere(self) -> None:
+        """The domains in turn, some of each, those left out that have to wait; and where to go on."""
+        self.put(*(
+            self.entry(1, f"u{number}@{name}.example", next_attempt=NOW - number, held=name == "d" and not number)
+            for name in "abcd" for number in range(3)
+        ), self.entry(1, "u@e.example", next_attempt=NOW + 5))
+        with self.reading() as connection:
+            found, after = spool.due_elsewhere(connection, NOW, "", 3, 2, lambda name: name == "b.example")
+            self.assertEqual([each.target for each in found], [
+                "u2@a.example", "u1@a.example", "u2@c.example", "u1@c.example",
+            ])
+            self.assertEqual(after, "c.example")
+            found, after = spool.due_elsewhere(connection, NOW, after, 3, 9, lambda name: False)
+        self.assertEqual(([each.target for each in found], after), (["u2@d.example", "u1@d.example"], ""))
 
     def test_a_lease_that_lapsed_is_lost(self) -> None:
         """Another server took over: the first one may neither finish nor postpone, and sends no final dot."""
@@ -104,7 +153,6 @@ class SpoolContract(Contract):
         self.put(entry)
         self.claim(US)
         with self.writing() as connection:
-            spool.note_attempt(connection, [entry.id], US, NOW + 300)
             self.assertTrue(spool.postpone(connection, entry.id, US, "451 4.7.1 Greylisted"))
         self.assertEqual(self.claim(US), [])
         with self.reading() as connection:
@@ -141,21 +189,25 @@ class SpoolContract(Contract):
 class SpoolOnSqlite(SpoolContract, SqliteCase):
     def test_a_long_queue_is_not_read_whole(self) -> None:
         """Claims, the next time and the heartbeat find what they want by an index."""
-        asked: list[Any] = []
-        engine = self.database._writing
-        assert engine is not None
+        asked: list[str] = []
+        self.put(self.entry(1))
         with self.writing() as connection:
-            event.listen(engine, "before_cursor_execute", lambda *what: asked.append((what[2], what[3])))
-            spool.claim(connection, US, NOW, 10, 60)
+            driver: Any = connection.connection.dbapi_connection
+            driver.set_trace_callback(asked.append)
+            spool.due(connection, NOW, 10)
+            spool.due_elsewhere(connection, NOW, "", 10, 10, lambda name: False)
+            [entry] = spool.due(connection, NOW, 10)
+            spool.claim(connection, US, NOW, 60, {entry.id: NOW + 300})
             spool.next_due(connection, NOW)
             spool.renew(connection, US, NOW)
             spool.free(connection, US)
             spool.free_all(connection)
-            statements = list(asked)
-            plans = [connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {s}", p).fetchall() for s, p in statements]
-        self.assertEqual(len(plans), 5)
-        for plan in plans:
-            self.assertIn("USING INDEX spool_", str(plan))
+            driver.set_trace_callback(None)
+            plans = [connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {each}").fetchall() for each in asked]
+        self.assertGreater(len(plans), 10)
+        for statement, plan in zip(asked, plans, strict=True):
+            self.assertRegex(str(plan), "USING (COVERING )?INDEX spool_|USING INTEGER PRIMARY KEY", statement)
+            self.assertNotIn("TEMP B-TREE", str(plan), statement)
 
 
 class SpoolOnPostgresql(SpoolContract, PostgresqlCase):
@@ -164,7 +216,8 @@ class SpoolOnPostgresql(SpoolContract, PostgresqlCase):
         entries = [self.entry(1) for _ in range(4)]
         self.put(*entries)
         with self.writing() as slow:
-            first = [each.id for each in spool.claim(slow, US, NOW, 2, 60)]
+            ids = [each.id for each in spool.due(slow, NOW, 2)]
+            first = [each.id for each in spool.claim(slow, US, NOW, 60, dict.fromkeys(ids, NOW + AGAIN))]
             second = self.claim(THEM)
         self.assertEqual(sorted(first + second), [each.id for each in entries])
         self.assertEqual(len(first), 2)
