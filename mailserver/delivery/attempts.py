@@ -16,9 +16,12 @@ from mailserver.acceptance import Acceptance
 from mailserver.config import Outbound
 from mailserver.content import LARGE, Content
 from mailserver.delivery.backoff import Backoff
-from mailserver.delivery.bounce import failure_report, is_reportable
 from mailserver.delivery.local import Local
 from mailserver.delivery.remote import Remote
+from mailserver.delivery.reports.action import Action
+from mailserver.delivery.reports.compose import compose
+from mailserver.delivery.reports.original import Original
+from mailserver.delivery.reports.wanted import is_reportable, wanted
 from mailserver.delivery.result import DEFERRED, FAILED, Result
 from mailserver.errors import MailserverError, PermanentFailure, TemporaryFailure
 from mailserver.ident import spell
@@ -171,14 +174,17 @@ class Attempts:
         first = failed[0][0]
         if not is_reportable(first.sender):
             return "nobody: there is no sender"
+        told = [(entry, result) for entry, result in failed if wanted(entry, Action.FAILED)]
+        if not told:
+            return "nobody: the sender does not want to know"
         assert first.sender is not None
         if not await self._owned([entry.id for entry, _ in failed]):
             raise TemporaryFailure("it is not ours to send any more")
         beginning = await self._database.read(contents.beginning, self._database.contents, first.content_id, LARGE)
         boundary = f"{spell(self._world.new_id())}.{self._world.random.getrandbits(64):016x}"
-        report = failure_report(
-            failed, Content.of(beginning).header, self._hostname, self._world.now(), boundary
-        )
+        is_whole = len(beginning) < LARGE
+        original = Original(Content.of(beginning).header, beginning if is_whole else None, len(beginning))
+        report = compose(Action.FAILED, told, original, self._hostname, self._world.now(), boundary)
         try:
             id = await self._acceptance.submit(None, [first.sender], Content.of(report))
         except PermanentFailure as failure:
