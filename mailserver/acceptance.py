@@ -51,6 +51,15 @@ class ITaker(Protocol):
         """They are not, or nobody knows."""
 
 
+class Receipts(Protocol):
+    """Writes what senders are told of mail that was at its end here (`mailserver.delivery.reports.receipts`)."""
+
+    def __call__(
+        self, delivered: Sequence[Entry], expanded: Sequence[Entry], content: Content, is_known: bool
+    ) -> Sequence[bytes]:
+        """A report for each kind that is wanted; `is_known`: whoever sent it logged in, or is trusted."""
+
+
 class Acceptance:
     """Takes messages in.
 
@@ -86,6 +95,7 @@ class Acceptance:
         }
         self._when_spooled: list[Callable[[], None]] = []
         self._taker: ITaker | None = None
+        self.receipts: Receipts | None = None       # None: nobody is told of successes
 
     def renew(self, router: Router, life: float, reserve: int, hides_clients: bool) -> None:
         """Go on under a new configuration."""
@@ -179,6 +189,44 @@ class Acceptance:
         """
         if self._database.writer.full:
             await self._database.writer.drained()
+        reply = Reply(250, "0.0", f"Ok, accepted as {spell(envelope.id)}")
+        accepting = await self._accepting(envelope, content, client, story, routes, str(reply), added, junk)
+        taker, handed = self._taker, None
+        if accepting.entries and taker is not None and not content.is_large:
+            handed = taker.take(accepting.entries, content)
+            if handed is not None:
+                accepting = replace(accepting, entries=handed[0])
+        try:
+            await self._database.write_with(write_many, accepting, len(content.beginning))
+        except BaseException:
+            if handed is not None and taker is not None:
+                taker.forget(handed[1])
+            raise
+        log.info(
+            "{id}: accepted {size} octets from <{sender}> by {address} for {recipients}",
+            id=spell(envelope.id), size=content.size, sender=str(envelope.sender or ""), address=client.address,
+            recipients=", ".join(f"<{each}>" for each in envelope.recipients[:10]),
+        )
+        if handed is not None and taker is not None:
+            taker.begin(handed[1])
+            if accepting.also:
+                self.spooled(accepting)
+        else:
+            self.spooled(accepting)
+        return reply
+
+    async def _accepting(
+        self,
+        envelope: Envelope,
+        content: Content,
+        client: Client,
+        story: Story,
+        routes: Sequence[Routed],
+        reply: str,
+        added: bytes = b"",
+        junk: Collection[Address] = (),
+    ) -> Accepting:
+        """What is to be written for a message."""
         now = self._world.now()
         above = received(client, envelope, self._hostname, mail_date(now), self._hides_clients) + added
         # What is to be released later waits in the spool, wherever it goes (RFC 4865).
@@ -187,12 +235,27 @@ class Acceptance:
         login = client.login.key if client.login is not None else ""
         deliveries: dict[tuple[str, int, str], Delivery] = {}
         entries: dict[tuple[str, str, str], Entry] = {}
+        delivered: list[Entry] = []         # whose senders asked to hear of it
+        expanded: list[Entry] = []
         for routed in routes:
+            told = self.receipts is not None and "SUCCESS" in routed.notify.upper()
+            if told and len(routed.destinations) > 1:
+                expanded.append(self._entry(
+                    envelope, content, routed, "expanded", routed.recipient, "", above, now, login,
+                ))
+                # Of each of the many nobody hears any more (RFC 3461 5.2.7.1).
+                others = [each for each in routed.notify.upper().split(",") if each != "SUCCESS"]
+                routed, told = replace(routed, notify=",".join(others) or "NEVER"), False
             for destination in routed.destinations:
                 if isinstance(destination, Mailbox):
                     box = JUNK if routed.recipient in junk else destination.name
                     if destination.store in self._transactional and not waits:
                         await self._deliver(deliveries, destination, box, envelope, content, above, now)
+                        if told:
+                            delivered.append(self._entry(
+                                envelope, content, routed, "mailbox", destination.account, destination.store, above,
+                                now, login,
+                            ))
                         continue
                     if destination.store not in self._stores:
                         raise TemporaryFailure(f"there is no mailbox store called {destination.store}")
@@ -215,39 +278,52 @@ class Acceptance:
                     assert isinstance(destination, Drop)
                     continue
                 entries.setdefault((entry.kind, entry.target.key, entry.place), entry)
-        reply = Reply(250, "0.0", f"Ok, accepted as {spell(envelope.id)}")
-        spooled: Sequence[Entry] = tuple(entries.values())
-        taker, handed = self._taker, None
-        if spooled and taker is not None and not content.is_large:
-            handed = taker.take(spooled, content)
-            if handed is not None:
-                spooled = handed[0]
-        accepting = Accepting(
+        also = await self._receipts(delivered, expanded, content, client) if delivered or expanded else ()
+        return Accepting(
             envelope.id,
             content,
-            story.record(now, client, envelope, content.size, str(reply)),
+            story.record(now, client, envelope, content.size, reply),
             tuple(
                 (self._transactional[name].write, delivery) for (name, _, _), delivery in deliveries.items()
             ),
-            spooled,
+            tuple(entries.values()),
+            also,
         )
-        try:
-            await self._database.write_with(write_many, accepting, len(content.beginning))
-        except BaseException:
-            if handed is not None and taker is not None:
-                taker.forget(handed[1])
-            raise
-        log.info(
-            "{id}: accepted {size} octets from <{sender}> by {address} for {recipients}",
-            id=spell(envelope.id), size=content.size, sender=str(envelope.sender or ""), address=client.address,
-            recipients=", ".join(f"<{each}>" for each in envelope.recipients[:10]),
-        )
-        if handed is not None and taker is not None:
-            taker.begin(handed[1])
-        elif entries:
+
+    async def _receipts(
+        self, delivered: Sequence[Entry], expanded: Sequence[Entry], content: Content, client: Client
+    ) -> Sequence[Accepting]:
+        """The reports of what is delivered in this transaction: they are accepted in the same one."""
+        assert self.receipts is not None
+        found = []
+        for octets in self.receipts(delivered, expanded, content, client.may_relay):
+            sender = (delivered or expanded)[0].sender
+            assert sender is not None
+            try:
+                found.append(await self.report(sender, octets))
+            except PermanentFailure as failure:
+                log.warn("nobody can be told of a delivery: {why}", why=str(failure))
+        return found
+
+    async def report(self, recipient: Address, octets: bytes) -> Accepting:
+        """A report for somebody, as it is to be written in the transaction that it tells of.
+
+        Raises `PermanentFailure` when there is nobody who could get it; `spooled` follows when it is written.
+        """
+        id = self._world.new_id()
+        story = Story(id)
+        routed = await self._router.route(recipient, story)
+        if routed.refusal is not None:
+            raise PermanentFailure(f"{recipient}: {routed.refusal}")
+        content = Content.of(octets)
+        envelope = Envelope(id, Origin.INTERNAL, None, (recipient,), content.size, "8BITMIME")
+        return await self._accepting(envelope, content, OURSELVES, story, [routed], "a report, accepted")
+
+    def spooled(self, accepted: Accepting) -> None:
+        """It is written: whoever works off the spool may look."""
+        if accepted.entries or any(each.entries for each in accepted.also):
             for callback in self._when_spooled:
                 callback()
-        return reply
 
     async def _deliver(
         self,

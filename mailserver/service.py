@@ -18,6 +18,7 @@ from mailserver.chores import LEASE, Chores
 from mailserver.config import Config, Listen
 from mailserver.control.front import Front
 from mailserver.control.lines import Order, OrderFailed
+from mailserver.delivery.reports.receipts import Receipts
 from mailserver.delivery.scheduler import Scheduler
 from mailserver.errors import StartRefused
 from mailserver.ident import Ids, spell
@@ -158,6 +159,7 @@ class MailServer(Service):
             database, rooms.router, rooms.stores, directory, world, config.hostname,
             config.outbound.life, config.limits.reserve, config.smtp.hide_clients,
         )
+        self.acceptance.receipts = Receipts(config.hostname, world)
         self.scheduler = self._new_scheduler()
         if station is None and config.database is None:
             # One server works on these data, so whatever leases there are belonged to one that died.

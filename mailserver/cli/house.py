@@ -15,6 +15,7 @@ from twisted.python.failure import Failure
 
 from mailserver.acceptance import Acceptance
 from mailserver.config import Config
+from mailserver.delivery.reports.receipts import Receipts
 from mailserver.ident import spell
 from mailserver.lent import Lent
 from mailserver.net.limits import Limits
@@ -90,6 +91,7 @@ async def opened_house(config: Config, reactor: Any) -> AsyncIterator[House]:
             database, rooms.router, rooms.stores, directory, world, config.hostname,
             config.outbound.life, config.limits.reserve,
         )
+        acceptance.receipts = Receipts(config.hostname, world)
         database.start(reactor)
         world.threads.start()
         directory.start()

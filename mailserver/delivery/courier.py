@@ -46,7 +46,7 @@ class Courier:
     ) -> None:
         self.line = line
         self._hostname = hostname
-        self._lmtp = lmtp
+        self.is_lmtp = lmtp
         self._now = now
         self._said: _Said | None = None         # the envelope of `ahead`
         self._must_reset = False
@@ -63,11 +63,11 @@ class Courier:
 
     async def _hello(self) -> None:
         self.offered = {}
-        reply = await self.line.ask(client.hello("LHLO" if self._lmtp else "EHLO", self._hostname))
+        reply = await self.line.ask(client.hello("LHLO" if self.is_lmtp else "EHLO", self._hostname))
         if reply.severity == 2:
             self.offered = client.extensions(reply)
             return
-        if reply.severity == 5 and not self._lmtp:
+        if reply.severity == 5 and not self.is_lmtp:
             reply = await self.line.ask(client.hello("HELO", self._hostname))
         if reply.severity != 2:
             raise Unusable(f"did not accept our greeting: {reply}", reply)
@@ -259,7 +259,7 @@ class Courier:
 
     def _more(self, following: Callable[[], Consignment | None]) -> bytes:
         """The envelope of the next message, if there is one that may go along."""
-        if "PIPELINING" not in self.offered or self._lmtp:
+        if "PIPELINING" not in self.offered or self.is_lmtp:
             return b""
         load = following()
         if load is None:
@@ -273,7 +273,7 @@ class Courier:
         """The answers to the content: one for all who were taken, or one for each of them (RFC 2033 4.2)."""
         last: Outcome | None = None
         for number in taken:
-            if last is None or (self._lmtp and not isinstance(last, Unanswered)):
+            if last is None or (self.is_lmtp and not isinstance(last, Unanswered)):
                 try:
                     last = await self.line.reply(FINAL)
                 except Unusable as failure:

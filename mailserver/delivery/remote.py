@@ -125,7 +125,7 @@ class Remote:
             result = by_reply(outcome) if isinstance(outcome, Reply) else by_error(outcome)
             results.append(replace(
                 result, host=kept.host, address=kept.address, tls=line.tls, policy=kept.policy, source=kept.source,
-                sends_dsn="DSN" in courier.offered,
+                is_last=courier.is_lmtp, sends_dsn="DSN" in courier.offered,
             ))
         return results
 

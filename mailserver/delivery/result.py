@@ -25,6 +25,7 @@ class Result:
     given_up: bool = False          # "failed" because it was "deferred" for too long
     policy: str = ""                # which TLS it had to have, and why
     source: str = ""                # the address of this machine that it left from
+    is_last: bool = False           # it is in the mailbox now: who said so speaks LMTP, or is a store
     sends_dsn: bool = False         # the server has DSN, and tells the sender of the rest of the way (RFC 3461)
 
     @property

@@ -9,6 +9,7 @@ from twisted.logger import Logger
 
 from mailserver.delivery.attempt import Attempt
 from mailserver.delivery.consignment import Consignment
+from mailserver.delivery.ends import too_late
 from mailserver.delivery.kept import Kept, Pool
 from mailserver.delivery.lane import Lane
 from mailserver.delivery.local import Local
@@ -16,6 +17,7 @@ from mailserver.delivery.remote import Remote
 from mailserver.delivery.result import DEFERRED, Result
 from mailserver.errors import MailserverError
 from mailserver.ident import spell
+from mailserver.world import World
 
 log = Logger()
 
@@ -25,17 +27,25 @@ Ended = Callable[[Attempt, Sequence[Result]], None]
 class Ride:
     """Tries what waits in `lane`; each attempt that has ended is handed to `ended`."""
 
-    def __init__(self, lane: Lane, remote: Remote, local: Local, pool: Pool, ended: Ended) -> None:
+    def __init__(
+        self, lane: Lane, remote: Remote, local: Local, pool: Pool, world: World, ended: Ended
+    ) -> None:
         self.lane = lane
         self._remote = remote
         self._local = local
         self._pool = pool
+        self._world = world
         self._ended = ended
         self._kept: Kept | None = None
         self._is_stopped = False
         self.current: Attempt | None = None
         self.ahead: Attempt | None = None       # whose envelope was said behind the content of the current one
         self.work: Deferred[None] = Deferred()
+
+    @property
+    def host(self) -> str:
+        """Whom it talks to, if it is known."""
+        return self._kept.host if self._kept is not None else ""
 
     def start(self) -> None:
         """Begin; `work` fires at the end."""
@@ -70,6 +80,8 @@ class Ride:
     async def _results(self, attempt: Attempt) -> Sequence[Result]:
         """What became of it, whatever happens."""
         count = len(attempt.entries)
+        if (late := too_late(attempt.entries[0], self._world.now())) is not None:
+            return [late] * count
         try:
             if attempt.entries[0].kind == "mailbox":
                 attempt.is_final = True

@@ -17,14 +17,17 @@ from mailserver.delivery.attempt import Attempt, Way
 from mailserver.delivery.backoff import Backoff
 from mailserver.delivery.ends import Ends
 from mailserver.delivery.kept import Pool
+from mailserver.delivery.kinds import Kind
 from mailserver.delivery.lane import Lane
 from mailserver.delivery.lanes import Lanes
 from mailserver.delivery.local import Local
+from mailserver.delivery.rates import Rates
 from mailserver.delivery.remote import Remote
 from mailserver.delivery.result import DELIVERED, Result
 from mailserver.delivery.ride import Ride
+from mailserver.delivery.shaping import Shaping
 from mailserver.interfaces import IDirectory, IMailboxStore
-from mailserver.store import contents, spool
+from mailserver.store import contents, destinations, spool
 from mailserver.store.contents import Stored
 from mailserver.store.database import Database
 from mailserver.store.spool import Due, Entry
@@ -42,6 +45,7 @@ LOOKED_AT = 300         # entries of one look
 DOMAINS = 300           # of which more are looked at, where those entries have to wait
 EACH = 20               # entries of each
 MOST_OCTETS = 4 * 1024 * 1024       # of contents that are read ahead at one look
+FLUSH = 0.5             # seconds after which what was learned is written down
 MOST_LANES = 1000       # that are remembered while nothing goes there
 
 
@@ -66,7 +70,11 @@ class Scheduler:
         self._instance = instance
         self._lanes = Lanes(outbound)
         self._backoff = Backoff(outbound.retry_first, outbound.retry_longest, world.random, outbound.retry)
-        self._ends = Ends(database, acceptance, world, hostname, instance)
+        self._shaping = Shaping(world.random)
+        self._rates = Rates()
+        self._recalled = False                  # whether what was learned before was read
+        self._flushing: Any = None              # the timer after which what was learned is written down
+        self._ends = Ends(database, acceptance, outbound, world, hostname, instance, self._learn)
         self._remote = Remote(database, outbound, self._lanes, world, hostname, self._ends.may_send)
         self._local = Local(database, stores, directory, world)
         self._pool = Pool(world.clock)
@@ -101,6 +109,7 @@ class Scheduler:
             late.cancel()
         self._pool.close()
         await self._remote.stop()
+        await self._write_learned()
         try:
             await self._database.write(spool.free, self._instance)
         except Exception:
@@ -113,6 +122,7 @@ class Scheduler:
         await DeferredList([attempt.ended for attempt in self._attempts])
         self._pool.close()
         await self._remote.stop()
+        await self._write_learned()
         if self._stray:
             await self._database.write(spool.give_back, self._stray, self._instance)
 
@@ -179,15 +189,16 @@ class Scheduler:
             stray, self._stray = self._stray, []
             await self._claimed(stray, spool.give_back, stray, self._instance)
         now = self._world.now()
+        await self._recall(now)
         due = await self._database.read(spool.due, now, LOOKED_AT)
-        chosen = self._choose(due)
+        chosen = await self._choose(due, now)
         if len(due) == LOOKED_AT and not chosen:
             # Nothing of these may begin: there may be others behind them, and nobody knows how far.
-            waits = self._waiting_domains()
+            waits = self._waiting_domains(now)
             due, self._after = await self._database.read(
                 spool.due_elsewhere, now, self._after, DOMAINS, EACH, waits
             )
-            chosen = self._choose(due)
+            chosen = await self._choose(due, now)
             if not chosen and self._after:
                 return SOON
         if not chosen:
@@ -227,8 +238,12 @@ class Scheduler:
             self._stray += ids
             raise
 
-    def _choose(self, due: Sequence[Due]) -> list[tuple[Way, list[Due]]]:
-        """Groups that may begin now: recipients of one message that go the same way, `MOST_GROUPED` of them at most."""
+    async def _choose(self, due: Sequence[Due], now: float) -> list[tuple[Way, list[Due]]]:
+        """Groups that may begin now: recipients of one message that go the same way, `MOST_GROUPED` of them at most.
+
+        What goes beyond a rate is not due any more, but when its turn comes.
+        """
+        waits: list[tuple[int, float, str]] = []
         chosen: list[tuple[Way, list[Due]]] = []
         groups: dict[Any, list[Due]] = {}
         taken: Counter[str] = Counter()
@@ -240,9 +255,14 @@ class Scheduler:
             key = entry.content_id, way, entry.sender, entry.prefix if entry.kind == "remote" else b""
             group = groups.get(key)
             if group is None or len(group) >= MOST_GROUPED:
+                if self._shaping.rest(way.lane, now) is not None:
+                    continue
                 lane = self._lane(way)
                 begun = lane.rides + taken[way.lane]
                 if lane.room <= taken[way.lane] or (free <= 0 and not begun):
+                    continue
+                if (turn := self._turn(way, entry.domain, entry.sender, now)) is not None:
+                    waits.append((entry.id, *turn))
                     continue
                 if begun < lane.limit:
                     free -= 1
@@ -250,11 +270,31 @@ class Scheduler:
                 chosen.append((way, group))
                 taken[way.lane] += 1
             group.append(entry)
+        if waits:
+            await self._database.write(spool.wait, waits)
         return chosen
 
-    def _waiting_domains(self) -> Callable[[str], bool]:
+    def _turn(self, way: Way, domain: str, sender: str, now: float) -> tuple[float, str] | None:
+        """When it may go, and which rate it is that it has to wait for; None: now, and it goes."""
+        rates = [(f"to {way.lane}", self._lanes.manner(domain).per_minute, "this destination")]
+        if sender:
+            rates.append((f"of {sender}", self._outbound.sender_per_minute, f"<{sender}>"))
+        if way.source:
+            rates += [
+                (f"from {each.address}", each.per_minute, each.address)
+                for each in self._outbound.sources if each.address in way.source.split()
+            ]
+        rates = [each for each in rates if each[1]]
+        for name, per_minute, whose in rates:
+            if until := self._rates.may_go(name, per_minute, now):
+                return until, f"waits for its turn: {per_minute} messages a minute for {whose}"
+        for name, per_minute, _ in rates:
+            self._rates.gone(name, per_minute, now)
+        return None
+
+    def _waiting_domains(self, now: float) -> Callable[[str], bool]:
         """Says, in a reader's thread, of which domains nothing can begin now."""
-        full = {name for name, lane in self._open.items() if lane.room <= 0}
+        full = {name for name, lane in self._open.items() if lane.room <= 0} | self._shaping.resting(now)
         lanes = self._lanes
         return lambda domain: (lanes.route(domain, "", "", "").host or domain) in full
 
@@ -277,6 +317,11 @@ class Scheduler:
             lane = self._lane(way)
             # What waits in the spool has its half of the room.
             if lane.at_hand >= lane.limit + lane.ahead // 2 or (free < len(groups) and not lane.rides):
+                return None
+            if self._shaping.rest(way.lane, now) is not None:
+                return None
+        for way, _ in groups:
+            if self._turn(way, entries[0].domain, str(entries[0].sender or ""), now) is not None:
                 return None
         following = now + self._backoff.wait(0)
         stored = Stored(entries[0].content_id, content.size, None, content.beginning)
@@ -313,8 +358,11 @@ class Scheduler:
     def _lane(self, way: Way) -> Lane:
         lane = self._open.get(way.lane)
         if lane is None:
-            lane = self._open[way.lane] = Lane(way.lane, self._lanes.manner(way.domain).connections)
+            lane = self._open[way.lane] = Lane(way.lane, self._connections(way))
         return lane
+
+    def _connections(self, way: Way) -> int:
+        return self._shaping.connections(way.lane, self._lanes.manner(way.domain).connections)
 
     def _begin(self, attempt: Attempt, lane: Lane) -> None:
         self._attempts.add(attempt)
@@ -324,7 +372,7 @@ class Scheduler:
 
     def _start_rides(self, lane: Lane) -> None:
         while lane.waiting and lane.rides < lane.limit and len(self._rides) < self._outbound.connections:
-            ride = Ride(lane, self._remote, self._local, self._pool, self._tried)
+            ride = Ride(lane, self._remote, self._local, self._pool, self._world, self._tried)
             lane.rides += 1
             self._rides.add(ride)
             ride.start()
@@ -341,6 +389,60 @@ class Scheduler:
             for each in [lane, *self._open.values()]:
                 if each.waiting:
                     self._start_rides(each)
+
+    # -- learning
+
+    async def _recall(self, now: float) -> None:
+        """What was learned before; and which rests an operator has ended."""
+        if not self._recalled:
+            self._shaping.recall(await self._database.read(destinations.listing))
+            self._recalled = True
+        resting = self._shaping.resting(now) - self._shaping.changed
+        if resting and self._flushing is None:
+            for name in resting - await self._database.read(destinations.rests, resting, now):
+                self._shaping.forget(name)
+                if name in self._open:
+                    self._open[name].limit = self._lanes.manner(name).connections
+
+    def _learn(self, attempt: Attempt, result: Result, kind: Kind | None) -> tuple[float, str]:
+        """One more result; until when its lane rests now, and by which rule."""
+        way, now = attempt.way, self._world.now()
+        self._shaping.learn(way.lane, self._lanes.manner(way.domain).connections, result, kind, now)
+        if self._shaping.changed:
+            self._lane(way).limit = self._connections(way)
+            if self._flushing is None and self._running:
+                self._flushing = self._world.clock.callLater(FLUSH, self._flush)
+        rest = self._shaping.rest(way.lane, now)
+        return (rest.until, rest.rule) if rest is not None else (0.0, "")
+
+    def _flush(self) -> None:
+        self._flushing = None
+        Deferred.fromCoroutine(self._write_learned())
+
+    async def _write_learned(self) -> None:
+        timer, self._flushing = self._flushing, None
+        if timer is not None and timer.active():
+            timer.cancel()
+        if not self._shaping.changed:
+            return
+        learned, forgotten = self._shaping.take_changed()
+        try:
+            await self._database.write(destinations.put, learned, forgotten)
+        except Exception:
+            log.failure("what was learned of destinations is not written down")
+
+    def at_work(self) -> list[dict[str, Any]]:
+        """Who is being sent to, for ``mailserver queue top``."""
+        found = []
+        for ride in self._rides:
+            attempt = ride.current
+            if attempt is not None:
+                found.append({
+                    "lane": ride.lane.name, "host": ride.host, "since": attempt.claimed,
+                    "recipients": [str(each.target) for each in attempt.entries], "waiting": len(ride.lane.waiting),
+                    "stage": "content sent" if attempt.is_final else "talking",
+                })
+        return found
 
     def _tried(self, attempt: Attempt, results: Sequence[Result]) -> None:
         self._lane(attempt.way).tried(all(each.kind == DELIVERED for each in results))

@@ -21,7 +21,8 @@ Write: TypeAlias = Callable[[Any, Sequence[Delivery]], None]
 class Accepting:
     """One message to be accepted: its content, its story, and each of its destinations.
 
-    `deliveries` are pairs of a transactional store's ``write`` and what it shall write.
+    `deliveries` are pairs of a transactional store's ``write`` and what it shall write; `also` are messages that
+    are accepted with it or not at all (reports of it).
     """
 
     id: int
@@ -29,10 +30,13 @@ class Accepting:
     record: str
     deliveries: Sequence[tuple[Write, Delivery]]
     entries: Sequence[Entry]
+    also: Sequence[Accepting] = ()
 
 
 def write_many(connection: Connection, batch: Sequence[Accepting]) -> list[None]:
     """Insert all rows of a batch; a group for `mailserver.store.database.Database.write_with`."""
+    done = [None] * len(batch)
+    batch = [accepting for each in batch for accepting in (each, *each.also)]
     contents.insert_many(
         connection,
         [(each.id, each.content, uses) for each in batch if (uses := len(each.deliveries) + len(each.entries))],
@@ -45,7 +49,7 @@ def write_many(connection: Connection, batch: Sequence[Accepting]) -> list[None]
         write(connection, deliveries)
     spool.insert_many(connection, [entry for each in batch for entry in each.entries])
     traces.add_many(connection, [(each.id, each.record) for each in batch])
-    return [None] * len(batch)
+    return done
 
 
 def is_there(connection: Connection, id: int) -> bool:

@@ -200,6 +200,23 @@ def owned(connection: Connection, ids: Sequence[int], owner: str, now: float) ->
     return count == len(ids)
 
 
+def has_leases(connection: Connection, ids: Sequence[int], owner: str) -> bool:
+    """Whether nobody else has taken over any of these: asked inside the transaction that depends on it."""
+    count = connection.execute(
+        select(func.count()).select_from(spool).where(spool.c.id.in_(ids), spool.c.owner == owner)
+    ).scalar()
+    return count == len(ids)
+
+
+def wait(connection: Connection, waits: Sequence[tuple[int, float, str]]) -> None:
+    """Entries that nobody tries, (id, until when, why): they are not due before that."""
+    run_many(
+        connection,
+        "UPDATE spool SET next_attempt = ?, reason = ? WHERE id = ? AND owner = ''",
+        [(until, why, id) for id, until, why in sorted(waits)],
+    )
+
+
 def finish(connection: Connection, contents: Path, id: int, owner: str | None = None) -> bool:
     """An entry is done with: delivered, bounced or removed.  False when it is not ours (any more)."""
     where = spool.c.id == id
@@ -225,9 +242,14 @@ def finish_many(connection: Connection, contents: Path, done: Sequence[tuple[int
     release_many(connection, contents, content_ids)
 
 
-def postpone(connection: Connection, id: int, owner: str, reason: str, next_attempt: float | None = None) -> bool:
-    """It did not work yet: give the lease back, with the reason."""
+def postpone(
+    connection: Connection, id: int, owner: str, reason: str, next_attempt: float | None = None,
+    told: int | None = None,
+) -> bool:
+    """It did not work yet: give the lease back, with the reason, and with how often the sender was warned."""
     values: dict[str, Any] = {"owner": "", "lease": 0.0, "reason": reason}
+    if told is not None:
+        values["told"] = told
     if next_attempt is not None:
         values["next_attempt"] = next_attempt
     done = connection.execute(update(spool).where(spool.c.id == id, spool.c.owner == owner).values(values))

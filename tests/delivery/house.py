@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from twisted.internet import reactor as installed_reactor
@@ -15,8 +16,9 @@ from mailserver.acceptance import OURSELVES, Acceptance
 from mailserver.address import Address
 from mailserver.config import Outbound
 from mailserver.content import Content
+from mailserver.delivery.reports.receipts import Receipts
 from mailserver.delivery.scheduler import Scheduler
-from mailserver.envelope import Envelope, Origin
+from mailserver.envelope import Client, Envelope, Origin
 from mailserver.forwarding.accounts import Accounts, AccountsOptions
 from mailserver.hooks import Asked
 from mailserver.interfaces import Account, NoOptions
@@ -31,6 +33,7 @@ from mailserver.store.lookup import Directory
 from mailserver.store.spool import Entry
 from mailserver.story import Story
 from mailserver.testing import Names
+from mailserver.wishes import NONE, Wishes
 from mailserver.world import World
 from tests.delivery.peers import Peer
 from tests.store.cases import SqliteCase
@@ -65,6 +68,7 @@ class HouseCase(SqliteCase):
             self.database, Router([accounts], directory, HOSTNAME), self.stores, directory, self.world, HOSTNAME,
             life=432000.0,
         )
+        self.acceptance.receipts = Receipts(HOSTNAME, self.world)
         self.schedulers: list[Scheduler] = []
         self.addCleanup(self.stop_all)
 
@@ -103,16 +107,20 @@ class HouseCase(SqliteCase):
     # -- mail
 
     async def send(
-        self, *recipients: str, sender: Address | None = ALICE, content: Content | bytes = b"Subject: x\r\n\r\nx\r\n"
+        self, *recipients: str, sender: Address | None = ALICE, content: Content | bytes = b"Subject: x\r\n\r\nx\r\n",
+        notify: str = "", orcpt: str = "", wishes: Wishes = NONE, client: Client = OURSELVES,
+        origin: Origin = Origin.SUBMISSION,
     ) -> int:
         """Accept a message; its id."""
         content = Content.of(content) if isinstance(content, bytes) else content
         id = self.world.new_id()
         story = Story(id)
         addresses = tuple(map(Address.parse, recipients))
-        envelope = Envelope(id, Origin.SUBMISSION, sender, addresses, content.size, "8BITMIME")
-        routes = [await self.acceptance._router.route(each, story) for each in addresses]
-        await self.acceptance.accept(envelope, content, OURSELVES, story, routes)
+        envelope = Envelope(id, origin, sender, addresses, content.size, "8BITMIME", wishes)
+        routes = [
+            replace(await self.acceptance._router.route(each, story), notify=notify, orcpt=orcpt) for each in addresses
+        ]
+        await self.acceptance.accept(envelope, content, client, story, routes)
         return id
 
     async def queue(self) -> list[Entry]:

@@ -73,6 +73,17 @@ class FailureTests(HouseCase):
         self.assertEqual(attempt["reported_to"], "nobody: there is no sender")
         self.assertEqual((self.inbox(self.alice), self.count(content)), ([], 0))
 
+    async def test_nobody_asked(self) -> None:
+        """NOTIFY says of which nobody wants to hear (RFC 3461 4.1)."""
+        peer = self.peer()
+        peer.replies = {"RCPT": b"550 5.1.1 No\r\n"}
+        self.route(to=peer)
+        id = await self.send("bob@example.com", notify="NEVER")
+        await self.empty()
+        [attempt] = await self.attempts(id)
+        self.assertEqual(attempt["reported_to"], "nobody: the sender does not want to know")
+        self.assertEqual((self.inbox(self.alice), self.count(content)), ([], 0))
+
     async def test_a_sender_elsewhere(self) -> None:
         """The report goes to where mail for the sender goes, from <>, and is the last one when that fails, too."""
         here, there = self.peer(), self.peer()
@@ -102,18 +113,18 @@ class FailureTests(HouseCase):
         """Then the entry stays, and with it the knowledge that somebody has to be told."""
         peer = self.peer()
         peer.replies = {"RCPT": b"550 5.1.1 No\r\n"}
-        submit = self.acceptance.submit
+        report = self.acceptance.report
 
         async def full(*args: Any) -> int:
             raise TemporaryFailure("the disk is full")
 
-        self.patch(self.acceptance, "submit", full)
+        self.patch(self.acceptance, "report", full)
         self.route(to=peer)
         await self.send("bob@example.com")
         entry = await self.reason("550 5.1.1 No (not reported yet: the disk is full)")
         self.assertGreater(entry.next_attempt, self.world.now() + 200)
         self.flushLoggedErrors(TemporaryFailure)
-        self.patch(self.acceptance, "submit", submit)
+        self.patch(self.acceptance, "report", report)
         self.later(400)
         await self.empty()
         self.assertEqual(len(await self.reports()), 1)

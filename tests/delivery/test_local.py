@@ -79,7 +79,7 @@ class LocalTests(HouseCase):
             (RuntimeError("x"), "the mailbox store maildir failed: RuntimeError"),
         ):
             self.stores["maildir"] = Broken(error)
-            scheduler = self.work()
+            scheduler = self.work(delay_warnings=())        # which would go the same way
             await self.reason(words)
             await scheduler.stop()
             self.moved += 86400

@@ -100,9 +100,9 @@ class WorkTests(HouseCase):
         entry = await self.reason("451 4.7.1 Greylisted, come back")
         self.assertApproximates(entry.next_attempt - self.world.now(), 300, 45)
         self.assertEqual(entry.state(self.world.now()), "waiting")
-        peer.replies = {"RCPT": b"452 4.2.2 Full\r\n"}
+        peer.replies = {"RCPT": b"450 4.2.0 Not yet\r\n"}
         self.later(340)
-        entry = await self.reason("452 4.2.2 Full")
+        entry = await self.reason("450 4.2.0 Not yet")
         self.assertApproximates(entry.next_attempt - self.world.now(), 600, 70)
         peer.replies = {}
         self.later(700)
@@ -261,7 +261,10 @@ class LeaseTests(HouseCase):
 
         await self.until(told)
         self.assertEqual(self.inbox(self.alice), [])
-        self.assertEqual(len(self.flushLoggedErrors(TemporaryFailure)), 1)
+        [attempt] = await self.attempts(id)
+        self.assertEqual(attempt["reported_to"], "nobody: it was not ours to tell any more")
+        [entry] = await self.queue()
+        self.assertEqual(entry.owner, "them/2")
 
 
 class StopTests(HouseCase):
