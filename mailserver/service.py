@@ -19,6 +19,8 @@ from mailserver.config import Config, Listen
 from mailserver.control.front import Front
 from mailserver.control.lines import Order, OrderFailed
 from mailserver.delivery.scheduler import Scheduler
+from mailserver.delivery.tlsrpt.records import Records
+from mailserver.delivery.tlsrpt.reporter import Reporter
 from mailserver.errors import StartRefused
 from mailserver.ident import Ids, spell
 from mailserver.lent import Lent
@@ -158,12 +160,17 @@ class MailServer(Service):
             database, rooms.router, rooms.stores, directory, world, config.hostname,
             config.outbound.life, config.limits.reserve, config.smtp.hide_clients,
         )
+        self.tls_records = Records(database, world, lambda: self.config.outbound)
         self.scheduler = self._new_scheduler()
         if station is None and config.database is None:
             # One server works on these data, so whatever leases there are belonged to one that died.
             database.write(spool.free_all)
             database.write(locks.free, "")
         if self.delivers:
+            reporter = Reporter(database, self.acceptance, world, config.hostname, lambda: self.config.outbound)
+            for each in (self.tls_records, reporter):
+                each.start()
+                self._started.append(each.stop)
             self.scheduler.start()
             self._started.append(self._stop_delivering)
         else:
