@@ -62,7 +62,7 @@ def _days(row: Mapping[str, Any]) -> str:
 
 
 def _day(seconds: float) -> str:
-    return datetime.fromtimestamp(min(max(seconds, 0), 253402300799), UTC).strftime("%Y-%m-%d")
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d")
 
 
 def _told(row: Mapping[str, Any]) -> Mapping[str, Any]:

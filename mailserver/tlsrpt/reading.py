@@ -17,6 +17,7 @@ MOST_SECTIONS = 100
 MOST_FAILURES = 500             # of one section; the rest is left out
 MOST_STRINGS = 100
 LONGEST = 300                   # characters of a text
+LAST_SECOND = 253402300799      # of the year 9999
 MOST_SESSIONS = 2**53 - 1       # RFC 7493 2.2
 
 
@@ -134,4 +135,4 @@ def _time(value: Any) -> int:
         seconds = (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
     except (AttributeError, OverflowError, TypeError, ValueError):
         return 0
-    return max(0, int(seconds))
+    return max(0, min(int(seconds), LAST_SECOND))
