@@ -167,8 +167,10 @@ class MailServer(Service):
             database.write(spool.free_all)
             database.write(locks.free, "")
         if self.delivers:
-            reporter = Reporter(database, self.acceptance, world, config.hostname, lambda: self.config.outbound)
-            for each in (self.tls_records, reporter):
+            self.tls_reporter = Reporter(
+                database, self.acceptance, world, config.hostname, lambda: self.config.outbound
+            )
+            for each in (self.tls_records, self.tls_reporter):
                 each.start()
                 self._started.append(each.stop)
             self.scheduler.start()

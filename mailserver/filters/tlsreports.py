@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import attrs
 from twisted.logger import Logger
@@ -12,6 +12,7 @@ from zope.interface import implementer
 from mailserver.address import Address, domain_key
 from mailserver.content import Content
 from mailserver.envelope import Client, Envelope, Origin
+from mailserver.errors import BadAddress
 from mailserver.interfaces import IFilter, IServer
 from mailserver.reply import Reply
 from mailserver.store import tlsreports
@@ -25,12 +26,22 @@ log = Logger()
 NO_REPORT = Reply(550, "6.0", "This address takes TLS reports (RFC 8460) alone, and this is none that can be read")
 
 
+def _address(instance: Any, attribute: Any, value: str) -> None:
+    try:
+        if Address.parse(value).domain:
+            return
+        why = "the domain is missing"
+    except BadAddress as error:
+        why = str(error)
+    raise ValueError(f"'{attribute.name}' needs to be an address, not {value!r}: {why}")
+
+
 @attrs.frozen
 class TlsReportsOptions:
     """Mail to `address` is read; reports about our own domains and about `domains` ("*" is every one) are kept."""
 
-    address: str
-    domains: Sequence[str] = ()
+    address: str = attrs.field(validator=_address)
+    domains: list[str] = attrs.field(factory=list)
 
 
 @implementer(IFilter)
@@ -45,7 +56,7 @@ class TlsReports:
 
     def __init__(self, options: TlsReportsOptions, server: IServer) -> None:
         self._key = Address.parse(options.address).key
-        self._domains = frozenset(options.domains)
+        self._domains = frozenset(map(domain_key, options.domains))
         self._server = server
 
     async def content(self, client: Client, envelope: Envelope, content: Content) -> Verdicts:

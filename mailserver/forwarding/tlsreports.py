@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import attrs
 from zope.interface import implementer
 
 from mailserver.address import Address
 from mailserver.destination import Destination, Drop
+from mailserver.errors import BadAddress
 from mailserver.interfaces import IForwarder, IServer
+
+
+def _address(instance: Any, attribute: Any, value: str) -> None:
+    try:
+        if Address.parse(value).domain:
+            return
+        why = "the domain is missing"
+    except BadAddress as error:
+        why = str(error)
+    raise ValueError(f"'{attribute.name}' needs to be an address, not {value!r}: {why}")
 
 
 @attrs.frozen
 class TlsReportsOptions:
     """`address` is where they come to."""
 
-    address: str
+    address: str = attrs.field(validator=_address)
 
 
 @implementer(IForwarder)

@@ -75,14 +75,15 @@ class PartsTests(SynchronousTestCase):
     def test_inside_of_another(self) -> None:
         """Whoever forwards it puts it one deeper; some call it by a type that says less."""
         inner = LETTER.replace(b"application/tlsrpt+gzip", b"application/octet-stream")
-        outer = b'Content-Type: multipart/mixed;\r\n boundary=outer\r\n\r\nold clients\r\n--outer\r\n\r\nhello\r\n--outer\r\n'
-        self.assertEqual(report_in(outer + inner + b"\r\n--outer--\r\n"), PACKED)
+        head = b"Content-Type: multipart/mixed;\r\n boundary=outer\r\n\r\n"
+        text = b"old clients\r\n--outer\r\n\r\nhello\r\n--outer\r\n"
+        self.assertEqual(report_in(head + text + inner + b"\r\n--outer--\r\n"), PACKED)
 
     def test_nothing_there(self) -> None:
         for octets in (
             b"", b"\r\n", b"Subject: x\r\n\r\nhello\r\n", b"Content-Type: multipart/report\r\n\r\n--x\r\n",
             b"Content-Type: multipart/report; boundary=x\r\n\r\n--x--\r\n",
-            b"Content-Type: multipart/report; boundary=x\r\n\r\n--xy\r\nContent-Type: application/tlsrpt+json\r\n\r\n{}",
+            b"Content-Type: multipart/report; boundary=x\r\n\r\n--xy\r\nContent-Type: application/json\r\n\r\n{}",
         ):
             self.refused(octets)
 

@@ -130,7 +130,9 @@ class ReadTests(SynchronousTestCase):
         [section] = read_report(json.dumps({
             "organization-name": 5, "date-range": {"start-datetime": "yesterday", "end-datetime": [1]},
             "policies": [{
-                "policy": {"policy-type": "sts", "policy-string": "mode: none", "mx-host": "mx.x", "policy-domain": "X."},
+                "policy": {
+                    "policy-type": "sts", "policy-string": "mode: none", "mx-host": "mx.x", "policy-domain": "X.",
+                },
                 "summary": {"total-successful-session-count": -5, "total-failure-session-count": 1e3},
                 "failure-details": [None, {"failed-session-count": 10**30, "receiving-mx-hostname": "a\0b" * 500}],
             }],
