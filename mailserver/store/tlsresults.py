@@ -17,6 +17,7 @@ from mailserver.store.statements import batches
 
 MOST_ROWS = 200             # of one domain and day; what fails beyond is counted by its result alone
 MOST_POLICIES = 10          # of one domain and day; those beyond lose their text
+LONGEST = 1000              # characters of how it went
 MOST_PLANNED = 500          # of one transaction
 
 
@@ -190,7 +191,7 @@ def change_endpoints(
 
 def finish(connection: Connection, owed: Owed, said: str, done: bool) -> None:
     """Note how it went; when it is done, it is done for ever."""
-    connection.execute(update(tls_owed).where(_is(owed)).values(said=said, done=int(done)))
+    connection.execute(update(tls_owed).where(_is(owed)).values(said=said[:LONGEST].replace("\0", ""), done=int(done)))
 
 
 def _is(row: Any) -> Any:

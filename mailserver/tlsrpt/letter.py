@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Sequence
 
 from mailserver.address import Address
@@ -13,8 +14,8 @@ WIDTH = 76          # characters of a line of base64 (RFC 2045 6.8)
 
 
 def file_name(report: Report, submitter: str, domain: str) -> str:
-    """What a report that is packed by gzip is called; its id makes it unique."""
-    unique = "".join(each for each in report.id.partition("@")[0] if each.isalnum() or each in "-.")
+    """What a report that is packed by gzip is called; the last word of its id makes it unique."""
+    unique = re.sub("[^0-9A-Za-z]", "", report.id.partition("@")[0].rpartition(".")[2])
     return f"{submitter}!{domain}!{report.begin}!{report.end}!{unique}.json.gz"
 
 

@@ -40,7 +40,7 @@ class LetterTests(SynchronousTestCase):
         self.assertEqual(text.get_content_type(), "text/plain")
         self.assertEqual(report.get_content_type(), "application/tlsrpt+gzip")
         self.assertEqual(
-            report.get_filename(), "mx.example.org!example.com!1728000000!1728086399!20000.example.com.1.json.gz"
+            report.get_filename(), "mx.example.org!example.com!1728000000!1728086399!1.json.gz"
         )
         self.assertEqual(report.get_payload(decode=True), PACKED)
 

@@ -73,7 +73,7 @@ class Records:
 
     def note(self, session: Session) -> None:
         """Count one.  Sessions that carried nothing but reports do not count (RFC 8460 3): do not note them."""
-        if not self._outbound().reports_tls:
+        if not session.domain or not self._outbound().reports_tls:
             return
         kind = _kind(session, int(self._world.now() // DAY))
         if kind in self._waiting or len(self._waiting) < MOST_WAITING:
