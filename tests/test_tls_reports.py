@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,6 @@ from twisted.internet.threads import deferToThread
 from mailserver.chores import Chores
 from mailserver.cli.tls_reports import command
 from mailserver.config import load
-from mailserver.delivery.tlsrpt.records import Session
 from mailserver.delivery.tlsrpt.reporter import GRACE, SPREAD
 from mailserver.service import MailServer
 from mailserver.store import directory, tlsreports
@@ -22,12 +22,13 @@ from mailserver.store.database import Database
 from mailserver.store.schema import tls_report, tls_result
 from mailserver.testing import Names
 from mailserver.tlsrpt.report import DAY
+from tests.delivery.seen import Session
 from tests.serving import ServerCase
 from tests.tlsrpt.test_report import REPORT
 
 SESSIONS = (
-    *[Session("example.com", "sts", "success", strings=("mode: enforce",), patterns=("mx.example.com",))] * 3,
-    *[Session("example.com", "sts", "certificate-expired", "mx.example.com", "192.0.2.1", "192.0.2.9", "expired",
+    *[Session(0.0, "example.com", "sts", policy=("mode: enforce",), patterns=("mx.example.com",))] * 3,
+    *[Session(0.0, "example.com", "sts", "certificate-expired", "mx.example.com", "192.0.2.1", "192.0.2.9", "expired",
               ("mode: enforce",), ("mx.example.com",))] * 2,
 )
 
@@ -64,7 +65,7 @@ class TwoHousesTests(ServerCase):
         moved = (began // DAY) * DAY + 7200.0 - began
         us.world.now = lambda: time.time() + moved
         for session in SESSIONS:
-            us.tls_records.note(session)
+            us.tls_records.note(replace(session, time=us.world.now()))
         await us.tls_records.flush()
         moved += DAY - 7200.0 + GRACE + SPREAD + 10
         await us.tls_reporter.send_due()
@@ -127,7 +128,7 @@ class TwoHousesTests(ServerCase):
         us = await self.ours(them)
         self.assertEqual(load(path).tls_report.life, DAY)
         for session in SESSIONS:
-            us.tls_records.note(session)
+            us.tls_records.note(replace(session, time=us.world.now()))
         await us.tls_records.flush()
         with them.database.transaction() as connection:
             tlsreports.keep(connection, REPORT, time.time())
@@ -147,13 +148,13 @@ class TwoHousesTests(ServerCase):
     async def test_nothing_leaves(self) -> None:
         """A server that sends nothing counts nothing either."""
         us = await self.serve("[outbound]\nenabled = false\n", "")
-        us.tls_records.note(SESSIONS[0])
+        us.tls_records.note(replace(SESSIONS[0], time=time.time()))
         await us.tls_records.flush()
         self.assertEqual(await self.count(us, tls_result), 0)
 
     async def test_written_down_at_the_end(self) -> None:
         us = await self.serve("", "")
-        us.tls_records.note(SESSIONS[0])
+        us.tls_records.note(replace(SESSIONS[0], time=time.time()))
         await us.stopService()
         database = Database(None, us.config.data)
         database.open()

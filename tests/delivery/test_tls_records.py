@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from twisted.internet import reactor as installed_reactor
@@ -10,7 +11,7 @@ from twisted.internet.task import Clock
 from twisted.internet.threads import deferToThread
 
 from mailserver.delivery.tlsrpt import records as module
-from mailserver.delivery.tlsrpt.records import EVERY, Records, Session
+from mailserver.delivery.tlsrpt.records import EVERY, Records
 from mailserver.errors import TemporaryFailure
 from mailserver.settings import Outbound, TlsReports
 from mailserver.store import tlsresults
@@ -18,22 +19,23 @@ from mailserver.store.schema import tls_result
 from mailserver.store.tlsresults import Kind
 from mailserver.testing import Names
 from mailserver.world import World
+from tests.delivery.seen import Session
 from tests.store.cases import SqliteCase
 
 reactor: Any = installed_reactor
-GOOD = Session("Example.COM.", "sts", "success", "mx.example.com", "192.0.2.1", strings=("mode: enforce",),
-               patterns=("*.example.com",))
-BAD = Session("example.com", "no-policy-found", "starttls-not-supported", "MX.example.com", "192.0.2.1%eth0", "::1",
-              "it offers\r\nno STARTTLS")
 DAY = 20_000
+NOON = DAY * 86400 + 43200.0
+GOOD = Session(NOON, "Example.COM.", "sts", "", "mx.example.com", "192.0.2.1", policy=("mode: enforce",),
+               patterns=("*.example.com",))
+BAD = Session(NOON, "example.com", "no-policy-found", "starttls-not-supported", "MX.example.com", "192.0.2.1%eth0",
+              "::1", "it offers\r\nno STARTTLS")
 
 
 class RecordsTests(SqliteCase):
     def setUp(self) -> None:
         super().setUp()
         self.start()
-        self.now = DAY * 86400 + 7200.0
-        self.world = World(reactor, Names(), now=lambda: self.now)
+        self.world = World(reactor, Names())
         self.outbound = Outbound()
         self.records = self.make()
 
@@ -62,17 +64,16 @@ class RecordsTests(SqliteCase):
 
     async def test_by_day(self) -> None:
         """The day is UTC's, and that of the session, however late it is written down."""
-        self.now = (DAY + 1) * 86400 - 0.1
-        self.records.note(BAD)
-        self.now += 0.2
-        self.records.note(BAD)
+        midnight = (DAY + 1) * 86400
+        self.records.note(replace(BAD, time=midnight - 0.1))
+        self.records.note(replace(BAD, time=midnight + 0.1))
         await self.records.flush()
         self.assertEqual((sum(self.known().values()), sum(self.known(DAY + 1).values())), (1, 1))
 
     async def test_every_half_minute(self) -> None:
         clock: Any = Clock()
         clock.getThreadPool, clock.callFromThread = reactor.getThreadPool, reactor.callFromThread
-        records = Records(self.database, World(clock, Names(), now=lambda: self.now), lambda: self.outbound)
+        records = Records(self.database, World(clock, Names()), lambda: self.outbound)
         records.start()
         self.addCleanup(records.stop)
         records.note(BAD)
@@ -107,15 +108,17 @@ class RecordsTests(SqliteCase):
         """A storm of kinds does not fill the memory, and what is known goes on being counted."""
         self.patch(module, "MOST_WAITING", 3)
         for number in range(10):
-            self.records.note(Session("example.com", "tlsa", "tlsa-invalid", f"mx{number}.example.com"))
-        self.records.note(Session("example.com", "tlsa", "tlsa-invalid", "mx0.example.com"))
+            self.records.note(Session(NOON, "example.com", "tlsa", "tlsa-invalid", f"mx{number}.example.com"))
+        self.records.note(Session(NOON, "example.com", "tlsa", "tlsa-invalid", "mx0.example.com"))
         await self.records.flush()
         self.assertEqual(sorted(self.known().values()), [1, 1, 2])
 
     async def test_words_of_others(self) -> None:
         """Words that RFC 8460 does not know become those that it has for them; texts are cut."""
-        self.records.note(Session("example.com", "dunno", "boom", "m" * 9999, "not an address", reason="r" * 9999,
-                                  strings=("s" * 9999,) * 99))
+        self.records.note(Session(
+            NOON, "example.com", "dunno", "boom", "m" * 9999, "not an address", reason="r" * 9999,
+            policy=("s" * 9999,) * 99,
+        ))
         await self.records.flush()
         [kind] = self.known()
         type, strings, _ = json.loads(kind.policy)

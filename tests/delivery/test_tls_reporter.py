@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
 
-from mailserver.delivery.tlsrpt.records import Records, Session
+from mailserver.delivery.tlsrpt.records import Records
 from mailserver.delivery.tlsrpt.reporter import GRACE, SPREAD, Reporter
 from mailserver.errors import PermanentFailure, TemporaryFailure
 from mailserver.settings import Outbound, TlsReports
@@ -18,12 +19,13 @@ from mailserver.tlsrpt.parts import report_in
 from mailserver.tlsrpt.reading import read_report
 from mailserver.tlsrpt.report import DAY, Failure, Policy, Report, Section, range_of
 from tests.delivery.house import HOSTNAME, HouseCase
+from tests.delivery.seen import Session
 from tests.delivery.taker import Taker
 
 TXT = "_smtp._tls.example.com"
-GOOD = Session("example.com", "sts", "success", strings=("mode: enforce",), patterns=("mx.example.com",))
-BAD = Session("example.com", "no-policy-found", "starttls-not-supported", "mx.example.com", "192.0.2.1", "192.0.2.9",
-              "it offers no STARTTLS")
+GOOD = Session(0.0, "example.com", "sts", policy=("mode: enforce",), patterns=("mx.example.com",))
+BAD = Session(0.0, "example.com", "no-policy-found", "starttls-not-supported", "mx.example.com", "192.0.2.1",
+              "192.0.2.9", "it offers no STARTTLS")
 
 
 class ReporterTests(HouseCase):
@@ -38,7 +40,7 @@ class ReporterTests(HouseCase):
         self.moved = self.day * DAY + 7200.0 - now
         records = Records(self.database, self.world, lambda: self.outbound)
         for session in (GOOD, BAD, GOOD):
-            records.note(session)
+            records.note(replace(session, time=self.world.now()))
         with self.writing() as connection:
             tlsresults.add_many(connection, dict(records._waiting))
 

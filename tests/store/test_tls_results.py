@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from mailserver.store import tlsreports, tlsresults
+from mailserver.store.database import Database
 from mailserver.store.schema import tls_owed, tls_report, tls_result
 from mailserver.store.tlsresults import MOST_POLICIES, MOST_ROWS, Kind, Owed
 from mailserver.tlsrpt.report import Policy, Report, Section
@@ -106,6 +108,26 @@ class ResultsContract(Contract):
         self.assertEqual(self.claim(NOW + 200), [])
         [again] = self.claim(NOW + 1100)
         self.assertEqual(again.attempts, 2)
+
+    def test_claimed_by_many(self) -> None:
+        """Several processes at once: each report is somebody's, and nobody else's."""
+        self.add({failure(domain=f"d{number}.example"): 1 for number in range(60)})
+        self.plan()
+        databases = [self.open() for _ in range(3)]
+
+        def work(database: Database) -> list[str]:
+            mine: list[str] = []
+            while True:
+                with database.transaction() as connection:
+                    owed = tlsresults.claim(connection, NOW + 100, NOW + 1000, 5)
+                if not owed:
+                    return mine
+                mine += [each.domain for each in owed]
+
+        with ThreadPoolExecutor(3) as pool:
+            claimed = [domain for some in pool.map(work, databases) for domain in some]
+        self.assertEqual(sorted(claimed), sorted(set(claimed)))
+        self.assertEqual(len(claimed), 60)
 
     def test_one_step_by_one(self) -> None:
         """Of two that know the same, one changes it."""

@@ -6,8 +6,8 @@ import ipaddress
 import json
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from itertools import islice
+from typing import Protocol
 
 from twisted.internet.defer import DeferredLock
 from twisted.internet.task import LoopingCall
@@ -30,19 +30,48 @@ LONGEST_STRING = 300        # characters
 LONGEST_REASON = 200
 
 
-@dataclass(frozen=True, slots=True)
-class Session:
+class Seen(Protocol):
     """How TLS went on one connection to a mail server of a domain, under one of its policies."""
 
-    domain: str                         # A-labels
-    policy: str                         # sts, tlsa, no-policy-found
-    result: str                         # "success", or a result type of RFC 8460 4.3
-    mx: str = ""                        # the server's name
-    receiving: str = ""                 # its IP address
-    sending: str = ""                   # ours
-    reason: str = ""                    # in words, or a code
-    strings: tuple[str, ...] = ()       # of the policy: lines of STS, TLSA records
-    patterns: tuple[str, ...] = ()      # of MX in the STS policy
+    @property
+    def time(self) -> float:
+        """When, in seconds since the epoch."""
+
+    @property
+    def domain(self) -> str:
+        """Whose policy it is, in A-labels."""
+
+    @property
+    def policy_type(self) -> str:
+        """Of sts, tlsa, no-policy-found."""
+
+    @property
+    def policy(self) -> Sequence[str]:
+        """The lines of an STS policy, or TLSA records."""
+
+    @property
+    def patterns(self) -> Sequence[str]:
+        """Of MX in an STS policy."""
+
+    @property
+    def result(self) -> str:
+        """A result type of RFC 8460 4.3; "" went well."""
+
+    @property
+    def mx(self) -> str:
+        """The name of the mail server."""
+
+    @property
+    def source(self) -> str:
+        """Our IP address."""
+
+    @property
+    def address(self) -> str:
+        """The IP address of the mail server."""
+
+    @property
+    def reason(self) -> str:
+        """In words, or a code."""
 
 
 class Records:
@@ -71,11 +100,11 @@ class Records:
             self._call.stop()
         await self.flush()
 
-    def note(self, session: Session) -> None:
+    def note(self, seen: Seen) -> None:
         """Count one.  Sessions that carried nothing but reports do not count (RFC 8460 3): do not note them."""
-        if not session.domain or not self._outbound().reports_tls:
+        if not seen.domain or not self._outbound().reports_tls:
             return
-        kind = _kind(session, int(self._world.now() // DAY))
+        kind = _kind(seen)
         if kind in self._waiting or len(self._waiting) < MOST_WAITING:
             self._waiting[kind] += 1
         else:
@@ -105,17 +134,17 @@ class Records:
             self._writing.release()
 
 
-def _kind(session: Session, day: int) -> Kind:
-    """What is kept of a session: words that are known, addresses that are, texts that are not too long."""
-    result = session.result if session.result in RESULTS or session.result == SUCCESS else UNKNOWN
-    type = session.policy if session.policy in POLICIES else NO_POLICY
-    policy = json.dumps([type, _strings(session.strings), _strings(session.patterns)])
-    domain = _clean(session.domain, 255).lower().rstrip(".")
-    if result == SUCCESS:
-        return Kind(day, domain, policy, result)
+def _kind(seen: Seen) -> Kind:
+    """What is kept of it: words that are known, addresses that are, texts that are not too long."""
+    type = seen.policy_type if seen.policy_type in POLICIES else NO_POLICY
+    policy = json.dumps([type, _strings(seen.policy), _strings(seen.patterns)])
+    day, domain = int(seen.time // DAY), _clean(seen.domain, 255).lower().rstrip(".")
+    if not seen.result:
+        return Kind(day, domain, policy, SUCCESS)
     return Kind(
-        day, domain, policy, result, _clean(session.mx, 255).lower().rstrip("."), _address(session.receiving),
-        _address(session.sending), _clean(session.reason, LONGEST_REASON),
+        day, domain, policy, seen.result if seen.result in RESULTS else UNKNOWN,
+        _clean(seen.mx, 255).lower().rstrip("."), _address(seen.address), _address(seen.source),
+        _clean(seen.reason, LONGEST_REASON),
     )
 
 
