@@ -225,6 +225,8 @@ tls_owed = Table(
     Column("done", Integer, nullable=False),
     Column("said", Text, nullable=False),                       # how it went, in words
 )
+_open = tls_owed.c.done == 0
+Index("tls_owed_due", tls_owed.c.next_attempt, sqlite_where=_open, postgresql_where=_open)
 
 # Reports of others about us, a row for each of their policies; bounded in age and number.
 tls_report = Table(

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from sqlalchemy import Connection, and_, delete, func, select, update
+from sqlalchemy import Connection, and_, delete, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from mailserver.store.schema import tls_owed, tls_result
@@ -18,6 +18,7 @@ from mailserver.store.statements import batches
 MOST_ROWS = 200             # of one domain and day; what fails beyond is counted by its result alone
 MOST_POLICIES = 10          # of one domain and day; those beyond lose their text
 LONGEST = 1000              # characters of how it went
+NOT_WANTED = "not wanted"
 MOST_PLANNED = 500          # of one transaction
 
 
@@ -136,26 +137,38 @@ def of_day(connection: Connection, day: int, domain: str) -> Sequence[tuple[Kind
 # -- what is owed
 
 def plan(
-    connection: Connection, today: int, start: float, spread: float, chance: random.Random, hostname: str
-) -> bool:
+    connection: Connection,
+    today: int,
+    start: float,
+    spread: float,
+    chance: random.Random,
+    hostname: str,
+    after: tuple[int, str] = (0, ""),
+) -> tuple[int, str] | None:
     """Owe a report to each domain with results before `today`, due by chance within `spread` seconds of `start`.
 
-    True: there may be more, call again.
+    Returns the day and the domain `after` which to go on, None at the end.
     """
+    day, domain = after
     theirs = and_(tls_owed.c.day == tls_result.c.day, tls_owed.c.domain == tls_result.c.domain)
     rows = connection.execute(
-        select(tls_result.c.day, tls_result.c.domain).distinct()
+        select(tls_result.c.day, tls_result.c.domain, tls_owed.c.report).distinct()
         .select_from(tls_result.outerjoin(tls_owed, theirs))
-        .where(tls_result.c.day < today, tls_owed.c.domain.is_(None))
+        .where(
+            tls_result.c.day < today, tls_result.c.day >= day,
+            or_(tls_result.c.day > day, tls_result.c.domain > domain),
+        )
+        .order_by(tls_result.c.day, tls_result.c.domain)
         .limit(MOST_PLANNED)
     ).all()
     new: Any = (postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert)(tls_owed)
-    for day, domain in rows:
-        connection.execute(new.on_conflict_do_nothing(), {
-            "day": day, "domain": domain, "report": f"{day}.{domain}.{chance.getrandbits(64):016x}@{hostname}",
-            "next_attempt": start + chance.random() * spread, "attempts": 0, "endpoints": "", "done": 0, "said": "",
-        })
-    return len(rows) == MOST_PLANNED
+    for day, domain, known in rows:
+        if known is None:
+            connection.execute(new.on_conflict_do_nothing(), {
+                "day": day, "domain": domain, "report": f"{day}.{domain}.{chance.getrandbits(64):016x}@{hostname}",
+                "next_attempt": start + chance.random() * spread, "attempts": 0, "endpoints": "", "done": 0, "said": "",
+            })
+    return (day, domain) if len(rows) == MOST_PLANNED else None
 
 
 def claim(connection: Connection, now: float, again: float, limit: int) -> Sequence[Owed]:
@@ -190,8 +203,13 @@ def change_endpoints(
 
 
 def finish(connection: Connection, owed: Owed, said: str, done: bool) -> None:
-    """Note how it went; when it is done, it is done for ever."""
-    connection.execute(update(tls_owed).where(_is(owed)).values(said=said[:LONGEST].replace("\0", ""), done=int(done)))
+    """Note how it went; when it is done, it is done for ever, and the results of that day are of no more use."""
+    said = said[:LONGEST].replace("\0", "")
+    connection.execute(update(tls_owed).where(_is(owed), tls_owed.c.done == 0).values(said=said, done=int(done)))
+    if done:
+        connection.execute(
+            delete(tls_result).where(tls_result.c.day == owed.day, tls_result.c.domain == owed.domain)
+        )
 
 
 def _is(row: Any) -> Any:
@@ -199,10 +217,12 @@ def _is(row: Any) -> Any:
 
 
 def sent(connection: Connection, domain: str | None = None, limit: int = 1000) -> Sequence[Mapping[str, Any]]:
-    """The reports that were or are owed, the newest first."""
+    """The reports that were or are owed, the newest first; of one domain also those that it did not want."""
     query = select(tls_owed).order_by(tls_owed.c.day.desc(), tls_owed.c.domain).limit(limit)
     if domain is not None:
         query = query.where(tls_owed.c.domain == domain)
+    else:
+        query = query.where(tls_owed.c.said != NOT_WANTED)
     return [dict(row) for row in connection.execute(query).mappings()]
 
 

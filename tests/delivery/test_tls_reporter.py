@@ -63,9 +63,9 @@ class ReporterTests(HouseCase):
         self.moved += SPREAD + 10
         await reporter.send_due()
 
-    def rows(self) -> list[tuple[int, str]]:
+    def rows(self, domain: str | None = "example.com") -> list[tuple[int, str]]:
         with self.reading() as connection:
-            return [(row["done"], row["said"]) for row in tlsresults.sent(connection)]
+            return [(row["done"], row["said"]) for row in tlsresults.sent(connection, domain)]
 
     async def mails(self) -> list[Any]:
         return await self.queue()
@@ -178,6 +178,7 @@ class ReporterTests(HouseCase):
         self.tomorrow()
         await self.plan_and_send(self.reporter())
         self.assertEqual((await self.mails(), self.rows()), ([], [(1, "not wanted")]))
+        self.assertEqual(self.rows(None), [])
         self.outbound = Outbound(tls_reports=TlsReports(send=False))
         await self.reporter().send_due()
 

@@ -6,6 +6,7 @@ import json
 import random
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 from mailserver.store import tlsreports, tlsresults
 from mailserver.store.database import Database
@@ -78,8 +79,9 @@ class ResultsContract(Contract):
 
     def plan(self, today: int = DAY + 1) -> None:
         with self.writing() as connection:
-            while tlsresults.plan(connection, today, NOW, 100.0, random.Random(1), "mx.example.org"):
-                pass
+            after: tuple[int, str] | None = (0, "")
+            while after is not None:
+                after = tlsresults.plan(connection, today, NOW, 100.0, random.Random(1), "mx.example.org", after)
 
     def claim(self, now: float, limit: int = 100) -> Sequence[Owed]:
         with self.writing() as connection:
@@ -87,8 +89,10 @@ class ResultsContract(Contract):
 
     def test_planned_once(self) -> None:
         """Each domain and day has one report, due by chance; the day that is not over has none."""
-        self.add({failure(domain=f"d{number}.example"): 1 for number in range(20)})
-        self.plan(today=DAY)
+        self.patch(tlsresults, "MOST_PLANNED", 7)
+        self.add({failure(domain=f"d{number}.example"): 1 for number in range(10)})
+        self.add({replace(failure(domain=f"d{number}.example"), day=DAY - 1): 1 for number in range(4, 14)})
+        self.plan(today=DAY - 1)
         self.assertEqual(self.count(tls_owed), 0)
         self.plan()
         self.plan()
@@ -96,7 +100,7 @@ class ResultsContract(Contract):
         soon = self.claim(NOW + 50)
         self.assertTrue(2 < len(soon) < 18, soon)
         rest = self.claim(NOW + 100)
-        self.assertEqual(len({each.domain for each in (*soon, *rest)}), 20)
+        self.assertEqual(len({(each.day, each.domain) for each in (*soon, *rest)}), 20)
         self.assertEqual(len({each.report for each in (*soon, *rest)}), 20)
 
     def test_claimed_by_one(self) -> None:
@@ -141,6 +145,9 @@ class ResultsContract(Contract):
             self.assertFalse(tlsresults.change_endpoints(connection, owed, ["mailto:a@b.example"], []))
             tlsresults.finish(connection, owed, "sent", True)
             self.assertFalse(tlsresults.change_endpoints(connection, owed, [], ["x"]))
+            tlsresults.finish(connection, owed, "another process has it", False)
+        self.assertEqual(self.of_day(), {})                 # which nobody needs any more
+        self.plan()
         self.assertEqual(self.claim(NOW + 10_000), [])
         with self.reading() as connection:
             [row] = tlsresults.sent(connection, "example.com")

@@ -104,10 +104,11 @@ class Reporter:
     async def _plan(self, now: float) -> None:
         today = int((now - GRACE) // DAY)
         start = max(now, today * DAY + GRACE)
-        while await self._database.write(
-            tlsresults.plan, today, start, SPREAD, self._world.random, self._hostname
-        ):
-            pass
+        after: tuple[int, str] | None = (0, "")
+        while after is not None and not self._is_stopping:
+            after = await self._database.write(
+                tlsresults.plan, today, start, SPREAD, self._world.random, self._hostname, after
+            )
 
     async def _serve(self, owed: Owed) -> None:
         """Take one step with one report.  Never raises but `CancelledError`."""
@@ -130,7 +131,7 @@ class Reporter:
             except TemporaryFailure as failure:
                 return str(failure), False
             if not wanted:
-                return "not wanted", True
+                return tlsresults.NOT_WANTED, True
             if not await self._database.write(tlsresults.change_endpoints, owed, None, wanted):
                 return "another process has it", False
         rows = await self._database.read(tlsresults.of_day, owed.day, owed.domain)

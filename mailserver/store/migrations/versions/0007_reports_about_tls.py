@@ -36,6 +36,8 @@ def upgrade() -> None:
         sa.Column("done", sa.Integer(), nullable=False),
         sa.Column("said", sa.Text(), nullable=False),
     )
+    undone = sa.text("done = 0")
+    op.create_index("tls_owed_due", "tls_owed", ["next_attempt"], sqlite_where=undone, postgresql_where=undone)
     op.create_table(
         "tls_report",
         sa.Column("key", sa.Text(), primary_key=True),
