@@ -8,7 +8,7 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from mailserver.config import Config
-from mailserver.store import contents, locks, spool, traces
+from mailserver.store import contents, locks, spool, tlsreports, tlsresults, traces
 from mailserver.store.database import Database
 from mailserver.world import World
 
@@ -60,6 +60,9 @@ class Chores:
             before = self._world.now() - config.trace_days * 86400
             while await self._database.write(traces.purge, before, config.trace_refusals):
                 pass
+            # Reports about a day are sent on the day after it, and tried again until the next.
+            await self._database.write(tlsresults.purge, int(self._world.now() // 86400) - 3)
+            await self._database.write(tlsreports.purge, self._world.now() - config.tls_report.life)
             await self._database.read(contents.sweep, self._database.contents)
         except Exception:
             log.failure("tidying up failed")

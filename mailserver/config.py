@@ -13,8 +13,8 @@ from mailserver import tomlvalues as values
 from mailserver.address import Address, domain_key
 from mailserver.errors import BadAddress, MailserverError
 from mailserver.net.limits import Allowance
-from mailserver.outbound import read_outbound
-from mailserver.settings import Config, KeyFiles, Limits, Listen, Outbound, Smtp, Use
+from mailserver.outbound import mailbox, read_outbound
+from mailserver.settings import Config, KeyFiles, Limits, Listen, Outbound, Smtp, TlsReport, Use
 from mailserver.tomlplaces import Place, places
 from mailserver.tomltable import REQUIRED, Mistake, Mistakes, TableReader, Wrong
 
@@ -113,22 +113,28 @@ class _Reader:
         trace_days = trace.take("days", 30.0, values.positive)
         trace_refusals = trace.take("refusals", 10_000, values.count)
         trace.end()
+        tls_report = self._tls_report()
         filters = self._uses("filter", "headers", "loops")
         forward = self._uses("forward", "aliases", "accounts", "subaddress", "catchall")
         auth = self._uses("auth", "passwords")
-        mailbox = self._uses("mailbox", "sql")
+        mailboxes = self._uses("mailbox", "sql")
+        if tls_report.address:
+            place = self.mistakes.place(("tls_report", "address"))
+            forward = (Use("tls-reports", {"address": tls_report.address}, place), *forward)
+            told = {"address": tls_report.address, "domains": list(relay_domains)}
+            filters = (*filters, Use("tls-reports", told, place))
         plugins = root.table("plugins")
         folders = plugins.take_list("folders", self._path)
         plugins.end()
         root.end()
         if (workers or 1) > 1:
-            self._for_several(listen, mailbox)
+            self._for_several(listen, mailboxes)
         config = Config(
             self.file, hostname, data, database, tls, names, listen, networks, outbound, limits, smtp, trace_days,
-            trace_refusals, clear_passwords, filters, forward, auth, mailbox, folders, relay_domains, workers,
+            trace_refusals, clear_passwords, filters, forward, auth, mailboxes, folders, relay_domains, workers,
             {"folders": self.mistakes.place(("plugins", "folders"))}
             | {key: self.mistakes.place((key,)) for key in ("data", "database", "tls")},
-            relay_recipients, relay_list,
+            relay_recipients, relay_list, tls_report,
         )
         if self.mistakes.found:
             raise ConfigErrors(self.mistakes.found, config)
@@ -278,6 +284,16 @@ class _Reader:
         )
         table.end()
         return smtp
+
+    def _tls_report(self) -> TlsReport:
+        table, default = self.root.table("tls_report"), TlsReport()
+        report = TlsReport(
+            table.take("address", default.address, mailbox), table.take("life", default.life, values.duration)
+        )
+        if "tls_report" in self.root.value and "address" not in table.value:
+            table.wrong("address", 'the key "address" is missing')
+        table.end()
+        return report
 
     def _uses(self, kind: str, *defaults: str) -> tuple[Use, ...]:
         """The plugins of one kind; without any table of it, the usual ones."""

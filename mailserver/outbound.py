@@ -8,7 +8,7 @@ from typing import Any
 from mailserver import tomlvalues as values
 from mailserver.address import Address, domain_key, parse_domain
 from mailserver.errors import BadAddress
-from mailserver.settings import Manner, Outbound, Smarthost, Source
+from mailserver.settings import Manner, Outbound, Smarthost, Source, TlsReports
 from mailserver.tomltable import REQUIRED, TableReader, Wrong
 
 
@@ -36,6 +36,7 @@ def read_outbound(table: TableReader, secret: Callable[[Any], str]) -> Outbound:
         sender_per_minute=table.take("sender_per_minute", default.sender_per_minute, values.count_or_none),
         allow_loopback=table.take("allow_loopback", False, values.yes_or_no),
         enabled=table.take("enabled", True, values.yes_or_no),
+        tls_reports=_tls_reports(table.table("tls_reports")),
     )
     _both(table, "smarthost_login", "smarthost_password")
     table.end()
@@ -103,6 +104,17 @@ def _manner(table: TableReader) -> Manner:
     return manner
 
 
+def _tls_reports(table: TableReader) -> TlsReports:
+    default = TlsReports()
+    reports = TlsReports(
+        table.take("send", default.send, values.yes_or_no),
+        table.take("contact", default.contact, mailbox),
+        table.take("organization", default.organization, values.text),
+    )
+    table.end()
+    return reports
+
+
 def _domain_or_below(value: Any) -> str:
     text = values.text(value)
     return "." + domain_key(values.domain(text[1:])) if text.startswith(".") else domain_key(values.domain(text))
@@ -115,3 +127,15 @@ def whose(value: Any) -> str:
         return "@" + domain_key(parse_domain(text[1:])) if text.startswith("@") else Address.parse(text).key
     except BadAddress as error:
         raise Wrong(f"needs to be an address or @domain: {error}") from None
+
+
+def mailbox(value: Any) -> str:
+    """An address with a domain, in ASCII, as it stands in a header."""
+    text = values.text(value)
+    try:
+        address = Address.parse(text)
+    except BadAddress as error:
+        raise Wrong(f"needs to be an address: {error}") from None
+    if not address.domain or not text.isascii():
+        raise Wrong("needs to be an address in ASCII, with a domain")
+    return str(address)

@@ -20,6 +20,8 @@ from mailserver.control.front import Front
 from mailserver.control.lines import Order, OrderFailed
 from mailserver.delivery.reports.receipts import Receipts
 from mailserver.delivery.scheduler import Scheduler
+from mailserver.delivery.tlsrpt.records import Records
+from mailserver.delivery.tlsrpt.reporter import Reporter
 from mailserver.errors import StartRefused
 from mailserver.ident import Ids, spell
 from mailserver.lent import Lent
@@ -160,12 +162,19 @@ class MailServer(Service):
             config.outbound.life, config.limits.reserve, config.smtp.hide_clients,
         )
         self.acceptance.receipts = Receipts(config.hostname, world)
+        self.tls_records = Records(database, world, lambda: self.config.outbound)
         self.scheduler = self._new_scheduler()
         if station is None and config.database is None:
             # One server works on these data, so whatever leases there are belonged to one that died.
             database.write(spool.free_all)
             database.write(locks.free, "")
         if self.delivers:
+            self.tls_reporter = Reporter(
+                database, self.acceptance, world, config.hostname, lambda: self.config.outbound
+            )
+            for each in (self.tls_records, self.tls_reporter):
+                each.start()
+                self._started.append(each.stop)
             self.scheduler.start()
             self._started.append(self._stop_delivering)
         else:

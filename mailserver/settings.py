@@ -65,6 +65,23 @@ class Manner:
 
 
 @dataclass(frozen=True, slots=True)
+class TlsReports:
+    """Whether domains that want it are told how TLS went on the way to them, and by whom (RFC 8460)."""
+
+    send: bool = True
+    contact: str = ""                       # "": postmaster at the hostname
+    organization: str = ""                  # "": the hostname
+
+
+@dataclass(frozen=True, slots=True)
+class TlsReport:
+    """Where the TLS reports of others come to, and how long they are kept, in seconds."""
+
+    address: str = ""                       # "": nowhere
+    life: float = 90 * DAY
+
+
+@dataclass(frozen=True, slots=True)
 class Outbound:
     """How mail leaves; times in seconds."""
 
@@ -88,6 +105,12 @@ class Outbound:
     sender_per_minute: int = 0              # messages of one sender; 0: any number
     allow_loopback: bool = False            # whether MX may lead to loopback; routes always may
     enabled: bool = True                    # False: nothing leaves the machine but by a route
+    tls_reports: TlsReports = field(default_factory=TlsReports)
+
+    @property
+    def reports_tls(self) -> bool:
+        """Whether TLS reports leave."""
+        return self.enabled and self.tls_reports.send
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +182,7 @@ class Config:
     places: Mapping[str, Place] = field(default_factory=dict, repr=False)      # where tls, data, folders ... stand
     relay_recipients: str = "all"           # which of the relay domains' are taken: all, call (ask the next hop), list
     relay_list: Path | None = None
+    tls_report: TlsReport = field(default_factory=TlsReport)
 
     def relays(self, domain: str) -> bool:
         """Whether mail for a domain that is not ours is taken from anybody, and sent on."""

@@ -194,3 +194,55 @@ lock = Table(
     Column("owner", Text, nullable=False),
     Column("until", Double, nullable=False),
 )
+
+# How TLS went on the way to others, one day (RFC 8460 4): a row for each kind of session.  Few days are kept, and so
+# many rows of a domain.
+tls_result = Table(
+    "tls_result",
+    metadata,
+    Column("day", Integer, primary_key=True, autoincrement=False),          # since the epoch, UTC
+    Column("domain", Text, primary_key=True),
+    Column("key", Text, primary_key=True),                      # made of all that follows but the count
+    Column("policy", Text, nullable=False),                     # JSON: type, strings, patterns of MX
+    Column("result", Text, nullable=False),                     # "success", or a result type of RFC 8460 4.3
+    Column("mx", Text, nullable=False),
+    Column("receiving", Text, nullable=False),                  # IP addresses
+    Column("sending", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("count", _Number, nullable=False),
+)
+
+# The reports that we owe for a day, and those that were sent: as long as the results of that day are kept.
+tls_owed = Table(
+    "tls_owed",
+    metadata,
+    Column("day", Integer, primary_key=True, autoincrement=False),
+    Column("domain", Text, primary_key=True),
+    Column("report", Text, nullable=False),                     # the report's id
+    Column("next_attempt", Double, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("endpoints", Text, nullable=False),                  # JSON: yet to be reached; "" when not yet asked for
+    Column("done", Integer, nullable=False),
+    Column("said", Text, nullable=False),                       # how it went, in words
+)
+_open = tls_owed.c.done == 0
+Index("tls_owed_due", tls_owed.c.next_attempt, sqlite_where=_open, postgresql_where=_open)
+
+# Reports of others about us, a row for each of their policies; bounded in age and number.
+tls_report = Table(
+    "tls_report",
+    metadata,
+    Column("key", Text, primary_key=True),                      # made of whose and which it is
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("received", Double, nullable=False, index=True),
+    Column("organization", Text, nullable=False),
+    Column("contact", Text, nullable=False),
+    Column("report", Text, nullable=False),                     # its id
+    Column("since", _Number, nullable=False),
+    Column("until", _Number, nullable=False),
+    Column("domain", Text, nullable=False),                     # the policy's
+    Column("policy", Text, nullable=False),                     # its type
+    Column("successful", _Number, nullable=False),
+    Column("failed", _Number, nullable=False),
+    Column("details", Text, nullable=False),                    # JSON
+)

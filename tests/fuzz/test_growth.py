@@ -14,6 +14,8 @@ from mailserver.smtp.dots import Unstuffer
 from mailserver.smtp.lines import SmtpError
 from mailserver.smtp.stuffing import Stuffer
 from mailserver.smtp.syntax import parse_command
+from mailserver.tlsrpt.parts import report_in
+from mailserver.tlsrpt.reading import BadReport, read_report
 from tests.fuzz import pop3, smtp_client, smtp_server
 from tests.fuzz.choices import Choices
 from tests.fuzz.growth import MOST, grows
@@ -64,11 +66,26 @@ def retrieved(octets: bytes) -> None:
         top.feed(octets[start : start + 1460])
 
 
+def reported(octets: bytes) -> None:
+    """A report, in a mail and alone."""
+    for work in (report_in, read_report):
+        try:
+            work(octets)
+        except BadReport:
+            pass
+
+
 class GrowthTests(SynchronousTestCase):
     def check(self, work: Callable[[bytes], object], *patterns: bytes, head: bytes = b"") -> None:
         for pattern in patterns:
             times = grows(work, pattern, head)
             self.assertLess(times, MOST, f"{work.__name__} of {head[:40]!r} and many {pattern!r}")
+
+    def test_tls_reports(self) -> None:
+        head = b"Content-Type: multipart/mixed; boundary=x\r\n\r\n"
+        self.check(reported, b"--x\r\n\r\na\r\n", b"--x\r\n" + head, b"\r\n--", head=head)
+        self.check(reported, b"Content-Type: a;\r\n ", b";boundary", b"\r\n\t", head=b"Content-Type: multipart/x")
+        self.check(reported, b"[", b"{},", b'"\\u0041",', b"9", head=b'{"policies":[')
 
     def test_what_is_quadratic_is_noticed(self) -> None:
         """However cheap each step of it is."""

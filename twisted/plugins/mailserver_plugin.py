@@ -21,6 +21,9 @@ aliases = ForwarderOffer("aliases", "mailserver.forwarding.aliases.Aliases", "Se
 catchall = ForwarderOffer("catchall", "mailserver.forwarding.catchall.CatchAll", "Send everybody else's mail there.")
 subaddress = ForwarderOffer("subaddress", "mailserver.forwarding.subaddress.Subaddress", "Take user+detail for user.")
 smarthost = ForwarderOffer("smarthost", "mailserver.forwarding.smarthost.Smarthost", "Send through one server.")
+tls_reports = ForwarderOffer(
+    "tls-reports", "mailserver.forwarding.tlsreports.TlsReports", "Take TLS reports for the database alone."
+)
 dev_mailboxes = ForwarderOffer("dev", "mailserver.forwarding.dev.Dev", "Make a mailbox for whoever is written to.")
 
 headers = FilterOffer("headers", "mailserver.filters.headers.Headers", "Add Date and Message-ID to submissions.")
@@ -29,4 +32,7 @@ rate = FilterOffer("rate", "mailserver.filters.rate.Rate", "Slow down who sends 
 dnsbl = FilterOffer("dnsbl", "mailserver.filters.dnsbl.Dnsbl", "Refuse peers that DNS lists name.")
 hello = FilterOffer("hello", "mailserver.filters.hello.Hello", "Refuse strangers by what they call themselves.")
 mx = FilterOffer("mx", "mailserver.filters.mx.Mx", "Refuse senders whom nobody could answer.")
+kept_tls_reports = FilterOffer(
+    "tls-reports", "mailserver.filters.tlsreports.TlsReports", "Keep the TLS reports of others."
+)
 dev_faults = FilterOffer("dev", "mailserver.filters.dev.Dev", "Make the faults that recipients ask for: +451, +550.")
