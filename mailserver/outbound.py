@@ -11,6 +11,8 @@ from mailserver.errors import BadAddress
 from mailserver.settings import Manner, Outbound, Smarthost, Source
 from mailserver.tomltable import REQUIRED, TableReader, Wrong
 
+TRUST_AD = ("loopback", "always", "never")
+
 
 def read_outbound(table: TableReader, secret: Callable[[Any], str]) -> Outbound:
     """The whole table; `secret` reads a password or the file that it is in."""
@@ -24,6 +26,7 @@ def read_outbound(table: TableReader, secret: Callable[[Any], str]) -> Outbound:
         manners=tuple(map(_manner, table.tables("destination"))),
         route=_routes(table.table("route")),
         resolvers=table.take_list("resolvers", values.ip),
+        trust_ad=table.take("trust_ad", default.trust_ad, values.one_of(TRUST_AD)),
         retry=table.take_list("retry", values.duration),
         retry_first=table.take("retry_first", default.retry_first, values.duration),
         retry_longest=table.take("retry_longest", default.retry_longest, values.duration),

@@ -73,6 +73,7 @@ class Outbound:
     smarthost_password: str | None = field(default=None, repr=False)
     route: Mapping[str, str] = field(default_factory=dict)
     resolvers: tuple[str, ...] = ()         # "127.0.0.1:5353"; none: those of /etc/resolv.conf
+    trust_ad: str = "loopback"              # whose word it is that DNSSEC validated: loopback, always, never
     smarthosts: tuple[Smarthost, ...] = ()
     sources: tuple[Source, ...] = ()
     manners: tuple[Manner, ...] = ()

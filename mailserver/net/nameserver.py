@@ -10,6 +10,7 @@ import secrets
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+import dns.edns
 import dns.flags
 import dns.message
 import dns.name
@@ -60,12 +61,23 @@ async def ask(reactor: Any, question: Question, server: Server, wait: float) -> 
         # Cut; or not in the letters that we wrote it in, so perhaps of somebody who had to guess (RFC 5452).
         reply = await _over_tcp(reactor, asked, server, wait)
     if reply.rcode() not in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
-        raise TemporaryFailure(f"it said {dns.rcode.to_text(reply.rcode())}")
+        raise TemporaryFailure(f"it said {dns.rcode.to_text(reply.rcode())}{_reasons(reply)}")
     return reply
 
 
+def _reasons(reply: dns.message.Message) -> str:
+    """Why a server cannot say, as far as it tells (RFC 8914): "DNSSEC bogus" is not "nobody is there"."""
+    codes = [each.code for each in reply.extended_errors()[:3]]
+    words = [code.name.replace("_", " ").capitalize() for code in codes if isinstance(code, dns.edns.EDECode)]
+    return f" ({', '.join(words)})".replace("Dnssec", "DNSSEC") if words else ""
+
+
 def _query(question: Question, edns: bool) -> dns.message.Message:
-    """The question with an id of chance, its name in capitals and small letters as chance has it."""
+    """The question with an id of chance, its name in capitals and small letters as chance has it.
+
+    AD in it asks to be told whether the answer was validated (RFC 6840 5.7); DO would bring signatures too, which
+    nobody here looks at.  CD is not set: what DNSSEC finds forged is to be kept from us.
+    """
     name, type = question
     asked = dns.message.make_query(
         dns.name.Name([_shaken(label) for label in name.labels]),
@@ -73,6 +85,7 @@ def _query(question: Question, edns: bool) -> dns.message.Message:
         use_edns=0 if edns else False,
         payload=PAYLOAD,
     )
+    asked.flags |= dns.flags.AD
     asked.id = secrets.randbelow(1 << 16)
     return asked
 
