@@ -8,7 +8,7 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from mailserver.config import Config
-from mailserver.store import contents, locks, spool, traces
+from mailserver.store import contents, locks, spool, tls, traces
 from mailserver.store.database import Database
 from mailserver.world import World
 
@@ -54,11 +54,13 @@ class Chores:
             log.failure("no heartbeat")
 
     async def tidy(self) -> None:
-        """Forget old stories, and files that nobody knows."""
+        """Forget old stories, what TLS others had long ago, and files that nobody knows."""
         config = self._config()
         try:
             before = self._world.now() - config.trace_days * 86400
             while await self._database.write(traces.purge, before, config.trace_refusals):
+                pass
+            while await self._database.write(tls.purge, self._world.now()):
                 pass
             await self._database.read(contents.sweep, self._database.contents)
         except Exception:

@@ -65,6 +65,23 @@ class Manner:
 
 
 @dataclass(frozen=True, slots=True)
+class OutboundTls:
+    """Which TLS others must have.
+
+    Levels are "none" (without), "may" (where it can be had), "encrypt" (with whatever certificate), "verify" (with one
+    that is good for the host), "dane" (with what DNSSEC says of it).
+    """
+
+    level: str = "may"                      # of whom nothing else is known
+    domains: Mapping[str, str] = field(default_factory=dict)        # levels by domain, which others may not lower
+    dane: bool = True                       # whether TLSA records are looked for (RFC 7672)
+    sts: bool = True                        # whether policies are (RFC 8461)
+    ca: Path | None = None                  # authorities in place of the system's
+    remember: bool = True                   # whether who always had TLS gets mail in the clear at once
+    allow_loopback: bool = False            # whether a policy may lie on loopback or a private address
+
+
+@dataclass(frozen=True, slots=True)
 class Outbound:
     """How mail leaves; times in seconds."""
 
@@ -89,6 +106,7 @@ class Outbound:
     sender_per_minute: int = 0              # messages of one sender; 0: any number
     allow_loopback: bool = False            # whether MX may lead to loopback; routes always may
     enabled: bool = True                    # False: nothing leaves the machine but by a route
+    tls: OutboundTls = field(default_factory=OutboundTls)
 
 
 @dataclass(frozen=True, slots=True)
