@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import dns.edns
+import dns.exception
 import dns.flags
 import dns.message
 import dns.name
@@ -100,6 +101,20 @@ def _same_letters(asked: dns.message.Message, reply: dns.message.Message) -> boo
     return not reply.question or reply.question[0].name.labels == asked.question[0].name.labels
 
 
+def _message(wire: bytes, asked: dns.message.Message, **how: Any) -> dns.message.Message:
+    """Read a message; raises what dnspython does.
+
+    dnspython takes a message for broken when a TLSA record in it has a digest of the wrong length.  Such a record is
+    one that cannot be used, and no reason not to hear of the others (RFC 7672 3.1): then `errors` tells of it.
+    """
+    try:
+        return dns.message.from_wire(wire, **how)
+    except dns.exception.FormError:
+        if asked.question[0].rdtype != dns.rdatatype.TLSA:
+            raise
+        return dns.message.from_wire(wire, continue_on_error=True, **how)
+
+
 class _Datagrams(DatagramProtocol):
     """One question from one random port; what does not answer it is not listened to."""
 
@@ -115,7 +130,7 @@ class _Datagrams(DatagramProtocol):
 
     def datagramReceived(self, datagram: bytes, addr: Any) -> None:
         try:
-            reply = dns.message.from_wire(datagram, ignore_trailing=True, raise_on_truncation=True)
+            reply = _message(datagram, self.asked, ignore_trailing=True, raise_on_truncation=True)
         except dns.message.Truncated as cut:
             reply = cut.message()  # type: ignore[no-untyped-call]
         except Exception:                   # whatever is no message is no answer
@@ -184,7 +199,7 @@ class _Stream(Protocol):
         if len(self._buffer) < 2 + length:
             return
         try:
-            reply = dns.message.from_wire(self._buffer[2 : 2 + length])
+            reply = _message(self._buffer[2 : 2 + length], self.asked)
         except Exception as error:
             self.reply.errback(TemporaryFailure(f"no DNS message: {error}"))
             return

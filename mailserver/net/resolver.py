@@ -14,6 +14,7 @@ import dns.flags
 import dns.message
 import dns.name
 import dns.rcode
+import dns.rdata
 import dns.rdataclass
 import dns.rdatatype
 from twisted.internet.defer import Deferred, DeferredSemaphore
@@ -31,6 +32,9 @@ LONGEST = 86400             # seconds in memory
 LONGEST_NEGATIVE = 10800    # the same for a "no" (RFC 2308 5: one to three hours)
 NEGATIVE = 300              # for a "no" whose zone does not say
 MOST_ALIASES = 8            # CNAMEs in a row
+
+# Stands for TLSA records of which none could be read: there are some, and they cannot be used (usage 255 is private).
+UNREADABLE = dns.rdata.from_text("IN", "TLSA", "255 255 0 00")
 
 
 class NoSuchName(NotFound):
@@ -200,6 +204,8 @@ def read(reply: dns.message.Message, question: Question) -> tuple[Answer, float]
             return Answer(found, True, validated, alias), min(ttl, records.ttl)
         pointer = reply.get_rrset(reply.answer, name, dns.rdataclass.IN, dns.rdatatype.CNAME)
         if pointer is None:
+            if reply.errors and type == dns.rdatatype.TLSA:
+                return Answer((UNREADABLE,), True, validated, alias), 0
             break
         name, ttl = pointer[0].target, min(ttl, pointer.ttl)
         alias = name.canonicalize().to_text(omit_final_dot=True)

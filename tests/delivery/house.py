@@ -31,6 +31,7 @@ from mailserver.store.lookup import Directory
 from mailserver.store.spool import Entry
 from mailserver.story import Story
 from mailserver.testing import Names
+from mailserver.wishes import NONE, Wishes
 from mailserver.world import World
 from tests.delivery.peers import Peer
 from tests.store.cases import SqliteCase
@@ -103,14 +104,18 @@ class HouseCase(SqliteCase):
     # -- mail
 
     async def send(
-        self, *recipients: str, sender: Address | None = ALICE, content: Content | bytes = b"Subject: x\r\n\r\nx\r\n"
+        self,
+        *recipients: str,
+        sender: Address | None = ALICE,
+        content: Content | bytes = b"Subject: x\r\n\r\nx\r\n",
+        wishes: Wishes = NONE,
     ) -> int:
         """Accept a message; its id."""
         content = Content.of(content) if isinstance(content, bytes) else content
         id = self.world.new_id()
         story = Story(id)
         addresses = tuple(map(Address.parse, recipients))
-        envelope = Envelope(id, Origin.SUBMISSION, sender, addresses, content.size, "8BITMIME")
+        envelope = Envelope(id, Origin.SUBMISSION, sender, addresses, content.size, "8BITMIME", wishes=wishes)
         routes = [await self.acceptance._router.route(each, story) for each in addresses]
         await self.acceptance.accept(envelope, content, OURSELVES, story, routes)
         return id

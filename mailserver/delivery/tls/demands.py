@@ -32,19 +32,14 @@ DNSSEC_INVALID = "dnssec-invalid"       # RFC 8460 4.3.2.1
 
 
 class Demands:
-    """One for each configuration; every method is for the reactor's thread.
+    """One for each configuration; every method is for the reactor's thread."""
 
-    `https_port` is where policies are fetched from, in tests.
-    """
-
-    def __init__(
-        self, database: Database, tls: OutboundTls, world: World, hostname: str, https_port: int = 443
-    ) -> None:
+    def __init__(self, database: Database, tls: OutboundTls, world: World, hostname: str) -> None:
         self._database = database
         self._tls = tls
         self._world = world
         self._contexts = Contexts(tls.ca)
-        https = Https(world, self._contexts, tls.allow_loopback, hostname, https_port)
+        https = Https(world, self._contexts, tls.allow_loopback, hostname)
         self._policies = Policies(database, world, https)
         self._memory = Memory(database, world)
         self._listeners: list[Callable[[Seen], None]] = []

@@ -23,6 +23,7 @@ from mailserver.errors import MailserverError, NotFound, TemporaryFailure
 from mailserver.net.connect import in_turn
 from mailserver.world import World
 
+PORT = 443
 PATIENCE = 60.0             # seconds for all of it (RFC 8461 3.3)
 CONNECT = 15.0              # for one address
 MOST_ADDRESSES = 4
@@ -41,14 +42,13 @@ class FetchFailed(MailserverError):
 
 
 class Https:
-    """Fetches; `port` is 443 but in tests."""
+    """Fetches."""
 
-    def __init__(self, world: World, contexts: Contexts, allow_loopback: bool, hostname: str, port: int = 443) -> None:
+    def __init__(self, world: World, contexts: Contexts, allow_loopback: bool, hostname: str) -> None:
         self._world = world
         self._contexts = contexts
         self._allow_loopback = allow_loopback
         self._hostname = hostname
-        self._port = port
 
     async def fetch(self, domain: str) -> str:
         """The text of a domain's policy; raises `FetchFailed` in plain words."""
@@ -57,7 +57,7 @@ class Https:
                 await self._world.in_thread(self._contexts.proving)
             except OSError as error:
                 raise FetchFailed(str(error)) from None
-        visit = _Visit(self._world, self._contexts, self._allow_loopback, f"mta-sts.{domain}", self._port)
+        visit = _Visit(self._world, self._contexts, self._allow_loopback, f"mta-sts.{domain}", PORT)
         try:
             return await Deferred.fromCoroutine(self._get(visit)).addTimeout(PATIENCE, self._world.clock)
         except TookTooLong:
@@ -69,7 +69,7 @@ class Https:
         reactor: Any = self._world.reactor
         pool = HTTPConnectionPool(reactor, persistent=False)  # type: ignore[no-untyped-call]
         agent: Any = Agent.usingEndpointFactory(reactor, visit, pool)  # type: ignore[no-untyped-call]
-        port = "" if self._port == 443 else f":{self._port}"
+        port = "" if PORT == 443 else f":{PORT}"
         url = f"https://{visit.name}{port}/.well-known/mta-sts.txt"
         headers = Headers({"User-Agent": [f"mailserver ({self._hostname})"], "Accept": ["text/plain"]})
         try:
