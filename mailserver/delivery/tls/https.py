@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.defer import TimeoutError as TookTooLong
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint, wrapClientTLS
 from twisted.internet.interfaces import IStreamClientEndpoint
@@ -77,6 +77,8 @@ class Https:
         except MailserverError as error:
             raise FetchFailed(str(error)) from None
         except Exception as error:
+            if _was_cancelled(error):
+                raise CancelledError from None
             if visit.proof.failure is not None:
                 raise FetchFailed(visit.proof.failure.words, UNTRUSTED) from None
             raise FetchFailed(f"{visit.name} gave no answer: {_why(error)}") from None
@@ -91,6 +93,13 @@ class Https:
             return (await body.whole).decode("utf-8")
         except UnicodeDecodeError:
             raise FetchFailed(f"what {visit.name} answered is not UTF-8", INVALID) from None
+
+
+def _was_cancelled(error: Exception) -> bool:
+    """Whether it was we who ended it; the agent tells so in its own way."""
+    if isinstance(error, ResponseNeverReceived):
+        return any(isinstance(each.value, CancelledError) for each in error.reasons)
+    return isinstance(error, CancelledError)
 
 
 def _why(error: Exception) -> str:

@@ -27,6 +27,7 @@ INVALID = "validation-failure"
 
 # X509_V_ERR_… of OpenSSL's x509_vfy.h
 _WRONG = {
+    7: (NOT_TRUSTED, "has a signature that is not right"),
     9: (INVALID, "is not valid yet"),
     10: (EXPIRED, "has expired"),
     18: (NOT_TRUSTED, "is signed by itself"),
