@@ -8,7 +8,7 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from mailserver.config import Config
-from mailserver.store import contents, locks, spool, tlsreports, tlsresults, traces
+from mailserver.store import contents, locks, spool, tls, tlsreports, tlsresults, traces
 from mailserver.store.database import Database
 from mailserver.world import World
 
@@ -54,7 +54,7 @@ class Chores:
             log.failure("no heartbeat")
 
     async def tidy(self) -> None:
-        """Forget old stories, and files that nobody knows."""
+        """Forget old stories, what TLS others had long ago, and files that nobody knows."""
         config = self._config()
         try:
             before = self._world.now() - config.trace_days * 86400
@@ -63,6 +63,8 @@ class Chores:
             # Reports about a day are sent on the day after it, and tried again until the next.
             await self._database.write(tlsresults.purge, int(self._world.now() // 86400) - 3)
             await self._database.write(tlsreports.purge, self._world.now() - config.tls_report.life)
+            while await self._database.write(tls.purge, self._world.now()):
+                pass
             await self._database.read(contents.sweep, self._database.contents)
         except Exception:
             log.failure("tidying up failed")

@@ -106,7 +106,7 @@ class _Reader:
         if relay_recipients != "list" and "list" in relay.value:
             relay.wrong("list", '"list" needs recipients = "list" beside it')
         relay.end()
-        outbound = read_outbound(root.table("outbound"), self._secret)
+        outbound = read_outbound(root.table("outbound"), self._secret, self._path)
         limits = self._limits()
         smtp = self._smtp()
         trace = root.table("trace")

@@ -83,6 +83,16 @@ class NoOptions:
     """The options of a plugin whose table has no keys of its own."""
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the DNS says to one question."""
+
+    records: tuple[Any, ...] = ()       # dnspython rdata; empty: there are none of this type
+    exists: bool = True                 # whether there is such a name at all
+    validated: bool = False             # by DNSSEC, the "no" too, says who is trusted for it (RFC 4035 4.9.3)
+    alias: str = ""                     # the name at the end of CNAMEs, when any were followed; no final dot
+
+
 class IResolver(Interface):
     """Asks the DNS (RFC 1035)."""
 
@@ -91,6 +101,12 @@ class IResolver(Interface):
 
         Empty: the name exists without such records.  Raises `mailserver.net.resolver.NoSuchName` when it
         does not exist, and `mailserver.errors.TemporaryFailure` when nobody could say.
+        """
+
+    def ask(name: str, type: str) -> Awaitable[Answer]:
+        """The same with all that is known of the answer; a name that does not exist is an answer too.
+
+        Raises `mailserver.errors.TemporaryFailure` when nobody could say, or when what was said is a forgery by DNSSEC.
         """
 
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from mailserver import tomlvalues as values
 from mailserver.address import Address, domain_key, parse_domain
 from mailserver.errors import BadAddress
-from mailserver.settings import Manner, Outbound, Smarthost, Source, TlsReports
+from mailserver.settings import Manner, Outbound, OutboundTls, Smarthost, Source, TlsReports
 from mailserver.tomltable import REQUIRED, TableReader, Wrong
 
+TLS_LEVELS = ("none", "may", "encrypt", "verify", "dane")
+TRUST_AD = ("loopback", "always", "never")
 
-def read_outbound(table: TableReader, secret: Callable[[Any], str]) -> Outbound:
-    """The whole table; `secret` reads a password or the file that it is in."""
+
+def read_outbound(table: TableReader, secret: Callable[[Any], str], path: Callable[[Any], Path]) -> Outbound:
+    """The whole table; `secret` reads a password or the file that it is in, `path` the name of a file."""
     default = Outbound()
     outbound = Outbound(
         smarthost=table.take("smarthost", None, values.host),
@@ -24,6 +28,7 @@ def read_outbound(table: TableReader, secret: Callable[[Any], str]) -> Outbound:
         manners=tuple(map(_manner, table.tables("destination"))),
         route=_routes(table.table("route")),
         resolvers=table.take_list("resolvers", values.ip),
+        trust_ad=table.take("trust_ad", default.trust_ad, values.one_of(TRUST_AD)),
         retry=table.take_list("retry", values.duration),
         retry_first=table.take("retry_first", default.retry_first, values.duration),
         retry_longest=table.take("retry_longest", default.retry_longest, values.duration),
@@ -36,6 +41,7 @@ def read_outbound(table: TableReader, secret: Callable[[Any], str]) -> Outbound:
         sender_per_minute=table.take("sender_per_minute", default.sender_per_minute, values.count_or_none),
         allow_loopback=table.take("allow_loopback", False, values.yes_or_no),
         enabled=table.take("enabled", True, values.yes_or_no),
+        tls=_tls(table.table("tls"), path, table.value.get("allow_loopback") is True),
         tls_reports=_tls_reports(table.table("tls_reports")),
     )
     _both(table, "smarthost_login", "smarthost_password")
@@ -58,6 +64,43 @@ def _routes(table: TableReader) -> dict[str, str]:
         except BadAddress as error:
             table.wrong(domain, f'"{domain}" is no domain: {error}')
     return routes
+
+
+def _tls(table: TableReader, path: Callable[[Any], Path], allow_loopback: bool) -> OutboundTls:
+    default = OutboundTls()
+    tls = OutboundTls(
+        table.take("level", default.level, values.one_of(TLS_LEVELS)),
+        _levels(table.table("domains")),
+        table.take("dane", default.dane, values.yes_or_no),
+        table.take("sts", default.sts, values.yes_or_no),
+        table.take("ca", None, lambda value: _authorities(path(value))),
+        table.take("remember", default.remember, values.yes_or_no),
+        allow_loopback,
+    )
+    if not tls.dane and (tls.level == "dane" or "dane" in tls.domains.values()):
+        table.wrong("dane", '"dane" is false, and a level is "dane"')
+    table.end()
+    return tls
+
+
+def _levels(table: TableReader) -> dict[str, str]:
+    levels = {}
+    for domain in table.value:
+        level = table.take(domain, None, values.one_of(TLS_LEVELS))
+        try:
+            levels[domain_key(parse_domain(domain))] = level or "may"
+        except BadAddress as error:
+            table.wrong(domain, f'"{domain}" is no domain: {error}')
+    return levels
+
+
+def _authorities(path: Path) -> Path:
+    try:
+        if b"-----BEGIN CERTIFICATE-----" not in path.read_bytes():
+            raise Wrong(f"has no certificate in it: {path}")
+    except OSError as error:
+        raise Wrong(f"cannot be read: {path}: {error.strerror}") from None
+    return path
 
 
 def _warnings(table: TableReader, usual: tuple[float, ...]) -> tuple[float, ...]:

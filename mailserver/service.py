@@ -15,7 +15,7 @@ from twisted.logger import Logger
 
 from mailserver.acceptance import Acceptance
 from mailserver.chores import LEASE, Chores
-from mailserver.config import Config, Listen
+from mailserver.config import Config, Listen, Outbound
 from mailserver.control.front import Front
 from mailserver.control.lines import Order, OrderFailed
 from mailserver.delivery.reports.receipts import Receipts
@@ -138,7 +138,7 @@ class MailServer(Service):
         self.database = database = Database(config.database, data)
         database.open(migrate=station is None)
         self._started.append(database.close)
-        self.world = world = World(reactor, Resolver(reactor, config.outbound.resolvers or None))
+        self.world = world = World(reactor, resolver_of(reactor, config.outbound))
         if station is not None:
             world.new_id = Ids(world.now, station.process)
         self._since = world.now()
@@ -202,7 +202,7 @@ class MailServer(Service):
         assert rooms is not None
         return Scheduler(
             self.database, self.acceptance, rooms.stores, self.directory, config.outbound, self.world, config.hostname,
-            self.instance,
+            self.instance, self.tls_records.note,
         )
 
     def _seat_talkers(self) -> None:
@@ -284,8 +284,8 @@ class MailServer(Service):
         before, self.config = self.config, renewal.config
         config, limits, outbound = self.config, self.config.limits, self.config.outbound
         self.keys, self.rooms = renewal.keys, renewal.rooms
-        if outbound.resolvers != before.outbound.resolvers:
-            self.world.resolver = Resolver(self.reactor, outbound.resolvers or None)
+        if (outbound.resolvers, outbound.trust_ad) != (before.outbound.resolvers, before.outbound.trust_ad):
+            self.world.resolver = resolver_of(self.reactor, outbound)
         self._limits.allowance = limits.allowance
         self._conversations.idle, self._conversations.longest = limits.idle, limits.longest
         self.acceptance.renew(self.rooms.router, outbound.life, limits.reserve, config.smtp.hide_clients)
@@ -326,6 +326,11 @@ class MailServer(Service):
 
 def _not_yet(address: str, port: int) -> Talker:
     raise RuntimeError("the server has not started")
+
+
+def resolver_of(reactor: Any, outbound: Outbound) -> Resolver:
+    """Who asks the DNS."""
+    return Resolver(reactor, outbound.resolvers or None, outbound.trust_ad)
 
 
 def instance_of(hostname: str, world: World) -> str:

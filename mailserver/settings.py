@@ -82,6 +82,23 @@ class TlsReport:
 
 
 @dataclass(frozen=True, slots=True)
+class OutboundTls:
+    """Which TLS others must have.
+
+    Levels are "none" (without), "may" (where it can be had), "encrypt" (with whatever certificate), "verify" (with one
+    that is good for the host), "dane" (with what DNSSEC says of it).
+    """
+
+    level: str = "may"                      # of whom nothing else is known
+    domains: Mapping[str, str] = field(default_factory=dict)        # levels by domain, which others may not lower
+    dane: bool = True                       # whether TLSA records are looked for (RFC 7672)
+    sts: bool = True                        # whether policies are (RFC 8461)
+    ca: Path | None = None                  # authorities in place of the system's
+    remember: bool = True                   # whether who always had TLS gets mail in the clear at once
+    allow_loopback: bool = False            # whether a policy may lie on loopback or a private address
+
+
+@dataclass(frozen=True, slots=True)
 class Outbound:
     """How mail leaves; times in seconds."""
 
@@ -90,6 +107,7 @@ class Outbound:
     smarthost_password: str | None = field(default=None, repr=False)
     route: Mapping[str, str] = field(default_factory=dict)
     resolvers: tuple[str, ...] = ()         # "127.0.0.1:5353"; none: those of /etc/resolv.conf
+    trust_ad: str = "loopback"              # whose word it is that DNSSEC validated: loopback, always, never
     smarthosts: tuple[Smarthost, ...] = ()
     sources: tuple[Source, ...] = ()
     manners: tuple[Manner, ...] = ()
@@ -105,6 +123,7 @@ class Outbound:
     sender_per_minute: int = 0              # messages of one sender; 0: any number
     allow_loopback: bool = False            # whether MX may lead to loopback; routes always may
     enabled: bool = True                    # False: nothing leaves the machine but by a route
+    tls: OutboundTls = field(default_factory=OutboundTls)
     tls_reports: TlsReports = field(default_factory=TlsReports)
 
     @property

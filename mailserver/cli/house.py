@@ -19,10 +19,10 @@ from mailserver.delivery.reports.receipts import Receipts
 from mailserver.ident import spell
 from mailserver.lent import Lent
 from mailserver.net.limits import Limits
-from mailserver.net.resolver import Resolver
 from mailserver.net.reverse import reverse
 from mailserver.net.tally import Private
 from mailserver.rooms import Rooms, find_plugins, furnish
+from mailserver.service import resolver_of
 from mailserver.session.offers import Offers
 from mailserver.session.policy import SmtpPolicy
 from mailserver.session.smtp import SmtpSession
@@ -82,7 +82,7 @@ async def opened_house(config: Config, reactor: Any) -> AsyncIterator[House]:
     database = Database(config.database, config.data)
     database.open()
     try:
-        world = World(reactor, Resolver(reactor, config.outbound.resolvers or None))
+        world = World(reactor, resolver_of(reactor, config.outbound))
         directory = Directory(database, reactor)
         limits = Limits(config.limits.allowance, Private(reactor.seconds))
         lent = Lent(config.hostname, config.data, directory, database, world, limits)

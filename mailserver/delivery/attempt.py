@@ -20,6 +20,7 @@ class Way(NamedTuple):
     domain: str                 # "" where a fixed host takes those of all domains
     source: str = ""            # the address of this machine to leave from; "" any
     login: str = ""             # the smarthost's entry that is logged in with; "" none
+    level: str = ""             # of TLS, where the configuration says it for the domain
     require_tls: bool = False
     tls_optional: bool = False
 

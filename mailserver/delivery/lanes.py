@@ -81,8 +81,8 @@ class Lanes:
         login = route.smarthost.login or "" if route.smarthost is not None else ""
         source = " ".join(each.address for each in self.sources(entry.domain, sender))
         return Way(
-            route.host or entry.domain, "" if route.host else entry.domain, source, login, wishes.require_tls,
-            wishes.tls_optional,
+            route.host or entry.domain, "" if route.host else entry.domain, source, login,
+            self._outbound.tls.domains.get(entry.domain, ""), wishes.require_tls, wishes.tls_optional,
         )
 
     def sources(self, domain: str, sender: str) -> Sequence[Source]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mailserver.content import LARGE, Content
@@ -16,8 +16,12 @@ from mailserver.delivery.lanes import Lanes
 from mailserver.delivery.line import Line, TlsFailed, Unanswered, Unusable
 from mailserver.delivery.reach import reach
 from mailserver.delivery.result import DEFERRED, Result, by_error, by_reply
+from mailserver.delivery.tls.demand import Demand, Policy
+from mailserver.delivery.tls.demands import Demands
+from mailserver.delivery.tls.outcome import Outcome
+from mailserver.envelope import Origin
 from mailserver.errors import PermanentFailure, TemporaryFailure
-from mailserver.net.connect import Host, Opportunistic, verified
+from mailserver.net.connect import Host, verified
 from mailserver.reply import Reply
 from mailserver.settings import Outbound, Smarthost
 from mailserver.store import contents
@@ -31,11 +35,24 @@ MaySend = Callable[[Attempt], Awaitable[bool]]
 Following = Callable[[], Consignment | None]
 
 
+@dataclass(frozen=True, slots=True)
+class _How:
+    """To which address of which host, and what it must have."""
+
+    host: Host
+    address: str
+    policy: Policy
+    demand: Demand
+    login: Smarthost | None
+    tls: bool = True            # where it is offered
+
+
 class Remote:
     """Delivers by SMTP or LMTP: hosts in turn, their addresses in a race, TLS where it can be had."""
 
     def __init__(
-        self, database: Database, outbound: Outbound, lanes: Lanes, world: World, hostname: str, may_send: MaySend
+        self, database: Database, outbound: Outbound, lanes: Lanes, demands: Demands, world: World, hostname: str,
+        may_send: MaySend,
     ) -> None:
         self._database = database
         self._lanes = lanes
@@ -43,7 +60,7 @@ class Remote:
         self._hostname = hostname
         self._may_send = may_send
         self._hosts = Hosts(outbound, world.resolver, hostname, world.random)
-        self._opportunistic = Opportunistic()
+        self._demands = demands
         self._most = outbound.messages_per_connection
         self._hello = {each.address: each.hello for each in outbound.sources if each.hello}
         self._lines: set[Line] = set()
@@ -148,6 +165,12 @@ class Remote:
         )
         try:
             hosts = await self._hosts.find(first.domain, route.host)
+            policy = await self._demands.of_domain(first.domain, first.wishes, not route.host)
+            # Whether DNSSEC vouches for the MX: it was asked for just now, and is remembered.
+            validated = (
+                not route.host and not first.domain.startswith("[")
+                and (await self._world.resolver.ask(policy.domain, "MX")).validated
+            )
         except (PermanentFailure, TemporaryFailure) as failure:
             return [by_error(failure)] * count, None
         login = route.smarthost if route.smarthost is not None and route.smarthost.login is not None else None
@@ -157,68 +180,91 @@ class Remote:
             left = [each for each in host.addresses if self._may_leave_for(each, attempt.way)]
             if not left:
                 last = Result(DEFERRED, f"{host} has no address that can be reached from {attempt.way.source}")
+                continue
+            try:
+                demand = await self._demands.of_host(policy, host, validated)
+            except TemporaryFailure as failure:
+                last = by_error(failure, str(host))
+                continue
+            if not demand.allowed:
+                last = Result(DEFERRED, demand.refusal, None, str(host), detail=demand.detail, policy=demand.why)
+                continue
             while left and tried < MOST_ADDRESSES:
-                in_clear = False
                 address = left[0] if len(left) == 1 else ""
                 try:
-                    line, address = await reach(
-                        self._world.reactor, host, left[: MOST_ADDRESSES - tried],
-                        source=lambda theirs: _source(theirs, attempt.way),
-                    )
+                    line, address = await self._reach(host, left[: MOST_ADDRESSES - tried], attempt.way)
                 except TemporaryFailure as failure:
                     last = by_error(failure, str(host), address)
                     break
                 left.remove(address)
-                while True:
-                    tried += 1
-                    try:
-                        kept = await self._greet(line, host, address, attempt, login, in_clear)
-                        return await self._carry(kept, load, following), self._still(kept)
-                    except TlsFailed as failure:
-                        last = by_error(failure, str(host), address)
-                        if login or host.implicit_tls or in_clear:
-                            break
-                        in_clear = True
-                    except TemporaryFailure as failure:
-                        last = by_error(failure, str(host), address)
-                        break
-                    try:
-                        line, _ = await reach(
-                            self._world.reactor, host, [address], source=lambda theirs: _source(theirs, attempt.way)
-                        )
-                    except TemporaryFailure as failure:
-                        last = by_error(failure, str(host), address)
-                        break
+                tried += 1
+                how = _How(host, address, policy, demand, login)
+                try:
+                    kept = await self._greet(line, attempt, how)
+                    return await self._carry(kept, load, following), self._still(kept)
+                except TlsFailed as failure:
+                    last = by_error(failure, str(host), address)
+                    if login is None and not host.implicit_tls and demand.permits_clear and how.tls:
+                        try:
+                            line, _ = await self._reach(host, [address], attempt.way)
+                            kept = await self._greet(line, attempt, replace(how, tls=False))
+                            return await self._carry(kept, load, following), self._still(kept)
+                        except TemporaryFailure as again:
+                            last = by_error(again, str(host), address)
+                except TemporaryFailure as failure:
+                    last = by_error(failure, str(host), address)
+                last = replace(last, policy=demand.why)
         return [last] * count, None
+
+    async def _reach(self, host: Host, addresses: Sequence[str], way: Way) -> tuple[Line, str]:
+        return await reach(self._world.reactor, host, addresses, source=lambda theirs: _source(theirs, way))
 
     def _may_leave_for(self, address: str, way: Way) -> bool:
         """Whether one of our addresses that it may leave from is of the same family."""
         return not way.source or "/" in address or bool(_source(address, way))
 
-    async def _greet(
-        self, line: Line, host: Host, address: str, attempt: Attempt, login: Smarthost | None, in_clear: bool
-    ) -> Kept:
-        """From the connection to where messages can be said."""
+    async def _greet(self, line: Line, attempt: Attempt, how: _How) -> Kept:
+        """From the connection to where messages can be said; raises `Unusable`, with nothing said that matters."""
         self._lines.add(line)
         line.gone.addCallback(lambda _: self._lines.discard(line))
-        source = _source(address, attempt.way)
+        source, host, demand = _source(how.address, attempt.way), how.host, how.demand
         courier = Courier(line, self._hello.get(source, self._hostname), host.lmtp, self._world.now)
+        proof = demand.context(host.name)
+        context: Any = verified(host.name) if how.login is not None else proof
         try:
-            context: Any = verified(host.name) if login else self._opportunistic.to(host.name)
-            if host.implicit_tls:
-                await courier.start_tls(context, already=True)
-            await courier.begin()
-            if not line.tls and "STARTTLS" in courier.offered and not in_clear:
-                await courier.start_tls(context)
-            if login is not None:
-                await courier.log_in(login.login or "", login.password or "")
+            try:
+                if host.implicit_tls:
+                    await courier.start_tls(context, already=True)
+                await courier.begin()
+                if not line.tls and "STARTTLS" in courier.offered and how.tls and demand.level != "none":
+                    await courier.start_tls(context)
+            except TlsFailed as failure:
+                self._note(how, source, Outcome.failed(failure, proof), attempt)
+                raise
+            if line.tls:
+                self._note(how, source, Outcome.secured(line.tls, proof), attempt)
+            elif demand.permits_clear:
+                if how.tls:                 # else its failure is told already
+                    self._note(how, source, Outcome.in_clear(), attempt)
+            else:
+                self._note(how, source, Outcome.missing(), attempt)
+                raise TlsFailed("the server offers no TLS")
+            if how.login is not None:
+                await courier.log_in(how.login.login or "", how.login.password or "")
         except BaseException:
             line.abort()
             raise
-        return Kept(attempt.way, courier, str(host), address, "", source)
+        return Kept(attempt.way, courier, str(host), how.address, demand.why, source)
+
+    def _note(self, how: _How, source: str, outcome: Outcome, attempt: Attempt) -> None:
+        first = attempt.entries[0]
+        # Reports on TLS are no part of what they report (RFC 8460 3), or two servers would go on for ever.
+        if not (first.origin is Origin.INTERNAL and first.wishes.tls_optional):
+            self._demands.note(how.policy, how.demand, how.host, how.address, source, outcome)
 
     async def stop(self) -> None:
         """Close what is still open: nobody waits for the answer to a QUIT any more."""
+        await self._demands.stop()
         for line in list(self._lines):
             line.abort()
             await line.gone

@@ -26,6 +26,8 @@ from mailserver.delivery.remote import Remote
 from mailserver.delivery.result import DELIVERED, Result
 from mailserver.delivery.ride import Ride
 from mailserver.delivery.shaping import Shaping
+from mailserver.delivery.tls.demands import Demands
+from mailserver.delivery.tls.outcome import Seen
 from mailserver.interfaces import IDirectory, IMailboxStore
 from mailserver.store import contents, destinations, spool
 from mailserver.store.contents import Stored
@@ -62,7 +64,9 @@ class Scheduler:
         world: World,
         hostname: str,
         instance: str,
+        seen: Callable[[Seen], None] | None = None,
     ) -> None:
+        """`seen` is told how TLS went on each connection."""
         self._database = database
         self._acceptance = acceptance
         self._outbound = outbound
@@ -75,7 +79,12 @@ class Scheduler:
         self._recalled = False                  # whether what was learned before was read
         self._flushing: Any = None              # the timer after which what was learned is written down
         self._ends = Ends(database, acceptance, outbound, world, hostname, instance, self._learn)
-        self._remote = Remote(database, outbound, self._lanes, world, hostname, self._ends.may_send)
+        self._demands = Demands(database, outbound.tls, world, hostname)
+        if seen is not None:
+            self._demands.on_outcome(seen)
+        self._remote = Remote(
+            database, outbound, self._lanes, self._demands, world, hostname, self._ends.may_send
+        )
         self._local = Local(database, stores, directory, world)
         self._pool = Pool(world.clock)
         self._open: dict[str, Lane] = {}
@@ -109,6 +118,7 @@ class Scheduler:
             late.cancel()
         self._pool.close()
         await self._remote.stop()
+        await self._demands.stop()
         await self._write_learned()
         try:
             await self._database.write(spool.free, self._instance)
@@ -122,6 +132,7 @@ class Scheduler:
         await DeferredList([attempt.ended for attempt in self._attempts])
         self._pool.close()
         await self._remote.stop()
+        await self._demands.stop()
         await self._write_learned()
         if self._stray:
             await self._database.write(spool.give_back, self._stray, self._instance)

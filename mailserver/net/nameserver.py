@@ -10,6 +10,8 @@ import secrets
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+import dns.edns
+import dns.exception
 import dns.flags
 import dns.message
 import dns.name
@@ -60,12 +62,23 @@ async def ask(reactor: Any, question: Question, server: Server, wait: float) -> 
         # Cut; or not in the letters that we wrote it in, so perhaps of somebody who had to guess (RFC 5452).
         reply = await _over_tcp(reactor, asked, server, wait)
     if reply.rcode() not in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
-        raise TemporaryFailure(f"it said {dns.rcode.to_text(reply.rcode())}")
+        raise TemporaryFailure(f"it said {dns.rcode.to_text(reply.rcode())}{_reasons(reply)}")
     return reply
 
 
+def _reasons(reply: dns.message.Message) -> str:
+    """Why a server cannot say, as far as it tells (RFC 8914): "DNSSEC bogus" is not "nobody is there"."""
+    codes = [each.code for each in reply.extended_errors()[:3]]
+    words = [code.name.replace("_", " ").capitalize() for code in codes if isinstance(code, dns.edns.EDECode)]
+    return f" ({', '.join(words)})".replace("Dnssec", "DNSSEC") if words else ""
+
+
 def _query(question: Question, edns: bool) -> dns.message.Message:
-    """The question with an id of chance, its name in capitals and small letters as chance has it."""
+    """The question with an id of chance, its name in capitals and small letters as chance has it.
+
+    AD in it asks to be told whether the answer was validated (RFC 6840 5.7); DO would bring signatures too, which
+    nobody here looks at.  CD is not set: what DNSSEC finds forged is to be kept from us.
+    """
     name, type = question
     asked = dns.message.make_query(
         dns.name.Name([_shaken(label) for label in name.labels]),
@@ -73,6 +86,7 @@ def _query(question: Question, edns: bool) -> dns.message.Message:
         use_edns=0 if edns else False,
         payload=PAYLOAD,
     )
+    asked.flags |= dns.flags.AD
     asked.id = secrets.randbelow(1 << 16)
     return asked
 
@@ -85,6 +99,20 @@ def _shaken(label: bytes) -> bytes:
 
 def _same_letters(asked: dns.message.Message, reply: dns.message.Message) -> bool:
     return not reply.question or reply.question[0].name.labels == asked.question[0].name.labels
+
+
+def _message(wire: bytes, asked: dns.message.Message, **how: Any) -> dns.message.Message:
+    """Read a message; raises what dnspython does.
+
+    dnspython takes a message for broken when a TLSA record in it has a digest of the wrong length.  Such a record is
+    one that cannot be used, and no reason not to hear of the others (RFC 7672 3.1): then `errors` tells of it.
+    """
+    try:
+        return dns.message.from_wire(wire, **how)
+    except dns.exception.FormError:
+        if asked.question[0].rdtype != dns.rdatatype.TLSA:
+            raise
+        return dns.message.from_wire(wire, continue_on_error=True, **how)
 
 
 class _Datagrams(DatagramProtocol):
@@ -102,7 +130,7 @@ class _Datagrams(DatagramProtocol):
 
     def datagramReceived(self, datagram: bytes, addr: Any) -> None:
         try:
-            reply = dns.message.from_wire(datagram, ignore_trailing=True, raise_on_truncation=True)
+            reply = _message(datagram, self.asked, ignore_trailing=True, raise_on_truncation=True)
         except dns.message.Truncated as cut:
             reply = cut.message()  # type: ignore[no-untyped-call]
         except Exception:                   # whatever is no message is no answer
@@ -171,7 +199,7 @@ class _Stream(Protocol):
         if len(self._buffer) < 2 + length:
             return
         try:
-            reply = dns.message.from_wire(self._buffer[2 : 2 + length])
+            reply = _message(self._buffer[2 : 2 + length], self.asked)
         except Exception as error:
             self.reply.errback(TemporaryFailure(f"no DNS message: {error}"))
             return

@@ -168,6 +168,33 @@ destination = Table(
     Column("connections", Integer, nullable=False),             # at a time; 0 is as configured
 )
 
+# MTA-STS policies of others (RFC 8461 3.3), until their time is over.
+sts_policy = Table(
+    "sts_policy",
+    metadata,
+    Column("domain", Text, primary_key=True),
+    Column("id", Text, nullable=False),                         # as its TXT record had it
+    Column("text", Text, nullable=False),                       # the policy, a line a field
+    Column("fetched", Double, nullable=False),
+    Column("expires", Double, nullable=False),
+    Column("used", Double, nullable=False),                     # when mail last went there, to a day
+    Column("trouble", Text, nullable=False),                    # why it could not be fetched anew; "" it could
+)
+
+# Domains whose mail servers had TLS whenever mail went there, and since when they have not.
+tls_memory = Table(
+    "tls_memory",
+    metadata,
+    Column("domain", Text, primary_key=True),
+    Column("since", Double, nullable=False),                    # when it was first seen
+    Column("last", Double, nullable=False),                     # when it was last seen, to an hour
+    Column("times", Integer, nullable=False),                   # as far as they were counted
+    Column("level", Text, nullable=False),                      # of the last: encrypt, verify, dane
+    Column("tls", Text, nullable=False),                        # its version and cipher
+    Column("missing", Double, nullable=False),                  # since when it cannot be had; 0 it can
+    Column("reason", Text, nullable=False),                     # why not
+)
+
 # The story of each message: number 0 is its acceptance, the others came after.
 trace = Table(
     "trace",

@@ -16,7 +16,7 @@ from zope.interface import implementer
 
 from mailserver.address import Address
 from mailserver.errors import TemporaryFailure
-from mailserver.interfaces import Account, IResolver, IServer
+from mailserver.interfaces import Account, Answer, IResolver, IServer
 from mailserver.net.limits import Allowance, Limits
 from mailserver.net.resolver import NoSuchName
 from mailserver.net.tally import Private
@@ -134,6 +134,7 @@ class Names:
     def __init__(self) -> None:
         self._records: dict[tuple[str, str], tuple[Any, ...]] = {}
         self._silent: set[str] = set()
+        self._signed: set[str] = set()
         self.asked: list[tuple[str, str]] = []
 
     def add(self, name: str, type: str, *texts: str) -> None:
@@ -145,11 +146,27 @@ class Names:
         """Nobody can say anything about `name` now."""
         self._silent.add(name.rstrip(".").lower())
 
+    def sign(self, domain: str) -> None:
+        """Whatever is said about `domain`, and about names below it, was validated from now on."""
+        self._signed.add(domain.rstrip(".").lower())
+
     async def query(self, name: str, type: str) -> Sequence[Any]:
+        answer = await self.ask(name, type)
+        if not answer.exists:
+            raise NoSuchName(f"{name} does not exist")
+        return answer.records
+
+    async def ask(self, name: str, type: str) -> Answer:
         key = name.rstrip(".").lower()
         self.asked.append((key, type))
-        if key in self._silent:
-            raise TemporaryFailure(f"no name server answers for {name}")
-        if (key, type) not in self._records and not any(known == key for known, _ in self._records):
-            raise NoSuchName(f"{name} does not exist")
-        return self._records.get((key, type), ())
+        alias, validated = "", True
+        while True:
+            if key in self._silent:
+                raise TemporaryFailure(f"no name server answers for {name}")
+            validated = validated and any(f".{key}".endswith(f".{each}") for each in self._signed)
+            pointers = () if type == "CNAME" else self._records.get((key, "CNAME"), ())
+            if not pointers:
+                break
+            alias = key = pointers[0].target.to_text(omit_final_dot=True).lower()
+        exists = any(known == key for known, _ in self._records)
+        return Answer(self._records.get((key, type), ()), exists, validated, alias)

@@ -59,7 +59,7 @@ def _read(reply: dns.message.Message, question: tuple[dns.name.Name, int]) -> No
         answer, ttl = read(reply, question)
     except (TemporaryFailure, dns.exception.DNSException):
         return
-    assert 1 <= ttl <= LONGEST
-    assert not (answer.records and answer.no_such_name)
+    assert 0 <= ttl <= LONGEST
+    assert answer.exists or not answer.records
     assert len(reply.answer) or not answer.records
     assert MOST_ALIASES > 0 and all(int(each.rdtype) == question[1] for each in answer.records)

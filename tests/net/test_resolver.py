@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import dns.edns
 import dns.flags
 import dns.message
 import dns.name
@@ -17,9 +18,10 @@ from twisted.internet.task import Clock, deferLater
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from mailserver.errors import TemporaryFailure
+from mailserver.interfaces import Answer
 from mailserver.net import resolver as module
 from mailserver.net.nameserver import Server
-from mailserver.net.resolver import Answer, Memory, NoSuchName, Resolver, system_servers
+from mailserver.net.resolver import Memory, NoSuchName, Resolver, system_servers
 from tests.net.nameservers import NameServer
 
 reactor: Any = installed_reactor
@@ -172,6 +174,58 @@ class TrustTests(ResolverCase):
             await self.ask("example.com", "MX")
 
 
+class ValidatedTests(ResolverCase):
+    """Whether DNSSEC stands behind an answer, as far as we can believe that."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.server.know("example.com", "MX", "10 mx.example.com.")
+        self.server.flags |= dns.flags.AD
+
+    async def test_the_question(self) -> None:
+        """It asks to be told, and does not ask for what was found forged."""
+        await self.ask("example.com")
+        (question,) = self.server.questions
+        self.assertTrue(question.flags & dns.flags.AD)
+        self.assertFalse(question.flags & dns.flags.CD)
+        self.assertFalse(question.ednsflags & dns.flags.DO)
+
+    async def test_who_is_believed(self) -> None:
+        """Who sits on loopback; or everybody, or nobody, as is configured."""
+        for trust_ad, believed in (("loopback", True), ("always", True), ("never", False)):
+            resolver = Resolver(reactor, [self.server.address], trust_ad)
+            answer = await resolver.ask("example.com", "MX")
+            self.assertEqual((len(answer.records), answer.validated), (1, believed))
+            self.assertEqual((await resolver.ask("example.com", "MX")).validated, believed)
+            self.assertEqual((await resolver.ask("nowhere.example", "MX")), Answer(exists=False, validated=believed))
+        for address, trusted in (("127.0.0.53", True), ("::1", True), ("192.0.2.53", False), ("fe80::1%eth0", False)):
+            self.assertIs(Resolver(reactor, [])._is_trusted(Server(address)), trusted)
+            self.assertTrue(Resolver(reactor, [], "always")._is_trusted(Server(address)))
+
+    async def test_who_says_nothing(self) -> None:
+        self.server.flags &= ~dns.flags.AD
+        self.assertFalse((await self.resolver.ask("example.com", "MX")).validated)
+
+    async def test_alias(self) -> None:
+        """The name behind it is told, in small letters, with or without records."""
+        self.server.know("www.example.com", "CNAME", "Example.COM.")
+        self.assertEqual((await self.resolver.ask("www.example.com", "MX")).alias, "example.com")
+        self.assertEqual(await self.resolver.ask("www.example.com", "A"), Answer((), True, True, "example.com"))
+
+    async def test_why_it_failed(self) -> None:
+        """Forged is another thing than away (RFC 8914)."""
+
+        def bogus(question: dns.message.Message, reply: dns.message.Message) -> list[bytes]:
+            refusal = dns.message.make_response(question)
+            refusal.set_rcode(dns.rcode.SERVFAIL)
+            refusal.use_edns(0, options=[dns.edns.EDEOption(6, "the words of \x1b[31mothers")])
+            return [refusal.to_wire()]
+
+        self.server.odd = bogus
+        with self.assertRaisesRegex(TemporaryFailure, r"it said SERVFAIL \(DNSSEC bogus\)\)$"):
+            await self.resolver.ask("example.com", "MX")
+
+
 class ServersTests(ResolverCase):
     def silent(self) -> NameServer:
         server = self.name_server()
@@ -286,6 +340,15 @@ class OnceTests(ResolverCase):
         await deferLater(reactor, 1.1, lambda: None)
         self.assertEqual(len(await self.ask("new.example.com", "A")), 1)
 
+    async def test_what_is_for_this_time_only(self) -> None:
+        """A TTL of 0, of records or of a "no": it is asked again."""
+        self.server.ttl = self.server.minimum = 0
+        self.server.know("example.com", "A", "192.0.2.1")
+        for number in (1, 2):
+            await self.ask("example.com", "A")
+            await self.ask("example.com", "AAAA")
+            self.assertEqual(len(self.server.asked), 2 * number)
+
 
 class MemoryTests(SynchronousTestCase):
     def question(self, name: str) -> tuple[dns.name.Name, int]:
@@ -310,3 +373,12 @@ class MemoryTests(SynchronousTestCase):
         self.assertLessEqual(memory._count, 10)
         memory.keep(self.question("huge"), Answer(("x",) * 1000), 10)
         self.assertEqual((memory._count, len(memory._kept)), (0, 0))
+
+    def test_octets(self) -> None:
+        """It is bounded by octets too: a few records can be large."""
+        memory = Memory(Clock(), most_octets=10_000)
+        for number in range(100):
+            memory.keep(self.question(f"n{number}"), Answer(("x",)), 10, octets=3000)
+        self.assertEqual((memory._octets, len(memory._kept)), (9000, 3))
+        memory.keep(self.question("n99"), Answer(("x",)), 10, octets=1000)
+        self.assertEqual((memory._octets, len(memory._kept)), (7000, 3))

@@ -54,6 +54,14 @@ class StandInTests(PluginCase):
         with self.assertRaises(TemporaryFailure):
             await names.query("example.com", "A")
         self.assertEqual(names.asked[0], ("example.net", "MX"))
+        names.sign("example.net")
+        self.assertTrue((await names.ask("EXAMPLE.net.", "MX")).validated)
+        self.assertTrue((await names.ask("www.example.net", "A")).validated)
+        self.assertFalse((await names.ask("an.example.org", "A")).validated)
+        names.add("www.example.net", "CNAME", "www.example.org.")
+        names.add("www.example.org", "A", "192.0.2.1")
+        answer = await names.ask("www.example.net", "A")
+        self.assertEqual((len(answer.records), answer.validated, answer.alias), (1, False, "www.example.org"))
 
     def test_values(self) -> None:
         client, envelope = a_client("2001:db8::1", login="bob@example.org"), an_envelope("", ["bob@example.org"])
