@@ -8,7 +8,7 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from mailserver.config import Config
-from mailserver.store import contents, locks, spool, traces
+from mailserver.store import contents, feedback, locks, spool, suppressions, traces
 from mailserver.store.database import Database
 from mailserver.world import World
 
@@ -59,6 +59,10 @@ class Chores:
         try:
             before = self._world.now() - config.trace_days * 86400
             while await self._database.write(traces.purge, before, config.trace_refusals):
+                pass
+            while await self._database.write(feedback.purge, before):
+                pass
+            while await self._database.write(suppressions.purge, self._world.now()):
                 pass
             await self._database.read(contents.sweep, self._database.contents)
         except Exception:

@@ -142,7 +142,9 @@ class MailServer(Service):
         self._since = world.now()
         self.directory = directory = Directory(database, reactor)
         self.instance = instance_of(config.hostname, world) if station is None else station.instance
-        self._lent = Lent(config.hostname, data, directory, database, world, self._limits)
+        self._lent = Lent(
+            config.hostname, data, directory, database, world, self._limits, lambda: self.config.outbound.suppression
+        )
         self.rooms = rooms = furnish(config, registry, self._lent)
         if station is None:
             self._front = Front(reactor, data, self.orders())

@@ -39,7 +39,7 @@ def command(
     if not (recipient or sender or since):
         raise click.UsageError("say an id, --to, --from or --since")
     with reading() as connection:
-        found = traces.search(connection, recipient, sender, _time(since) if since else None, limit)
+        found = traces.search(connection, recipient, sender, time_of(since) if since else None, limit)
     if json_wanted:
         show_json(found)
         return
@@ -121,7 +121,7 @@ def _value(value: Any) -> str:
     return f'"{text}"' if " " in text else text
 
 
-def _time(since: str) -> float:
+def time_of(since: str) -> float:
     """A time in seconds since the epoch; a date without a zone is of the clock on the wall here."""
     ago = _AGO.fullmatch(since.strip())
     if ago is not None:

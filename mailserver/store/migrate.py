@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Engine, inspect, text
 
 from mailserver.errors import StartRefused
 
-HEAD = "0003"       # the newest file in migrations/versions
+HEAD = "0005"       # the newest file in migrations/versions
 
 
 def revision(connection: Connection) -> str | None:
