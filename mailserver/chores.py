@@ -8,7 +8,7 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from mailserver.config import Config
-from mailserver.store import contents, locks, spool, tls, tlsreports, tlsresults, traces
+from mailserver.store import contents, feedback, locks, spool, suppressions, tls, tlsreports, tlsresults, traces
 from mailserver.store.database import Database
 from mailserver.world import World
 
@@ -64,6 +64,10 @@ class Chores:
             await self._database.write(tlsresults.purge, int(self._world.now() // 86400) - 3)
             await self._database.write(tlsreports.purge, self._world.now() - config.tls_report.life)
             while await self._database.write(tls.purge, self._world.now()):
+                pass
+            while await self._database.write(feedback.purge, before):
+                pass
+            while await self._database.write(suppressions.purge, self._world.now()):
                 pass
             await self._database.read(contents.sweep, self._database.contents)
         except Exception:

@@ -114,8 +114,8 @@ class _Reader:
         trace_refusals = trace.take("refusals", 10_000, values.count)
         trace.end()
         tls_report = self._tls_report()
-        filters = self._uses("filter", "headers", "loops")
-        forward = self._uses("forward", "aliases", "accounts", "subaddress", "catchall")
+        filters = self._uses("filter", "headers", "loops", "feedback")
+        forward = self._uses("forward", "bounces", "aliases", "accounts", "subaddress", "catchall")
         auth = self._uses("auth", "passwords")
         mailboxes = self._uses("mailbox", "sql")
         if tls_report.address:

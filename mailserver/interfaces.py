@@ -153,6 +153,7 @@ class IServer(Interface):
     limits: Any = Attribute(
         "The `mailserver.net.limits.Limits`; its `tally` counts for plugins, too, over all processes of the server."
     )
+    suppression: Any = Attribute("The `mailserver.feedback.rules.Rules`: who is not written to any more.")
     clock: Any = Attribute("IReactorTime: callLater and monotonic seconds.")
     reactor: Any = Attribute("The reactor that the server runs on.")
     random: Any = Attribute("A `random.Random`.")

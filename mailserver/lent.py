@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from zope.interface import implementer
 
+from mailserver.feedback.rules import Rules
 from mailserver.interfaces import IDirectory, IResolver, IServer
 from mailserver.net.limits import Limits
 from mailserver.world import World
@@ -27,6 +28,11 @@ class Lent:
     database: Any
     world: World
     limits: Limits
+    rules: Callable[[], Rules] = Rules      # as they are now: a reload may change them
+
+    @property
+    def suppression(self) -> Rules:
+        return self.rules()
 
     @property
     def resolver(self) -> IResolver:

@@ -9,6 +9,7 @@ from typing import Any
 from mailserver import tomlvalues as values
 from mailserver.address import Address, domain_key, parse_domain
 from mailserver.errors import BadAddress
+from mailserver.feedback.rules import APPLIES, Rules
 from mailserver.settings import Manner, Outbound, OutboundTls, Smarthost, Source, TlsReports
 from mailserver.tomltable import REQUIRED, TableReader, Wrong
 
@@ -40,6 +41,8 @@ def read_outbound(table: TableReader, secret: Callable[[Any], str], path: Callab
         per_minute=table.take("per_minute", default.per_minute, values.count_or_none),
         sender_per_minute=table.take("sender_per_minute", default.sender_per_minute, values.count_or_none),
         allow_loopback=table.take("allow_loopback", False, values.yes_or_no),
+        verp=table.take_list("verp", whose),
+        suppression=_suppression(table.table("suppression")),
         enabled=table.take("enabled", True, values.yes_or_no),
         tls=_tls(table.table("tls"), path, table.value.get("allow_loopback") is True),
         tls_reports=_tls_reports(table.table("tls_reports")),
@@ -156,6 +159,21 @@ def _tls_reports(table: TableReader) -> TlsReports:
     )
     table.end()
     return reports
+
+
+def _suppression(table: TableReader) -> Rules:
+    default = Rules()
+    rules = Rules(
+        table.take("automatic", default.automatic, values.yes_or_no),
+        table.take("bounces", default.bounces, values.count),
+        table.take("within", default.within, values.duration),
+        table.take("bounce_until", default.bounce_until, values.duration_or_none),
+        table.take("complaints", default.complaints, values.yes_or_no),
+        table.take("complaint_until", default.complaint_until, values.duration_or_none),
+        table.take("applies", default.applies, values.one_of(APPLIES)),
+    )
+    table.end()
+    return rules
 
 
 def _domain_or_below(value: Any) -> str:

@@ -23,6 +23,7 @@ from mailserver.delivery.scheduler import Scheduler
 from mailserver.delivery.tlsrpt.records import Records
 from mailserver.delivery.tlsrpt.reporter import Reporter
 from mailserver.errors import StartRefused
+from mailserver.forwarding.bounces import KEY
 from mailserver.ident import Ids, spell
 from mailserver.lent import Lent
 from mailserver.net.answer import Talker
@@ -38,6 +39,7 @@ from mailserver.rooms import Rooms, data_folder, find_plugins, furnish
 from mailserver.station import Station, context_of, read_keys
 from mailserver.store import locks, spool
 from mailserver.store.database import Database
+from mailserver.store.key import load_key
 from mailserver.store.lookup import Directory
 from mailserver.store.tenancy import Tenancy
 from mailserver.talkers import House, existence, inside, talker
@@ -144,7 +146,9 @@ class MailServer(Service):
         self._since = world.now()
         self.directory = directory = Directory(database, reactor)
         self.instance = instance_of(config.hostname, world) if station is None else station.instance
-        self._lent = Lent(config.hostname, data, directory, database, world, self._limits)
+        self._lent = Lent(
+            config.hostname, data, directory, database, world, self._limits, lambda: self.config.outbound.suppression
+        )
         self.rooms = rooms = furnish(config, registry, self._lent)
         if station is None:
             self._front = Front(reactor, data, self.orders())
@@ -202,7 +206,7 @@ class MailServer(Service):
         assert rooms is not None
         return Scheduler(
             self.database, self.acceptance, rooms.stores, self.directory, config.outbound, self.world, config.hostname,
-            self.instance, self.tls_records.note,
+            self.instance, self.tls_records.note, load_key(config.data / KEY),
         )
 
     def _seat_talkers(self) -> None:

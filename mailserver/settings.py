@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mailserver.address import domain_key
+from mailserver.feedback.rules import Rules
 from mailserver.net.limits import Allowance
 from mailserver.tomlplaces import Place
 from mailserver.tomlvalues import DAY, Network
@@ -122,6 +123,8 @@ class Outbound:
     per_minute: int = 0                     # messages to one destination; 0: any number
     sender_per_minute: int = 0              # messages of one sender; 0: any number
     allow_loopback: bool = False            # whether MX may lead to loopback; routes always may
+    verp: tuple[str, ...] = ()              # whose mail leaves with keyed reverse-paths; "@domain" is all there
+    suppression: Rules = field(default_factory=Rules)
     enabled: bool = True                    # False: nothing leaves the machine but by a route
     tls: OutboundTls = field(default_factory=OutboundTls)
     tls_reports: TlsReports = field(default_factory=TlsReports)

@@ -63,9 +63,9 @@ class DefaultsTests(ConfigTestCase):
         config = self.load(SMALLEST)
         self.assertEqual(config.hostname, "mx.example.org")
         self.assertEqual(config.data, self.folder.absolute() / "data")
-        self.assertEqual([each.name for each in config.filters], ["headers", "loops"])
+        self.assertEqual([each.name for each in config.filters], ["headers", "loops", "feedback"])
         self.assertEqual(
-            [each.name for each in config.forward], ["aliases", "accounts", "subaddress", "catchall"]
+            [each.name for each in config.forward], ["bounces", "aliases", "accounts", "subaddress", "catchall"]
         )
         self.assertEqual([each.name for each in config.auth], ["passwords"])
         self.assertEqual([each.name for each in config.mailbox], ["sql"])

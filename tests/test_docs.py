@@ -56,6 +56,9 @@ class PageTests(SynchronousTestCase):
     def test_two_servers(self) -> None:
         self.play("docs/howto/two-servers.rst")
 
+    def test_bounces(self) -> None:
+        self.play("docs/howto/bounces.rst")
+
     def test_beside(self) -> None:
         self.play("docs/howto/beside.rst")
 

@@ -17,7 +17,10 @@ ROOT = Path(__file__).parent.parent
 # A room sees the floors below it and itself, never another room of its own floor.
 FLOORS: tuple[tuple[tuple[str, ...], ...], ...] = (
     (("address", "reply", "envelope", "content", "errors", "ident", "verdict", "destination", "story", "wishes"),),
-    (("smtp",), ("pop3",), ("sasl",), ("header", "received", "tlsrpt"), ("tomlplaces", "tomltable", "tomlvalues")),
+    (
+        ("smtp",), ("pop3",), ("sasl",), ("header", "received", "tlsrpt"), ("feedback",),
+        ("tomlplaces", "tomltable", "tomlvalues"),
+    ),
     (("interfaces",),),
     (("net",), ("world",), ("logs",), ("notify",), ("collector",)),
     (("store",), ("control",)),

@@ -85,7 +85,9 @@ async def opened_house(config: Config, reactor: Any) -> AsyncIterator[House]:
         world = World(reactor, resolver_of(reactor, config.outbound))
         directory = Directory(database, reactor)
         limits = Limits(config.limits.allowance, Private(reactor.seconds))
-        lent = Lent(config.hostname, config.data, directory, database, world, limits)
+        lent = Lent(
+            config.hostname, config.data, directory, database, world, limits, lambda: config.outbound.suppression
+        )
         rooms = furnish(config, find_plugins(config), lent)
         acceptance = Acceptance(
             database, rooms.router, rooms.stores, directory, world, config.hostname,

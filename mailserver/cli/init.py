@@ -101,12 +101,15 @@ def written(hostname: str, port_base: int | None) -> str:
         "# [outbound]",
         '# smarthost = "tcp:relay.example.net:587"',
         "",
-        "# Filters, in this order; these two are the usual ones.",
+        "# Filters, in this order; these three are the usual ones.",
         "[[filter]]",
         'use = "headers"',
         "",
         "[[filter]]",
         'use = "loops"',
+        "",
+        "[[filter]]",
+        'use = "feedback"',
     ]
     return "\n".join(lines) + "\n"
 

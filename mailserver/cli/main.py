@@ -25,6 +25,8 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "domain": ("domain", "The domains whose mail ends here."),
     "user": ("user", "The accounts."),
     "alias": ("alias", "Addresses that stand for others."),
+    "suppression": ("suppression", "Who is not written to any more."),
+    "feedback": ("feedback", "What others said of our mail."),
     "queue": ("queue", "Mail that waits for its next attempt."),
     "trace": ("trace", "The story of a message."),
     "explain": ("explain", "What would happen to mail for an address, and by whose rule."),

@@ -14,17 +14,18 @@ from twisted.logger import Logger
 from mailserver.acceptance import Acceptance
 from mailserver.content import LARGE, Content
 from mailserver.delivery.attempt import Attempt
-from mailserver.delivery.classify import classify
-from mailserver.delivery.kinds import Kind
+from mailserver.delivery.booking import Booking
+from mailserver.delivery.classify import Kind, classify
 from mailserver.delivery.reports.action import Action
 from mailserver.delivery.reports.compose import compose
 from mailserver.delivery.reports.original import Original
 from mailserver.delivery.reports.wanted import is_reportable, wanted
 from mailserver.delivery.result import DEFERRED, DELIVERED, FAILED, Result
 from mailserver.errors import PermanentFailure, TemporaryFailure
+from mailserver.feedback.rules import Rules
 from mailserver.ident import spell
 from mailserver.settings import Outbound
-from mailserver.store import contents, spool, traces
+from mailserver.store import contents, feedback, spool, traces
 from mailserver.store.accepting import Accepting, write_many
 from mailserver.store.database import Database
 from mailserver.store.spool import Entry
@@ -61,6 +62,8 @@ class End:
     now: float
     rule: str
     reports: Sequence[Accepting] = ()
+    bookings: Sequence[feedback.Booking] = ()
+    rules: Rules = field(default_factory=Rules)
     heard: Mapping[Action, str] = field(default_factory=dict)
 
 
@@ -72,11 +75,13 @@ class Ends:
 
     def __init__(
         self, database: Database, acceptance: Acceptance, outbound: Outbound, world: World, hostname: str,
-        instance: str, learned: Callable[[Attempt, Result, Kind | None], tuple[float, str]],
+        instance: str, booking: Booking, learned: Callable[[Attempt, Result, Kind | None], tuple[float, str]],
     ) -> None:
         self._database = database
         self._acceptance = acceptance
         self._warnings = outbound.delay_warnings
+        self._rules = outbound.suppression
+        self._booking = booking
         self._world = world
         self._hostname = hostname
         self._instance = instance
@@ -126,7 +131,10 @@ class Ends:
                 "{id}: {kind} to {target}: {words}", id=spell(each.entry.content_id), kind=each.result.kind,
                 target=str(each.entry.target), words=each.result.words,
             )
-        end = End(self._database.contents, self._instance, ended, now, rule, reports, heard)
+        bookings = self._booking.bookings([(each.entry, each.result) for each in ended if each.result.kind == FAILED])
+        end = End(
+            self._database.contents, self._instance, ended, now, rule, reports, bookings, self._rules, heard
+        )
         # What was delivered and is not written down would be delivered again.
         while True:
             try:
@@ -262,6 +270,8 @@ def write_down(connection: Connection, batch: Sequence[End]) -> list[None]:
     if reports:
         write_many(connection, reports)
     traces.append_many(connection, records)
+    if bookings := [booking for end in batch for booking in end.bookings]:
+        feedback.book(connection, bookings, batch[0].rules)
     return [None] * len(batch)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from mailserver.content import LARGE, Content
 from mailserver.delivery.attempt import Attempt, Way
+from mailserver.delivery.booking import Booking
 from mailserver.delivery.consignment import Consignment, Recipient
 from mailserver.delivery.courier import Courier
 from mailserver.delivery.hosts import Hosts
@@ -51,8 +52,8 @@ class Remote:
     """Delivers by SMTP or LMTP: hosts in turn, their addresses in a race, TLS where it can be had."""
 
     def __init__(
-        self, database: Database, outbound: Outbound, lanes: Lanes, demands: Demands, world: World, hostname: str,
-        may_send: MaySend,
+        self, database: Database, outbound: Outbound, lanes: Lanes, demands: Demands, booking: Booking, world: World,
+        hostname: str, may_send: MaySend,
     ) -> None:
         self._database = database
         self._lanes = lanes
@@ -61,6 +62,7 @@ class Remote:
         self._may_send = may_send
         self._hosts = Hosts(outbound, world.resolver, hostname, world.random)
         self._demands = demands
+        self._booking = booking
         self._most = outbound.messages_per_connection
         self._hello = {each.address: each.hello for each in outbound.sources if each.hello}
         self._lines: set[Line] = set()
@@ -99,16 +101,21 @@ class Remote:
             attempt.stored = await self._database.read(contents.load, first.content_id)
             if (load := self.at_hand(attempt)) is not None:
                 return load
-        beyond_ascii = False
-        if first.wishes.utf8:
-            octets = await self._database.read(contents.beginning, self._database.contents, first.content_id, LARGE)
-            beyond_ascii = not Content.of(octets).header.isascii()
+        beyond_ascii = first.wishes.utf8 and not (await self.header(attempt)).isascii()
         return self._consignment(attempt, attempt.stored, None, beyond_ascii)
+
+    async def header(self, attempt: Attempt) -> bytes:
+        """The header section of what an attempt carries."""
+        octets = attempt.stored.whole if attempt.stored is not None else None
+        if octets is None:
+            id = attempt.entries[0].content_id
+            octets = await self._database.read(contents.beginning, self._database.contents, id, LARGE)
+        return Content.of(octets).header
 
     def _consignment(self, attempt: Attempt, stored: Stored, whole: bytes | None, beyond_ascii: bool) -> Consignment:
         first = attempt.entries[0]
         return Consignment(
-            first.sender,
+            self._booking.sender_for(first),
             [Recipient(each.target, each.wishes.notify, each.wishes.orcpt) for each in attempt.entries],
             len(first.prefix) + stored.size,
             first.body,

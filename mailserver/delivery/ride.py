@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 
 from mailserver.delivery.attempt import Attempt
+from mailserver.delivery.booking import Booking, refusal
 from mailserver.delivery.consignment import Consignment
 from mailserver.delivery.ends import too_late
 from mailserver.delivery.kept import Kept, Pool
@@ -17,6 +19,8 @@ from mailserver.delivery.remote import Remote
 from mailserver.delivery.result import DEFERRED, Result
 from mailserver.errors import MailserverError
 from mailserver.ident import spell
+from mailserver.store.spool import Entry
+from mailserver.store.suppressions import Suppression
 from mailserver.world import World
 
 log = Logger()
@@ -28,11 +32,12 @@ class Ride:
     """Tries what waits in `lane`; each attempt that has ended is handed to `ended`."""
 
     def __init__(
-        self, lane: Lane, remote: Remote, local: Local, pool: Pool, world: World, ended: Ended
+        self, lane: Lane, remote: Remote, local: Local, booking: Booking, pool: Pool, world: World, ended: Ended
     ) -> None:
         self.lane = lane
         self._remote = remote
         self._local = local
+        self._booking = booking
         self._pool = pool
         self._world = world
         self._ended = ended
@@ -55,9 +60,9 @@ class Ride:
         try:
             while (attempt := self._next()) is not None:
                 self.current = attempt
-                results = await self._results(attempt)
-                self.current = None
+                results = await self._unwanted(attempt) or await self._results(attempt)
                 self._ended(attempt, results)
+                self.current = None
         finally:
             if self._kept is not None:
                 self._pool.keep(self._kept)
@@ -76,6 +81,38 @@ class Ride:
         if self._kept is None and attempt.entries[0].kind == "remote":
             self._kept = self._pool.take(attempt.way)
         return attempt
+
+    async def _unwanted(self, attempt: Attempt) -> Sequence[Result] | None:
+        """The end of it when all of its recipients are suppressed; when some are, theirs apart.  None: it goes on."""
+        if not self._booking.looks(attempt.entries[0]):
+            return None
+        try:
+            found = await self._suppressed(attempt)
+        except MailserverError:
+            return None                             # nobody knows: it is tried, and the answer counts
+        except CancelledError:
+            return [Result(DEFERRED, "it was given up")] * len(attempt.entries)
+        if not found:
+            return None
+        results = [refusal(suppression) for _, suppression in found]
+        gone = [entry for entry, _ in found]
+        if len(gone) == len(attempt.entries):
+            return results
+        self.lane.at_hand += 1
+        attempt.entries = [each for each in attempt.entries if each not in gone]
+        attempt.load = None
+        self._ended(replace(attempt, entries=gone, ended=Deferred()), results)
+        return None
+
+    async def _suppressed(self, attempt: Attempt) -> list[tuple[Entry, Suppression]]:
+        header = await self._remote.header(attempt)
+        found = []
+        for each in attempt.entries:
+            if self._booking.applies(each, header):
+                suppression = await self._booking.suppressed(each.target)
+                if suppression is not None:
+                    found.append((each, suppression))
+        return found
 
     async def _results(self, attempt: Attempt) -> Sequence[Result]:
         """What became of it, whatever happens."""

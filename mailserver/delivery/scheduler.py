@@ -15,9 +15,10 @@ from mailserver.config import Outbound
 from mailserver.content import Content
 from mailserver.delivery.attempt import Attempt, Way
 from mailserver.delivery.backoff import Backoff
+from mailserver.delivery.booking import Booking
+from mailserver.delivery.classify import Kind
 from mailserver.delivery.ends import Ends
 from mailserver.delivery.kept import Pool
-from mailserver.delivery.kinds import Kind
 from mailserver.delivery.lane import Lane
 from mailserver.delivery.lanes import Lanes
 from mailserver.delivery.local import Local
@@ -65,8 +66,9 @@ class Scheduler:
         hostname: str,
         instance: str,
         seen: Callable[[Seen], None] | None = None,
+        key: bytes = b"",
     ) -> None:
-        """`seen` is told how TLS went on each connection."""
+        """`seen` is told how TLS went on each connection; `key` is that of keyed reverse-paths (VERP)."""
         self._database = database
         self._acceptance = acceptance
         self._outbound = outbound
@@ -78,12 +80,13 @@ class Scheduler:
         self._rates = Rates()
         self._recalled = False                  # whether what was learned before was read
         self._flushing: Any = None              # the timer after which what was learned is written down
-        self._ends = Ends(database, acceptance, outbound, world, hostname, instance, self._learn)
+        self._booking = Booking(database, outbound, world, key)
+        self._ends = Ends(database, acceptance, outbound, world, hostname, instance, self._booking, self._learn)
         self._demands = Demands(database, outbound.tls, world, hostname)
         if seen is not None:
             self._demands.on_outcome(seen)
         self._remote = Remote(
-            database, outbound, self._lanes, self._demands, world, hostname, self._ends.may_send
+            database, outbound, self._lanes, self._demands, self._booking, world, hostname, self._ends.may_send
         )
         self._local = Local(database, stores, directory, world)
         self._pool = Pool(world.clock)
@@ -263,7 +266,10 @@ class Scheduler:
             if entry.id in self._ours:
                 continue                    # our lease has lapsed, as when the clock jumps; but we do try it
             way = self._lanes.way(entry, entry.sender, Wishes.read(entry.wishes))
-            key = entry.content_id, way, entry.sender, entry.prefix if entry.kind == "remote" else b""
+            key = (
+                entry.content_id, way, entry.sender, entry.prefix if entry.kind == "remote" else b"",
+                entry.target if self._booking.is_apart(entry.sender) else "",
+            )
             group = groups.get(key)
             if group is None or len(group) >= MOST_GROUPED:
                 if self._shaping.rest(way.lane, now) is not None:
@@ -321,24 +327,26 @@ class Scheduler:
         for entry in entries:
             if entry.kind != "remote" or entry.next_attempt > now or len(entries) > MOST_GROUPED:
                 return None
-            way = self._lanes.way(entry, str(entry.sender) if entry.sender else "", entry.wishes)
-            groups.setdefault((way, entry.prefix), []).append(entry)
+            sender = str(entry.sender) if entry.sender else ""
+            way = self._lanes.way(entry, sender, entry.wishes)
+            apart = entry.id if self._booking.is_apart(sender) else 0
+            groups.setdefault((way, entry.prefix, apart), []).append(entry)
         free = self._outbound.connections - len(self._rides)
-        for way, _ in groups:
+        for way, _, _ in groups:
             lane = self._lane(way)
             # What waits in the spool has its half of the room.
             if lane.at_hand >= lane.limit + lane.ahead // 2 or (free < len(groups) and not lane.rides):
                 return None
             if self._shaping.rest(way.lane, now) is not None:
                 return None
-        for way, _ in groups:
+        for way, _, _ in groups:
             if self._turn(way, entries[0].domain, str(entries[0].sender or ""), now) is not None:
                 return None
         following = now + self._backoff.wait(0)
         stored = Stored(entries[0].content_id, content.size, None, content.beginning)
         written: list[Entry] = []
         attempts = []
-        for (way, _), group in groups.items():
+        for (way, _, _), group in groups.items():
             ours = [
                 replace(each, owner=self._instance, lease=now + LEASE, attempts=1, next_attempt=following)
                 for each in group
@@ -383,7 +391,7 @@ class Scheduler:
 
     def _start_rides(self, lane: Lane) -> None:
         while lane.waiting and lane.rides < lane.limit and len(self._rides) < self._outbound.connections:
-            ride = Ride(lane, self._remote, self._local, self._pool, self._world, self._tried)
+            ride = Ride(lane, self._remote, self._local, self._booking, self._pool, self._world, self._tried)
             lane.rides += 1
             self._rides.add(ride)
             ride.start()
@@ -456,6 +464,7 @@ class Scheduler:
         return found
 
     def _tried(self, attempt: Attempt, results: Sequence[Result]) -> None:
+        self._attempts.add(attempt)             # of those that were found to be suppressed it is not known yet
         self._lane(attempt.way).tried(all(each.kind == DELIVERED for each in results))
         concluding = Deferred.fromCoroutine(self._ends.conclude(attempt, results))
         concluding.addErrback(self._failed, attempt)

@@ -9,7 +9,7 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from mailserver.delivery.kinds import Kind
+from mailserver.delivery.classify import Kind
 from mailserver.delivery.result import DELIVERED, Result
 from mailserver.store.destinations import Learned
 

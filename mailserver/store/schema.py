@@ -273,3 +273,34 @@ tls_report = Table(
     Column("failed", _Number, nullable=False),
     Column("details", Text, nullable=False),                    # JSON
 )
+
+# What others said of our mail, and what failed for good here: bounded in number and age.
+feedback = Table(
+    "feedback",
+    metadata,
+    Column("id", _Number, primary_key=True),
+    Column("at", Double, nullable=False, index=True),
+    Column("sort", Text, nullable=False),                       # bounce, delay, delivered, complaint, other
+    Column("key", Text, nullable=False, index=True),            # of the recipient
+    Column("recipient", Text, nullable=False),
+    Column("kind", Text, nullable=False),                       # what it is about: gone, full ...
+    Column("status", Text, nullable=False),
+    Column("message_id", _Number, nullable=False),              # ours
+    Column("proof", Text, nullable=False),                      # own: we saw it; verp: a keyed path; trace: an id
+    Column("reporter", Text, nullable=False),
+    Column("text", Text, nullable=False),
+)
+
+# Who is not written to any more.
+suppression = Table(
+    "suppression",
+    metadata,
+    Column("key", Text, primary_key=True),                      # Address.key
+    Column("address", Text, nullable=False),
+    Column("kind", Text, nullable=False),                       # bounce, complaint, operator
+    Column("reason", Text, nullable=False),
+    Column("by", Text, nullable=False),                         # automatic, operator
+    Column("created", Double, nullable=False),
+    Column("until", Double, nullable=False),                    # 0 is for ever
+    Column("message_id", _Number, nullable=False),              # that led to it; 0 none
+)

@@ -16,6 +16,7 @@ from zope.interface import implementer
 
 from mailserver.address import Address
 from mailserver.errors import TemporaryFailure
+from mailserver.feedback.rules import Rules
 from mailserver.interfaces import Account, Answer, IResolver, IServer
 from mailserver.net.limits import Allowance, Limits
 from mailserver.net.resolver import NoSuchName
@@ -45,6 +46,7 @@ class StandIn:
         self.reactor: Any = reactor
         self.random = random.Random(1)
         self.resolver = Names()
+        self.suppression = Rules()
         self.limits = Limits(Allowance(), Private(self.clock.seconds))
         self._began = now
         self._threads: ThreadPool | None = None

@@ -102,7 +102,8 @@ class PluginsTests(HouseTestCase):
     def test_order(self) -> None:
         rows = self.done("plugins", "--kind", "forward", "--json").json
         self.assertEqual(
-            [each["name"] for each in rows if each["order"]], ["aliases", "accounts", "subaddress", "catchall"]
+            [each["name"] for each in rows if each["order"]],
+            ["bounces", "aliases", "accounts", "subaddress", "catchall"],
         )
         self.assertTrue(all(each["file"] for each in rows))
         self.assertIn("headers", self.done("plugins").out)

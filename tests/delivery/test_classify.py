@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from mailserver.delivery.classify import Kind, classify, classify_words
 from mailserver.delivery.result import DEFERRED, Result, by_reply
-from mailserver.delivery.sentences import BY_WORDS
+from mailserver.feedback.sentences import BY_WORDS
 from mailserver.reply import Reply
 
 REPLIES = Path(__file__).parent / "replies.txt"

@@ -11,7 +11,6 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from mailserver.address import Address
 from mailserver.content import Content
-from mailserver.delivery.kinds import Kind
 from mailserver.delivery.reports.action import Action
 from mailserver.delivery.reports.compose import compose
 from mailserver.delivery.reports.languages import languages
@@ -21,6 +20,7 @@ from mailserver.delivery.reports.wanted import is_reportable, wanted
 from mailserver.delivery.result import DEFERRED, DELIVERED, FAILED, Result, by_error, by_reply
 from mailserver.envelope import Origin
 from mailserver.errors import TemporaryFailure
+from mailserver.feedback.kinds import Kind
 from mailserver.ident import spell
 from mailserver.reply import Reply
 from mailserver.wishes import Wishes

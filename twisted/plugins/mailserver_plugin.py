@@ -16,6 +16,7 @@ passwords = AuthenticatorOffer("passwords", "mailserver.auth.passwords.Passwords
 cred = AuthenticatorOffer("cred", "mailserver.auth.cred.Cred", "Ask any twisted.cred checker.")
 dev_login = AuthenticatorOffer("dev", "mailserver.auth.dev.Dev", "One password for everybody (for developers).")
 
+bounces = ForwarderOffer("bounces", "mailserver.forwarding.bounces.Bounces", "Take reports to keyed return paths.")
 accounts = ForwarderOffer("accounts", "mailserver.forwarding.accounts.Accounts", "Deliver to an account's mailbox.")
 aliases = ForwarderOffer("aliases", "mailserver.forwarding.aliases.Aliases", "Send an alias's mail to its targets.")
 catchall = ForwarderOffer("catchall", "mailserver.forwarding.catchall.CatchAll", "Send everybody else's mail there.")
@@ -28,6 +29,7 @@ dev_mailboxes = ForwarderOffer("dev", "mailserver.forwarding.dev.Dev", "Make a m
 
 headers = FilterOffer("headers", "mailserver.filters.headers.Headers", "Add Date and Message-ID to submissions.")
 loops = FilterOffer("loops", "mailserver.filters.loops.Loops", "Refuse what goes in a circle.")
+feedback = FilterOffer("feedback", "mailserver.filters.feedback.Feedback", "Book what others say of our mail.")
 rate = FilterOffer("rate", "mailserver.filters.rate.Rate", "Slow down who sends too much.")
 dnsbl = FilterOffer("dnsbl", "mailserver.filters.dnsbl.Dnsbl", "Refuse peers that DNS lists name.")
 hello = FilterOffer("hello", "mailserver.filters.hello.Hello", "Refuse strangers by what they call themselves.")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from mailserver.delivery.kinds import Kind
 from mailserver.delivery.reports.action import Action
+from mailserver.feedback.kinds import Kind
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from mailserver.delivery.kinds import Kind
+from mailserver.feedback.kinds import Kind
 
 # In this order: what is asked first is what others would be taken for.  Gaps are bounded, so that time is linear.
 BY_WORDS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
@@ -14,6 +14,7 @@ BY_WORDS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
         r"is this (?:machine|server), which| is this machine$"
     )),
     (Kind.POLICY, re.compile(
+        r"^suppressed: |"
         r"relay(?:ing)? (?:access )?(?:denied|not (?:permitted|allowed)|prohibited)|(?:unable to|not) relay|"
         r"rcpthosts|\bptr\b|reverse (?:dns|lookup|name|hostname)|\brdns\b|cannot find your (?:reverse )?hostname|"
         r"(?:helo|ehlo) (?:command|name)? ?(?:rejected|not|invalid|denied)|anti-?spoof\w* policy|resolver\.rst|"

@@ -1,0 +1,129 @@
+"""``feedback``: reports about our mail are read and booked (``mailserver feedback``), and delivered all the same."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from zope.interface import implementer
+
+from mailserver.address import Address
+from mailserver.content import Content
+from mailserver.envelope import Client, Envelope, Origin
+from mailserver.errors import BadAddress
+from mailserver.feedback import verp
+from mailserver.feedback.classify import classify_words
+from mailserver.feedback.kinds import Kind
+from mailserver.feedback.parse import parse
+from mailserver.feedback.rules import Rules
+from mailserver.feedback.told import Feedback as Report
+from mailserver.feedback.told import Sort, Told
+from mailserver.feedback.verp import Path
+from mailserver.ident import read
+from mailserver.interfaces import IFilter, IServer, NoOptions
+from mailserver.store import feedback as book
+from mailserver.store.feedback import Booking
+from mailserver.store.key import load_key
+from mailserver.verdict import Verdicts, score
+
+MOST_IDS = 5            # ids of one report that are looked up
+KEY = "verp.key"        # in the data folder, as for the forwarder ``bounces``
+
+
+@implementer(IFilter)
+class Feedback:
+    """Books what is proven to be about mail of ours: by a keyed reverse-path, or by the id of a message that we know.
+
+    What is not, is said to be "not ours" in the trace, and changes nothing.
+    """
+
+    Options = NoOptions
+    origins = frozenset({Origin.ARRIVAL})
+
+    def __init__(self, options: NoOptions, server: IServer) -> None:
+        self._server = server
+        try:
+            self._key = load_key(server.data / KEY)
+        except OSError:
+            self._key = b""
+
+    async def content(self, client: Client, envelope: Envelope, content: Content) -> Verdicts:
+        paths = [path for each in envelope.recipients if (path := self._decoded(each)) is not None]
+        if not paths and envelope.sender is not None and b"multipart/report" not in content.header.lower():
+            return None
+        report = await self._server.in_thread(parse, content.beginning)
+        if report is None:
+            return score(0.0, "no report, so it is not booked") if paths else None
+        path = paths[0] if paths else self._of_sender(report)
+        bookings = await self._bookings(report, path)
+        if not bookings:
+            return score(0.0, "a report, but not ours: it proves no message that was sent here")
+        rules: Rules = self._server.suppression
+        booked = await self._server.database.write(book.book, bookings, rules)
+        first = bookings[0]
+        what = f"{first.sort} of {first.recipient} ({first.kind})"
+        others = f" and {len(bookings) - 1} more" if len(bookings) > 1 else ""
+        return score(0.0, f"a report, {'booked' if any(booked) else 'known already'}: {what}{others}")
+
+    def _decoded(self, address: Address) -> Path | None:
+        return verp.decode(address, self._key) if self._key else None
+
+    def _of_sender(self, report: Report) -> Path | None:
+        """The keyed reverse-path that a complaint names (RFC 5965 3.2), or that comes back in the original's header."""
+        address = _address(report.sender)
+        return self._decoded(address) if address is not None else None
+
+    async def _bookings(self, report: Report, path: Path | None) -> Sequence[Booking]:
+        if path is not None:
+            known = await self._server.database.read(book.recipients_of, path.message)
+            mine = path.recipient or next((each for each in known if path.is_for(each)), None)
+            if mine is None:
+                return ()
+            # A keyed path is for one recipient: whatever else the report says, it speaks of that one.
+            told = next((each for each in report.recipients if _is_for(each, mine)), None)
+            told = told or next(iter(report.recipients), None)
+            return (self._booking(report, told, mine, path.message, book.VERP),) if told is not None else ()
+        for id in self._ids(report):
+            known = await self._server.database.read(book.recipients_of, id)
+            found = []
+            for each in report.recipients:
+                mine = next((address for address in known if _is_for(each, address)), None)
+                if mine is not None:
+                    found.append(self._booking(report, each, mine, id, book.TRACE))
+            if found:
+                return found
+        return ()
+
+    def _booking(self, report: Report, told: Told, recipient: Address, id: int, proof: str) -> Booking:
+        kind = Kind.UNKNOWN
+        if told.sort in (Sort.BOUNCE, Sort.DELAY):
+            kind = classify_words(told.code, told.status, told.text)
+        return Booking(
+            self._server.now(), told.sort, recipient, kind, told.status, id, proof, report.reporter, told.text
+        )
+
+    def _ids(self, report: Report) -> Sequence[int]:
+        """What may be the id of a message of ours: ENVID, our Received field, a Message-ID that we made."""
+        ours = self._server.hostname.lower()
+        words = [report.envelope_id, *(id for by, id in report.received if by == ours)]
+        local, _, host = report.message_id.strip("<>").rpartition("@")
+        if host.lower() == ours:
+            words.append(local)
+        ids: dict[int, None] = {}
+        for word in words:
+            try:
+                ids[read(word)] = None
+            except ValueError:
+                continue
+        return list(ids)[:MOST_IDS]
+
+
+def _is_for(told: Told, address: Address) -> bool:
+    named = (_address(told.recipient), _address(told.original))
+    return any(each is not None and each.key == address.key for each in named)
+
+
+def _address(text: str) -> Address | None:
+    try:
+        return Address.parse(text)
+    except BadAddress:
+        return None
