@@ -241,21 +241,6 @@ class MemoryTests(HouseCase):
             self.assertTrue((await self.see(Outcome.secured("x"), demands)).permits_clear)
         self.assertIsNone(await self.known())
 
-    async def test_purge(self) -> None:
-        """What is old goes, and what is too much, the oldest first."""
-        self.patch(store, "MOST", 3)
-        for number in range(5):
-            await self.database.write(store.had, f"{number}.example", NOW + number, "encrypt", "x")
-            kept = store.Kept(f"{number}.example", "1", "", NOW, NOW + 100, NOW + number)
-            await self.database.write(store.keep, kept)
-        await self.database.write(store.purge, NOW + 50)
-        kept_now, known_now = await self.database.read(store.listing)
-        self.assertEqual([each.domain[0] for each in known_now], ["2", "3", "4"])
-        self.assertEqual([each.domain[0] for each in kept_now], ["2", "3", "4"])
-        await self.database.write(store.purge, NOW + store.KEPT + 4)
-        kept_now, known_now = await self.database.read(store.listing)
-        self.assertEqual((kept_now, [each.domain[0] for each in known_now]), ([], ["4"]))
-
     async def test_the_database_is_away(self) -> None:
         """Then nobody knows whether this may go in the clear, and it waits."""
         await self.database.stop()
