@@ -269,6 +269,19 @@ class MemoryTests(HouseCase):
         for name in ("192.0.2.9", "localhost"):
             self.assertEqual((await self.demands.of_host(known, replace(host, name=name), False)).level, "may")
 
+    async def test_only_who_may_have_tlsa_is_asked(self) -> None:
+        """Servers of unsigned zones fail at such questions; and an alias out of the signed zone is nobody's word."""
+        known = await self.demands.of_domain("example.com", Wishes(), True)
+        self.names.add("mx.example.com", "A", "192.0.2.1")
+        self.names.add("_25._tcp.mx.example.com", "TLSA", f"3 1 1 {'ab' * 32}")
+        self.assertEqual((await self.demands.of_host(known, HOST, True)).level, "may")
+        self.assertNotIn("TLSA", {type for _, type in self.names.asked})
+        self.names.sign("example.com")
+        self.assertEqual((await self.demands.of_host(known, HOST, True)).level, "dane")
+        self.names.add("_25._tcp.mx.example.com", "CNAME", "forged.example.")
+        self.names.add("forged.example", "TLSA", f"3 1 1 {'ab' * 32}")
+        self.assertEqual((await self.demands.of_host(known, HOST, True)).level, "may")
+
     async def test_switched_off(self) -> None:
         demands = Demands(self.database, OutboundTls(sts=False, remember=False), self.world, "us")
         for _ in range(OFTEN + 1):
