@@ -50,6 +50,9 @@ class PageTests(SynchronousTestCase):
     def test_smarthost(self) -> None:
         self.play("docs/howto/smarthost.rst")
 
+    def test_outgoing_tls(self) -> None:
+        self.play("docs/howto/outgoing-tls.rst")
+
     def test_front(self) -> None:
         self.play("docs/howto/front.rst")
 

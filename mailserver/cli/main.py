@@ -28,6 +28,7 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "suppression": ("suppression", "Who is not written to any more."),
     "feedback": ("feedback", "What others said of our mail."),
     "queue": ("queue", "Mail that waits for its next attempt."),
+    "tls": ("tls", "Which TLS other servers must have, and why."),
     "trace": ("trace", "The story of a message."),
     "explain": ("explain", "What would happen to mail for an address, and by whose rule."),
     "send": ("send", "Send a message through this server."),

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, Table, delete, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from mailserver.store.schema import sts_policy, tls_memory
 
@@ -62,9 +63,9 @@ def listing(connection: Connection) -> tuple[list[Kept], list[Remembered]]:
 
 def keep(connection: Connection, policy: Kept) -> None:
     """A policy in the place of the one before."""
-    connection.execute(delete(sts_policy).where(sts_policy.c.domain == policy.domain))
-    row = (policy.domain, policy.id, policy.text, policy.fetched, policy.expires, policy.used, policy.trouble)
-    connection.execute(insert(sts_policy).values(row))
+    row = asdict(policy)
+    new = _insert(connection, sts_policy).values(row)
+    connection.execute(new.on_conflict_do_update(index_elements=[sts_policy.c.domain], set_=row))
 
 
 def not_renewed(connection: Connection, domain: str, trouble: str) -> None:
@@ -86,9 +87,17 @@ def to_renew(connection: Connection, fetched_before: float, used_since: float, m
 def had(connection: Connection, domain: str, now: float, level: str, tls: str) -> None:
     """A server of the domain had TLS."""
     seen = {"last": now, "level": level, "tls": tls, "missing": 0.0, "reason": ""}
-    rows = update(tls_memory).where(tls_memory.c.domain == domain)
-    if not connection.execute(rows.values(times=tls_memory.c.times + 1, **seen)).rowcount:
-        connection.execute(insert(tls_memory).values(domain=domain, since=now, times=1, **seen))
+    new = _insert(connection, tls_memory).values(domain=domain, since=now, times=1, **seen)
+    connection.execute(
+        new.on_conflict_do_update(
+            index_elements=[tls_memory.c.domain], set_={"times": tls_memory.c.times + 1, **seen}
+        )
+    )
+
+
+def _insert(connection: Connection, table: Table) -> Any:
+    """Two servers on one database may learn the same at once."""
+    return postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
 
 
 def missed(connection: Connection, domain: str, now: float, reason: str) -> None:

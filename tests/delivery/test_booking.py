@@ -83,7 +83,7 @@ class BookingTests(HouseCase):
         result = refusal(known)
         self.assertEqual((result.kind, result.status, classify(result)), (FAILED, "5.7.1", Kind.POLICY))
         self.assertIn("by an operator: he asked (mailserver suppression remove bob@example.com lifts it)", result.words)
-        await found.book([(make_entry(1, 1, "bob@example.com"), result)])
+        self.assertEqual(found.bookings([(make_entry(1, 1, "bob@example.com"), result)]), [])
         self.assertEqual(await self.database.read(feedback.listing), [])
 
     async def test_memory_is_bounded(self) -> None:
@@ -97,11 +97,11 @@ class BookingTests(HouseCase):
         """What failed for good here counts as well; what waits, or failed in a mailbox here, does not."""
         found = self.booking(suppression=Rules(bounces=1))
         await found.suppressed(BOB)
-        await found.book([
+        await self.database.write(feedback.book, found.bookings([
             (make_entry(1, 77, "bob@example.com"), GONE),
             (make_entry(2, 77, "eve@example.com"), Result(DEFERRED, "later")),
             (make_entry(3, 77, "alice@example.org", kind="mailbox"), GONE),
-        ])
+        ]), Rules(bounces=1))
         [row] = await self.database.read(feedback.listing)
         self.assertEqual((row["recipient"], row["kind"], row["proof"]), ("bob@example.com", "gone", "own"))
         self.assertEqual(row["reporter"], "mx.example.com")

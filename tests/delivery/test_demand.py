@@ -77,6 +77,13 @@ class DecisionTests(SynchronousTestCase):
         self.assertEqual(self.level(replace(PLAIN, level="none", is_lifted=True, sts=ENFORCED), TLSAS)[0], "none")
         self.assertIn("DANE is configured", self.refusal(replace(PLAIN, level="dane"), UNUSABLE))
 
+    def test_more_than_is_configured(self) -> None:
+        """As for a login; never less."""
+        self.assertEqual(self.level(replace(PLAIN, by_mx=False, level="none", is_lifted=True).at_least("verify")), (
+            "verify", "configured", False
+        ))
+        self.assertEqual(replace(PLAIN, level="verify").at_least("encrypt").level, "verify")
+
     def test_the_sender_requires_tls(self) -> None:
         """It has to be certain that it is their host (DNSSEC or MTA-STS), and proved that it is this one."""
         required = replace(PLAIN, require_tls=True)
@@ -235,26 +242,51 @@ class MemoryTests(HouseCase):
         for outcome in (Outcome.secured("x"), Outcome.secured("x"), Outcome.in_clear(), Outcome.secured("x")):
             self.assertTrue((await self.see(outcome)).permits_clear)
 
+    async def test_hosts_that_somebody_here_has_named(self) -> None:
+        """What they had is nobody else's business: neither reported nor remembered."""
+        seen: list[Any] = []
+        self.demands.on_outcome(seen.append)
+        known = await self.demands.of_domain("example.com", Wishes(), False)
+        demand = await self.demands.of_host(known, HOST, False)
+        for _ in range(OFTEN):
+            self.demands.note(known, demand, HOST, "192.0.2.1", "", Outcome.secured("x"))
+        await self.database.write(lambda connection: None)
+        self.assertEqual((seen, await self.known()), ([], None))
+        await self.see(Outcome.secured("x"))
+        self.assertEqual([(each.policy_type, each.result, each.mx) for each in seen], [
+            ("no-policy-found", "", "mx.example.com")
+        ])
+
+    async def test_dane_of_hosts_that_are_named(self) -> None:
+        """A name that DNSSEC vouches for is enough, since nobody's MX leads there; LMTP has no TLSA."""
+        self.names.sign("relay.example")
+        self.names.add("relay.example", "A", "192.0.2.9")
+        self.names.add("_587._tcp.relay.example", "TLSA", f"3 1 1 {'ab' * 32}")
+        known = await self.demands.of_domain("example.com", Wishes(), False)
+        host = Host("relay.example", 587, ("192.0.2.9",))
+        self.assertEqual((await self.demands.of_host(known, host, False)).level, "dane")
+        self.assertEqual((await self.demands.of_host(known, replace(host, lmtp=True), False)).level, "may")
+        for name in ("192.0.2.9", "localhost"):
+            self.assertEqual((await self.demands.of_host(known, replace(host, name=name), False)).level, "may")
+
+    async def test_only_who_may_have_tlsa_is_asked(self) -> None:
+        """Servers of unsigned zones fail at such questions; and an alias out of the signed zone is nobody's word."""
+        known = await self.demands.of_domain("example.com", Wishes(), True)
+        self.names.add("mx.example.com", "A", "192.0.2.1")
+        self.names.add("_25._tcp.mx.example.com", "TLSA", f"3 1 1 {'ab' * 32}")
+        self.assertEqual((await self.demands.of_host(known, HOST, True)).level, "may")
+        self.assertNotIn("TLSA", {type for _, type in self.names.asked})
+        self.names.sign("example.com")
+        self.assertEqual((await self.demands.of_host(known, HOST, True)).level, "dane")
+        self.names.add("_25._tcp.mx.example.com", "CNAME", "forged.example.")
+        self.names.add("forged.example", "TLSA", f"3 1 1 {'ab' * 32}")
+        self.assertEqual((await self.demands.of_host(known, HOST, True)).level, "may")
+
     async def test_switched_off(self) -> None:
         demands = Demands(self.database, OutboundTls(sts=False, remember=False), self.world, "us")
         for _ in range(OFTEN + 1):
             self.assertTrue((await self.see(Outcome.secured("x"), demands)).permits_clear)
         self.assertIsNone(await self.known())
-
-    async def test_purge(self) -> None:
-        """What is old goes, and what is too much, the oldest first."""
-        self.patch(store, "MOST", 3)
-        for number in range(5):
-            await self.database.write(store.had, f"{number}.example", NOW + number, "encrypt", "x")
-            kept = store.Kept(f"{number}.example", "1", "", NOW, NOW + 100, NOW + number)
-            await self.database.write(store.keep, kept)
-        await self.database.write(store.purge, NOW + 50)
-        kept_now, known_now = await self.database.read(store.listing)
-        self.assertEqual([each.domain[0] for each in known_now], ["2", "3", "4"])
-        self.assertEqual([each.domain[0] for each in kept_now], ["2", "3", "4"])
-        await self.database.write(store.purge, NOW + store.KEPT + 4)
-        kept_now, known_now = await self.database.read(store.listing)
-        self.assertEqual((kept_now, [each.domain[0] for each in known_now]), ([], ["4"]))
 
     async def test_the_database_is_away(self) -> None:
         """Then nobody knows whether this may go in the clear, and it waits."""

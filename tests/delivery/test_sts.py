@@ -34,8 +34,9 @@ class RecordTests(SynchronousTestCase):
     def test_none(self) -> None:
         """Without an id, with two records, with another version: no policy is announced (RFC 8461 3.1)."""
         good = "v=STSv1; id=1;"
-        for texts in ([], [good, good], ["v=STSv1;"], ["v=STSv2; id=1;"], ["v=STSv1; id=a-b;"], [good + "1" * 33]):
-            self.assertIsNone(read_id([each.replace("id=1;1", "id=1") for each in texts]))
+        long = f"v=STSv1; id={'1' * 33};"
+        for texts in ([], [good, good], ["v=STSv1;"], ["v=STSv2; id=1;"], ["v=STSv1; id=a-b;"], [long]):
+            self.assertIsNone(read_id(texts))
 
     @given(some.text())
     def test_anything(self, text: str) -> None:

@@ -31,6 +31,12 @@ class Policy:
     remembered: Remembered | None = None
     unknown: str = ""                       # why nothing can be said, so that nothing may be sent
 
+    def at_least(self, level: str) -> Policy:
+        """The same where we want more than is configured, as when a password is to be sent."""
+        if _RANK[self.level] >= _RANK[level]:
+            return self
+        return replace(self, level=level, is_lifted=False)
+
 
 @dataclass(frozen=True, slots=True)
 class Demand:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from twisted.logger import Logger
 
 from mailserver.delivery.tls.dane import Tlsas, look_up
-from mailserver.delivery.tls.demand import DANE, ENCRYPT, VERIFY, Demand, Policy, decide
+from mailserver.delivery.tls.demand import DANE, ENCRYPT, NONE, VERIFY, Demand, Policy, decide
 from mailserver.delivery.tls.https import FETCH_ERROR, FetchFailed, Https
 from mailserver.delivery.tls.memory import Memory
 from mailserver.delivery.tls.outcome import Outcome, Seen
@@ -118,7 +118,7 @@ class Demands:
             wanted = False
         if policy.by_mx and not mx_validated:
             wanted = False                      # RFC 7672 2.2.1: who forges the MX has TLSA records of his own
-        if not wanted or host.path or _is_address(host.name) or "." not in host.name:
+        if not wanted or host.path or host.lmtp or _is_address(host.name) or "." not in host.name:
             return None
         return await look_up(self._world.resolver, host.name, host.port)
 
@@ -126,11 +126,13 @@ class Demands:
         self, policy: Policy, demand: Demand, host: Host, address: str, source: str, outcome: Outcome
     ) -> None:
         """How TLS went on one connection: for reports and for memory.  Never raises."""
+        if not policy.by_mx or demand.level == NONE or _is_address(policy.domain):
+            return                              # it went as somebody here wants it, which is nobody else's business
         result, reason = outcome.result, outcome.reason
         if demand.watched and not result and policy.sts is not None and not policy.sts.names(host.name):
             result, reason = INVALID, f"{host.name} is no mail server of {policy.domain} by its MTA-STS policy"
         self._tell(policy, demand.policy_type, result, host.name, source, address, reason, demand.tlsas)
-        if self._tls.remember and policy.by_mx and not _is_address(policy.domain):
+        if self._tls.remember:
             level = demand.level if demand.level in (VERIFY, DANE) and not outcome.is_unproven else ENCRYPT
             self._memory.note(policy.domain, policy.remembered, level, outcome)
 
@@ -145,6 +147,8 @@ class Demands:
         reason: str = "",
         tlsas: Tlsas | None = None,
     ) -> None:
+        if not policy.by_mx:
+            return
         lines: tuple[str, ...] = ()
         patterns: tuple[str, ...] = ()
         if policy_type == "sts" and policy.sts is not None:

@@ -139,6 +139,8 @@ class _Visit:
             wrapping.protocol = _Bounded
             try:
                 connected: Any = await wrapClientTLS(self.proof, endpoint).connect(wrapping)
+            except CancelledError:
+                raise                           # the time is over, or the server stops
             except Exception as error:
                 why = f"no connection to {self.name} ({address}): {error}"
                 continue

@@ -22,7 +22,7 @@ log = Logger()
 DAY = 86400.0
 REST = 300.0                # seconds after which a fetch that failed is tried again (RFC 8461 3.3)
 USED = 30 * DAY             # seconds without mail after which a policy is not renewed any more
-AT_ONCE = 10                # fetches
+AT_ONCE = 50                # fetches
 MOST_FAILED = 1000          # of them that are remembered
 MOST_RENEWED = 100          # in one round
 
