@@ -37,7 +37,7 @@ class Feedback:
     """
 
     Options = NoOptions
-    origins = frozenset({Origin.ARRIVAL})
+    origins = frozenset({Origin.ARRIVAL, Origin.SUBMISSION})       # a smarthost sends them back, whom we trust
 
     def __init__(self, options: NoOptions, server: IServer) -> None:
         self._server = server
