@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from mailserver.address import domain_key, parse_domain
+from mailserver.cli import tls_reports
 from mailserver.cli.given import configuration, reading, writing
 from mailserver.cli.house import House, in_reactor, opened_house
 from mailserver.cli.shown import as_json, plain, show_json, show_pairs, show_table, when
@@ -25,6 +26,9 @@ from mailserver.wishes import NONE
 @click.group("tls")
 def command() -> None:
     """Which TLS other servers must have, and why."""
+
+
+command.add_command(tls_reports.command)
 
 
 @command.command("show")

@@ -19,7 +19,7 @@ from mailserver.feedback.told import Feedback as Report
 from mailserver.feedback.told import Sort, Told
 from mailserver.feedback.verp import Path
 from mailserver.ident import read
-from mailserver.interfaces import IFilter, IServer, NoOptions
+from mailserver.interfaces import IFilter, IServer, Maybe, NoOptions
 from mailserver.store import feedback as book
 from mailserver.store.feedback import Booking
 from mailserver.store.key import load_key
@@ -37,7 +37,7 @@ class Feedback:
     """
 
     Options = NoOptions
-    origins = frozenset({Origin.ARRIVAL})
+    origins = frozenset({Origin.ARRIVAL, Origin.SUBMISSION})       # a smarthost sends them back, whom we trust
 
     def __init__(self, options: NoOptions, server: IServer) -> None:
         self._server = server
@@ -46,10 +46,13 @@ class Feedback:
         except OSError:
             self._key = b""
 
-    async def content(self, client: Client, envelope: Envelope, content: Content) -> Verdicts:
+    def content(self, client: Client, envelope: Envelope, content: Content) -> Maybe[Verdicts]:
         paths = [path for each in envelope.recipients if (path := self._decoded(each)) is not None]
         if not paths and envelope.sender is not None and b"multipart/report" not in content.header.lower():
             return None
+        return self._read(content, paths)
+
+    async def _read(self, content: Content, paths: Sequence[Path]) -> Verdicts:
         report = await self._server.in_thread(parse, content.beginning)
         if report is None:
             return score(0.0, "no report, so it is not booked") if paths else None

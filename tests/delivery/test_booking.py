@@ -25,6 +25,7 @@ from mailserver.reply import Reply
 from mailserver.store import feedback, suppressions, traces
 from mailserver.store.key import load_key
 from mailserver.story import Story
+from mailserver.testing.cases import answer
 from mailserver.wishes import Wishes
 from tests.delivery.house import HOSTNAME, HouseCase
 from tests.store.cases import make_entry
@@ -128,7 +129,9 @@ class BookingTests(HouseCase):
         story = Story(arrived)
         envelope = Envelope(arrived, Origin.ARRIVAL, None, (path,), len(report), "8BITMIME")
         routes = [await self.acceptance._router.route(path, story)]
-        said: Any = await Feedback(NoOptions(), lent).content(Client("192.0.2.9"), envelope, Content.of(report))
+        said: Any = await answer(
+            Feedback(NoOptions(), lent).content(Client("192.0.2.9"), envelope, Content.of(report))
+        )
         self.assertEqual(said.why, "a report, booked: bounce of bob@example.com (gone)")
         await self.acceptance.accept(envelope, Content.of(report), Client("192.0.2.9"), story, routes)
         self.assertEqual(await self.inbox_of(self.alice), [])

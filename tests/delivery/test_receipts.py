@@ -7,7 +7,9 @@ from typing import Any
 
 from mailserver.address import Address
 from mailserver.envelope import Client, Origin
+from mailserver.errors import TemporaryFailure
 from mailserver.store import directory
+from mailserver.store.schema import content, trace
 from mailserver.wishes import Wishes
 from tests.delivery.house import ALICE, HouseCase
 from tests.store.cases import NOW
@@ -88,3 +90,28 @@ class ReceiptTests(HouseCase):
             directory = self.directory
 
         return Asked("aliases", Aliases(NoOptions(), Server()), self.world.clock)          # type: ignore[arg-type]
+
+
+class TroubleTests(HouseCase):
+    async def test_all_or_nothing(self) -> None:
+        """Where the receipt cannot be written, nothing was accepted: whoever sends hears "not now", and comes back."""
+        self.account("bob")
+        write = self.acceptance._transactional["sql"].write
+
+        def full(connection: Any, deliveries: Any) -> None:
+            write(connection, deliveries)
+            if any(each.account.address == ALICE for each in deliveries):
+                raise TemporaryFailure("no room")
+
+        self.patch(self.acceptance._transactional["sql"], "write", full)
+        with self.assertRaises(TemporaryFailure):
+            await self.send("bob@example.org", client=LOGGED_IN, notify="SUCCESS")
+        self.assertEqual((self.count(content), self.count(trace)), (0, 0))
+
+    async def test_the_sender_is_gone(self) -> None:
+        """Then nobody is told, and the mail is delivered all the same."""
+        bob = self.account("bob")
+        gone = Address.parse("gone@example.org")
+        await self.send("bob@example.org", client=LOGGED_IN, sender=gone, notify="SUCCESS")
+        self.assertEqual(len(await self.inbox_of(bob)), 1)
+        self.assertEqual(self.count(trace), 1)

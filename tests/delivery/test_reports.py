@@ -121,6 +121,14 @@ class ReportTests(SynchronousTestCase):
         self.assertIn(why, text)
         self.assertNotIn("mx:25 said", text)
 
+    def test_ours(self) -> None:
+        """What nobody refused but this server is not laid at another's door."""
+        held = Result(FAILED, "suppressed: bob@example.com is not written to since yesterday", detail="7.1")
+        _, parts = report((asks(), held))
+        self.assertIn("This server does not send it: suppressed: bob@example.com is not written to", words(parts))
+        self.assertNotIn("Their server", words(parts))
+        self.assertEqual(fields(parts[1])[1]["Status"], "5.7.1")
+
     def test_delayed(self) -> None:
         """Why, until when it is tried, and when next; nobody needs to do anything."""
         full = by_reply(Reply(452, "2.2", "Mailbox full"), "mx:25")

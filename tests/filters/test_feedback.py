@@ -17,6 +17,7 @@ from mailserver.ident import read
 from mailserver.store import feedback, suppressions, traces
 from mailserver.store.key import load_key
 from mailserver.testing import FilterContract, ForwarderContract, PluginCase, a_client, an_envelope
+from mailserver.testing.cases import answer
 
 CORPUS = Path(__file__).parent.parent / "corpus" / "feedback"
 DSN, COMPLAINT = ((CORPUS / name).read_bytes() for name in ("dsn", "complaint"))
@@ -46,7 +47,7 @@ class FeedbackTests(FilterContract, KeyedCase):
 
     async def judge(self, octets: bytes, sender: str = "", to: str = "alice@example.org") -> str:
         """What it says in the trace."""
-        said: Any = await self.build().content(a_client(), an_envelope(sender, [to]), Content.of(octets))
+        said: Any = await answer(self.build().content(a_client(), an_envelope(sender, [to]), Content.of(octets)))
         if said is None:
             return ""
         self.assertEqual(said.points, 0.0)

@@ -9,6 +9,7 @@ from mailserver.delivery.classify import classify
 from mailserver.delivery.reports.action import Action
 from mailserver.delivery.reports.sentences import LANGUAGES, Sentences
 from mailserver.delivery.result import Result
+from mailserver.feedback.kinds import Kind
 from mailserver.ident import spell
 from mailserver.store.spool import Entry
 
@@ -44,7 +45,10 @@ def _lines(
         if entry.target.key != entry.recipient.key and action is not Action.EXPANDED:
             yield "    " + words.forwarded.format(address=entry.target)
         if action in (Action.FAILED, Action.DELAYED):
-            why, advice = words.reasons[classify(result)]
+            kind = classify(result)
+            why, advice = words.reasons[kind]
+            if result.reply is None and kind in (Kind.POLICY, Kind.UNKNOWN):
+                why, advice = words.ours, ""
             yield from _indented(why)
             if action is Action.FAILED:
                 yield from _indented(advice.format(hostname=hostname))

@@ -18,6 +18,7 @@ class Sentences:
     openings: Mapping[Action, str]
     forwarded: str              # {address}
     reasons: Mapping[Kind, tuple[str, str]]     # why, and what the sender can do
+    ours: str                   # when nobody refused it but we
     said: str
     following: str
     closings: Mapping[Action, str]
@@ -25,8 +26,6 @@ class Sentences:
     others: str
     look_up: str
 
-
-_LATER = "It is tried again by itself."
 
 ENGLISH = Sentences(
     subjects={
@@ -48,7 +47,7 @@ ENGLISH = Sentences(
     },
     forwarded="(which is forwarded to <{address}>)",
     reasons={
-        Kind.GREYLIST: ("Their server does not know ours yet, and asks it to come back later.", _LATER),
+        Kind.GREYLIST: ("Their server does not know ours yet, and asks it to come back later.", "Send it again later."),
         Kind.RATE: ("Their server takes only so much mail in a while, and has had enough.",
                     "Send it again later, to fewer recipients at a time."),
         Kind.REPUTATION: ("Their server refuses mail from ours, because of a block list or of its reputation.",
@@ -72,6 +71,7 @@ ENGLISH = Sentences(
                     "Tell the recipient, or whoever runs {hostname}, that a forwarding is wrong."),
         Kind.UNKNOWN: ("It did not say why in words that we know.", "See what was said, below."),
     },
+    ours="This server does not send it:",
     said="{host} said:",
     following="It is tried next at {following}, and until {until} at the latest.",
     closings={
@@ -83,8 +83,6 @@ ENGLISH = Sentences(
     others="and {count} more.",
     look_up="Whoever runs {hostname} can look it up under the id {id}.",
 )
-
-_LATER_JA = "自動的に再送されます。"
 
 JAPANESE = Sentences(
     subjects={
@@ -106,7 +104,7 @@ JAPANESE = Sentences(
     },
     forwarded="(転送先: <{address}>)",
     reasons={
-        Kind.GREYLIST: ("相手のサーバーが、しばらく後に送り直すよう求めています。", _LATER_JA),
+        Kind.GREYLIST: ("相手のサーバーが、しばらく後に送り直すよう求めています。", "後で送り直してください。"),
         Kind.RATE: ("相手のサーバーが一定時間に受け取れる量を超えました。",
                     "時間をおいて、宛先の数を減らして送り直してください。"),
         Kind.REPUTATION: ("ブロックリストまたは評価により、相手がこのサーバーからのメールを拒否しています。",
@@ -131,6 +129,7 @@ JAPANESE = Sentences(
                     "転送設定が誤っていることを、受信者または {hostname} の管理者にお知らせください。"),
         Kind.UNKNOWN: ("相手のサーバーの返答からは理由が分かりませんでした。", "以下の返答をご覧ください。"),
     },
+    ours="このサーバーは次の理由により送信しません。",
     said="{host} の返答:",
     following="次の配信は {following} に試み、遅くとも {until} まで続けます。",
     closings={
