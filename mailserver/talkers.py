@@ -13,7 +13,6 @@ from twisted.logger import Logger
 from mailserver.acceptance import Acceptance
 from mailserver.address import Address
 from mailserver.config import Config, Listen
-from mailserver.delivery import HONOURED
 from mailserver.delivery.recipients import Called, Listed
 from mailserver.envelope import Reverse
 from mailserver.ident import spell
@@ -104,7 +103,6 @@ def smtp_policy(house: House, listen: Listen) -> SmtpPolicy:
         size=limits.size,
         recipients=limits.recipients,
         tls=tls,
-        kept=HONOURED,
         vrfy=config.smtp.vrfy,
         no_soliciting=config.smtp.no_soliciting,
         longest_hold=int(config.smtp.longest_hold),

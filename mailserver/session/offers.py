@@ -10,7 +10,7 @@ from mailserver.reply import Reply
 from mailserver.sasl import MECHANISMS
 from mailserver.smtp.syntax import XCLIENT_ATTRIBUTES, XFORWARD_ATTRIBUTES
 
-# What only whoever sends a message on can keep: offered once delivery does (`mailserver.delivery.HONOURED`).
+# What whoever sends a message on must keep, too.
 SENDING = ("DSN", "BINARYMIME", "REQUIRETLS", "MT-PRIORITY", "DELIVERBY")
 HOLDING = "FUTURERELEASE"
 
@@ -36,7 +36,7 @@ class Offer:
 class Offers:
     """Makes the offers of one listener, each once.
 
-    `kept` are those of `SENDING` that delivery honours; `vrfy` is who may ask for addresses: nobody, logins or
+    `vrfy` is who may ask for addresses: nobody, logins or
     everybody; `longest_hold` is for how many seconds a message may wait for its release (RFC 4865), 0 for none.
     """
 
@@ -45,7 +45,6 @@ class Offers:
     size: int
     recipients: int
     tls: bool = False
-    kept: Set[str] = frozenset()
     vrfy: str = "nobody"
     no_soliciting: tuple[str, ...] = ()
     longest_hold: int = 0
@@ -72,7 +71,7 @@ class Offers:
         found = {"PIPELINING": "", "SIZE": str(self.size), "8BITMIME": "", "SMTPUTF8": "", "ENHANCEDSTATUSCODES": ""}
         found["CHUNKING"] = ""
         for keyword in SENDING:
-            if keyword in self.kept and (tls or keyword != "REQUIRETLS"):       # RFC 8689 4.1: inside TLS only
+            if tls or keyword != "REQUIRETLS":              # RFC 8689 4.1: inside TLS only
                 found[keyword] = ""
         found["LIMITS"] = f"RCPTMAX={self.recipients}"          # RFC 9422
         found["NO-SOLICITING"] = " ".join(self.no_soliciting)   # RFC 3865

@@ -151,8 +151,10 @@ def rcpt(recipient: Address, notify: str = "", orcpt: str = "") -> bytes:
     """RCPT TO, with what a server with DSN is told: NOTIFY, and ORCPT, "type;address" (RFC 3461 4.1, 4.2)."""
     parameters = f" NOTIFY={notify}" if notify else ""
     kind, _, address = orcpt.partition(";")
-    if address and address.isascii():
-        parameters += f" ORCPT={kind};{xtext.encode(address)}"
+    if address:
+        # RFC 6533 3: what is beyond ASCII has a type of its own.
+        written = xtext.encode(address) if address.isascii() else xtext.encode_utf8(address)
+        parameters += f" ORCPT={kind if address.isascii() else 'utf-8'};{written}"
     return f"RCPT TO:<{_written(recipient)}>{parameters}\r\n".encode()
 
 

@@ -14,7 +14,9 @@ def decode(text: str) -> str:
     """What xtext stands for; raises `ValueError` for what is none, or stands for more than one printable line."""
     if _XTEXT.fullmatch(text) is None:
         raise ValueError("not xtext")
-    return _one_line(_HEX.sub(lambda found: chr(int(found[1], 16)), text))
+    octets = _HEX.sub(lambda found: chr(int(found[1], 16)), text).encode("latin-1")
+    # Postfix writes addresses beyond ASCII so: the octets of their UTF-8.
+    return _one_line(octets.decode("utf-8"))
 
 
 def encode(text: str) -> str:

@@ -10,7 +10,6 @@ from typing import Any
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 
-from mailserver import talkers
 from mailserver.address import Address
 from mailserver.service import MailServer
 from mailserver.session.offers import SENDING
@@ -56,8 +55,8 @@ class Talking(ServerCase):
 class OfferTests(Talking):
     """What is offered to whom: the column of the features, service by service."""
 
-    EVERYBODY = {"PIPELINING", "SIZE", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES", "CHUNKING", "LIMITS",
-                 "NO-SOLICITING", "HELP"}
+    EVERYBODY = {"PIPELINING", "SIZE", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES", "CHUNKING", "LIMITS", "DSN",
+                 "BINARYMIME", "MT-PRIORITY", "DELIVERBY", "NO-SOLICITING", "HELP"}
 
     def keywords(self) -> set[str]:
         return set(re.findall(r"^250[ -]([A-Z0-9-]+)", self.offered, re.MULTILINE)) - {"MX"}
@@ -82,13 +81,12 @@ class OfferTests(Talking):
         await line.ask("STARTTLS")
         await line.start_tls()
         self.offered = await line.ask("EHLO x")
-        self.assertEqual(self.keywords(), self.EVERYBODY | {"AUTH", "FUTURERELEASE"})
+        self.assertEqual(self.keywords(), self.EVERYBODY | {"REQUIRETLS", "AUTH", "FUTURERELEASE"})
         await self.logged_in(server)
-        self.assertEqual(self.keywords(), self.EVERYBODY | {"FUTURERELEASE", "ETRN", "VRFY", "EXPN"})
+        self.assertEqual(self.keywords(), self.EVERYBODY | {"REQUIRETLS", "FUTURERELEASE", "ETRN", "VRFY", "EXPN"})
 
     async def test_everything(self) -> None:
-        """Once delivery keeps what it promises, the whole column; REQUIRETLS inside TLS alone."""
-        self.patch(talkers, "HONOURED", frozenset(SENDING))
+        """The whole column, to who is vouched for; REQUIRETLS inside TLS alone."""
         server = await self.serve(f"[smtp]\nxclient = [{LOOPBACK}]\nxforward = [{LOOPBACK}]\n")
         await self.greeted(server, "submission")
         everything = self.EVERYBODY | set(SENDING) | {"XCLIENT", "XFORWARD", "FUTURERELEASE"}
@@ -215,7 +213,6 @@ class WishTests(Talking):
 
     async def test_kept(self) -> None:
         """Each parameter, as a value, with the entry and in the trace."""
-        self.patch(talkers, "HONOURED", frozenset(SENDING))
         server = await self.serve(f"{SINK}")
         line = await self.logged_in(server)
         before = server.world.now()

@@ -219,7 +219,9 @@ class SessionTests(ServerCase):
             [["sales@example.org", "aliases", "forward to alice@example.org"],
              ["alice@example.org", "accounts", "mailbox INBOX of alice@example.org (sql)"]],
         )
-        self.assertEqual([each[:2] + each[3:] for each in story["verdicts"]], [["content", "loops", "no opinion", ""]])
+        self.assertEqual([each[:2] + each[3:] for each in story["verdicts"]], [
+            ["content", "loops", "no opinion", ""], ["content", "feedback", "no opinion", ""],
+        ])
         wrong = await line.ask("XYZZY")
         line.close()
         [story] = await self.story(server, wrong)

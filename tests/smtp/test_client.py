@@ -9,8 +9,11 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from mailserver.address import Address
 from mailserver.reply import Reply
-from mailserver.smtp import client
+from mailserver.smtp import client, xtext
 from mailserver.smtp.client import LARGEST, LONGEST_LINE, NotSmtp, ReplyReader
+from mailserver.wishes import NONE, Wishes
+
+ANN = Address.parse("ann@example.org")
 
 
 def replies(*chunks: bytes) -> list[Reply]:
@@ -138,3 +141,37 @@ class CommandTests(SynchronousTestCase):
     def test_logins(self) -> None:
         self.assertEqual(base64.b64decode(client.auth_plain("ann", "sëcret").split()[2]), "\0ann\0sëcret".encode())
         self.assertEqual(client.base64_line("ann"), b"YW5u\r\n")
+
+
+class WishTests(SynchronousTestCase):
+    """What is passed on of a sender's wishes, to a server that knows of them."""
+
+    wishes = Wishes(
+        ret="HDRS", envid="a+b", require_tls=True, priority=-3, deliver_by=1060.0, by_mode="N", notify="NEVER"
+    )
+
+    def test_each(self) -> None:
+        offered = {"DSN": "", "REQUIRETLS": "", "MT-PRIORITY": "", "DELIVERBY": "", "SIZE": ""}
+        wished = ["RET=HDRS", "ENVID=a+2Bb", "REQUIRETLS", "MT-PRIORITY=-3", "BY=60;N"]
+        self.assertEqual(client.wished(self.wishes, offered, 1000.0), wished)
+        self.assertEqual(client.wished(self.wishes, {"MT-PRIORITY": ""}, 1000.0), ["MT-PRIORITY=-3"])
+        self.assertEqual(client.wished(NONE, offered, 1000.0), [])
+        self.assertEqual(
+            client.mail(ANN, 7, "8BITMIME", offered | {"8BITMIME": ""}, False, wished),
+            b"MAIL FROM:<ann@example.org> SIZE=7 BODY=8BITMIME RET=HDRS ENVID=a+2Bb REQUIRETLS MT-PRIORITY=-3 BY=60;N\r\n",
+        )
+
+    def test_of_recipients(self) -> None:
+        """Whatever stood in ORCPT, no line end and no parameter comes of it; beyond ASCII it has its own type."""
+        for notify, orcpt, said in (
+            ("", "", b""), ("NEVER", "", b" NOTIFY=NEVER"),
+            ("SUCCESS,DELAY", "rfc822;b=c+d e@x", b" NOTIFY=SUCCESS,DELAY ORCPT=rfc822;b+3Dc+2Bd+20e@x"),
+            ("", "utf-8;\u4f8b@x", b" ORCPT=utf-8;\\x{4F8B}@x"), ("", "rfc822;\u4f8b@x", b" ORCPT=utf-8;\\x{4F8B}@x"),
+        ):
+            self.assertEqual(client.rcpt(ANN, notify, orcpt), b"RCPT TO:<ann@example.org>" + said + b"\r\n")
+
+    def test_xtext_of_postfix(self) -> None:
+        """Which writes the octets of UTF-8; what is none, or no line, is refused."""
+        self.assertEqual(xtext.decode("+E4+BE+8B@x"), "\u4f8b@x")
+        for wrong in ("+E4@x", "+0D+0A", "+C2+85", "+e4"):
+            self.assertRaises(ValueError, xtext.decode, wrong)
