@@ -53,6 +53,28 @@ class Present:
         }
 
 
+class Work:
+    """What is being sent by this process, as operators see it; `delivery` is its scheduler at the moment."""
+
+    def __init__(self, delivery: Callable[[], Any], wake: Callable[[], None]) -> None:
+        self._delivery = delivery
+        self._wake = wake
+
+    async def queue(self, value: Mapping[str, Any]) -> dict[str, Any]:
+        """The attempts that are being made, and how many messages a minute each lane had delivered of late."""
+        delivery = self._delivery()
+        return {name: _offered(delivery, name, nothing) for name, nothing in (("at_work", []), ("rates", {}))}
+
+    async def wake(self, value: Mapping[str, Any]) -> None:
+        """Somebody changed the queue: look at it now."""
+        self._wake()
+
+
+def _offered(delivery: Any, name: str, nothing: Any) -> Any:
+    told = getattr(delivery, name, None)
+    return told() if told is not None else nothing
+
+
 def checked(value: Mapping[str, Any]) -> None:
     """Raises `OrderFailed` when nobody could say who is meant by an order to kick."""
     for each in _texts(value, "whom"):

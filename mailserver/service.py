@@ -29,7 +29,7 @@ from mailserver.net.listen import ConversationFactory, Listener
 from mailserver.net.resolver import Resolver
 from mailserver.net.tally import SHARED, Private, Shared, Tally
 from mailserver.net.tls import Keys
-from mailserver.orders import Present, status_of, stopping
+from mailserver.orders import Present, Work, status_of, stopping
 from mailserver.renewal import Renewal, read_anew, renewed
 from mailserver.rooms import Rooms, data_folder, find_plugins, furnish
 from mailserver.station import Station, context_of, read_keys
@@ -239,9 +239,12 @@ class MailServer(Service):
     def orders(self) -> Mapping[str, Order]:
         """What it does when it is told to."""
         present = Present(self._conversations, self.station.number if self.station else 0, self.world.now)
+        work = Work(lambda: self.scheduler if self.delivers else None, self.wake)
         return {
             "who": present.who,
             "kick": present.kick,
+            "queue": work.queue,
+            "wake": work.wake,
             "reload": self._reload,
             "status": self._status,
             "stop": stopping(self.reactor, self.end),

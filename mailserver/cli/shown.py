@@ -6,9 +6,12 @@ import json
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 import click
+
+FIRST = 1000                # rows whose widths are those of all
 
 as_json = click.option("--json", "json_wanted", is_flag=True, help="Show JSON.")
 
@@ -16,6 +19,25 @@ as_json = click.option("--json", "json_wanted", is_flag=True, help="Show JSON.")
 def show_json(value: Any) -> None:
     """One JSON document."""
     click.echo(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def show_json_array(values: Iterable[Any]) -> None:
+    """One JSON array, a line each, while its values come: it may be long."""
+    before = "["
+    for each in values:
+        click.echo(f"{before}\n  {json.dumps(each, ensure_ascii=False)}", nl=False)
+        before = ","
+    click.echo("[]" if before == "[" else "\n]")
+
+
+def show_rows(heads: Sequence[str], rows: Iterable[Sequence[Any]], nothing: str) -> None:
+    """As `show_table`, while the rows come; those behind the first thousand stand as wide as these."""
+    coming = iter(rows)
+    first = [[plain(each) for each in row] for row in islice(coming, FIRST)]
+    show_table(heads, first, nothing)
+    widths = [max(map(len, column)) for column in zip(heads, *first, strict=True)]
+    for row in coming:
+        click.echo("  ".join(plain(cell).ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
 def show_table(heads: Sequence[str], rows: Iterable[Sequence[Any]], nothing: str) -> None:

@@ -14,7 +14,7 @@ from mailserver.cli.given import reading
 from mailserver.cli.shown import as_json, plain, show_json, show_table, when
 from mailserver.errors import MailserverError, NotFound
 from mailserver.ident import read
-from mailserver.store import spool, traces
+from mailserver.store import queue, traces
 
 _AGO = re.compile(r"(\d+)\s*(s|m|min|h|d|w)")
 _SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
@@ -64,7 +64,7 @@ def _tell(id: str, json_wanted: bool) -> None:
             story = traces.story(connection, number)
         except NotFound:
             # Entries of the queue have ids of their own; their message's story is what is meant.
-            entries = spool.listing(connection, [number], limit=1)
+            entries = queue.listing(connection, [number], limit=1)
             if not entries:
                 raise
             story = traces.story(connection, entries[0].content_id)

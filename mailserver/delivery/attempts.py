@@ -98,7 +98,7 @@ class Attempts:
         if not entries:
             return
         try:
-            results = await self._try(attempt, entries)
+            results = await self._try_wanted(attempt, entries)
         except MailserverError as error:
             results = [Result(DEFERRED, str(error))] * len(entries)
         except Exception as error:
@@ -111,6 +111,14 @@ class Attempts:
                 following = self._world.now()
         attempt.is_final = True
         await self._conclude(attempt, list(zip(entries, results, strict=True)), following)
+
+    async def _try_wanted(self, attempt: Attempt, entries: Sequence[Entry]) -> Sequence[Result]:
+        """Try all but those that an operator has taken out: these have failed, and their senders hear of it."""
+        wanted = [each for each in entries if each.expires > spool.CANCELLED]
+        results = iter(await self._try(attempt, wanted) if wanted else ())
+        return [
+            next(results) if each.expires > spool.CANCELLED else Result(FAILED, each.reason) for each in entries
+        ]
 
     async def _try(self, attempt: Attempt, entries: Sequence[Entry]) -> Sequence[Result]:
         if entries[0].kind == "mailbox":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -204,6 +205,7 @@ class Master(Service):
         """What it does when it is told to."""
         return {
             "who": self._who, "kick": self._kick, "reload": self._reload, "status": self._status,
+            "queue": self._queue, "wake": self._wake,
             "stop": stopping(self.reactor, self.end),
         }
 
@@ -227,6 +229,16 @@ class Master(Service):
     async def _kick(self, value: Mapping[str, Any]) -> int:
         checked(value)
         return sum(await self._all("kick", whom=value["whom"]))
+
+    async def _queue(self, value: Mapping[str, Any]) -> Any:
+        told = await self._all("queue")
+        rates: Counter[str] = Counter()
+        for each in told:
+            rates.update(each["rates"])
+        return {"at_work": [attempt for each in told for attempt in each["at_work"]], "rates": rates}
+
+    async def _wake(self, value: Mapping[str, Any]) -> None:
+        await self._all("wake")
 
     async def _status(self, value: Mapping[str, Any]) -> Any:
         workers = [each for answer in await self._all("status") for each in answer["workers"]]

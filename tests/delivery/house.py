@@ -26,7 +26,7 @@ from mailserver.mailbox.sql import Sql
 from mailserver.net.limits import Allowance, Limits
 from mailserver.net.tally import Private
 from mailserver.routing import Router
-from mailserver.store import spool, traces
+from mailserver.store import queue, traces
 from mailserver.store.lookup import Directory
 from mailserver.store.spool import Entry
 from mailserver.story import Story
@@ -116,7 +116,7 @@ class HouseCase(SqliteCase):
         return id
 
     async def queue(self) -> list[Entry]:
-        return await self.database.read(spool.listing)
+        return await self.database.read(queue.listing)
 
     async def empty(self) -> None:
         """Wait until nothing is left in the queue."""

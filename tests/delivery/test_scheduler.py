@@ -11,7 +11,7 @@ from twisted.internet.task import deferLater
 from mailserver.delivery import attempts as attempts_module
 from mailserver.delivery import scheduler as scheduler_module
 from mailserver.errors import TemporaryFailure
-from mailserver.store import spool
+from mailserver.store import queue, spool
 from mailserver.store.schema import content
 from tests.delivery.house import HouseCase
 from tests.delivery.peers import CLOSE, SILENCE, Talk
@@ -78,7 +78,7 @@ class WorkTests(HouseCase):
 
         def look(talk: Talk) -> bytes:
             with self.reading() as connection:
-                seen.extend(spool.listing(connection))
+                seen.extend(queue.listing(connection))
             return b"220 peer ESMTP\r\n"
 
         peer.replies = {"": look}
@@ -146,7 +146,7 @@ class WorkTests(HouseCase):
         entry = await self.reason("451")
         peer.replies = {}
         with self.writing() as connection:
-            self.assertEqual(spool.retry(connection, [entry.id], self.world.now()), 1)
+            self.assertEqual(queue.retry(connection, [entry.id], self.world.now()), 1)
         await self.empty()
 
     async def test_it_sleeps(self) -> None:
