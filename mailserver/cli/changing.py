@@ -76,7 +76,8 @@ def route(choice: Choice, limit: int | None, mx: bool, host: str) -> None:
     except Wrong as error:
         raise click.UsageError(f"the host {error}") from None
     count = _change(choice, limit, lambda connection, ids, now: queue.reroute(connection, ids, place, now))
-    click.echo(f"{plural(count, 'entry goes', 'entries go')} {f'by {place}' if place else 'where they would'}")
+    way = f"by {place}" if place else "where it would" if count == 1 else "where they would"
+    click.echo(f"{plural(count, 'entry goes', 'entries go')} {way}")
 
 
 def _change(choice: Choice, limit: int | None, change: Change) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from functools import lru_cache
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
@@ -25,13 +25,32 @@ from mailserver.store.queue import Choice, Rest, Sums
 
 PAGE = 1000                 # entries that are in memory at a time
 MOST_SUMS = 50              # groups that a summary shows
-COLUMNS = (
-    "id", "content_id", "sender", "recipient", "target", "domain", "kind", "place", "held", "reason", "next_attempt",
-    "attempts", "created", "expires", "owner", "lease", "wishes", "login",
-)
 
 _NUMBERS = re.compile(r"\S*\d\S*")
 _CODE = re.compile(r"[245]\d\d(?:[ -][245]\.\d{1,3}\.\d{1,3})?|")
+
+
+class Row(NamedTuple):
+    """As much of an entry as is shown."""
+
+    id: int
+    content_id: int
+    sender: str
+    recipient: str
+    target: str
+    domain: str
+    kind: str
+    place: str
+    held: int
+    reason: str
+    next_attempt: float
+    attempts: int
+    created: float
+    expires: float
+    owner: str
+    lease: float
+    wishes: str
+    login: str
 
 
 @click.command("list")
@@ -95,10 +114,11 @@ class Looks:
         with database.reading() as connection:
             self._resting = queue.resting(connection, now)
 
-    def about(self, row: Any) -> dict[str, Any]:
+    def about(self, row: Row) -> dict[str, Any]:
         """An entry for programs; times are seconds since the epoch."""
         ready = row.next_attempt <= self._now or (row.owner and row.lease > self._now)
-        lane = self._lanes.of(row)
+        way: Any = row              # of its kind, its place and its domain
+        lane = self._lanes.of(way)
         rest = self._resting.get(lane)
         return {
             "id": spell(row.id),
@@ -128,8 +148,8 @@ def _told(database: Database, ids: Any, looks: Looks) -> Iterator[dict[str, Any]
 
     def page(some: Any) -> Iterator[dict[str, Any]]:
         with database.reading() as connection:
-            rows = queue.rows(connection, some, *COLUMNS)
-        return map(looks.about, rows)
+            rows = queue.rows(connection, some, Row._fields)
+        return (looks.about(Row(*each)) for each in rows)
 
     return chain.from_iterable(map(page, queue.pages(ids, PAGE)))
 
@@ -155,7 +175,7 @@ def _summary(database: Database, choice: Choice, limit: int | None, json_wanted:
     sums = Sums(choice.now, general)
     for some in queue.pages(found(database, choice)):
         with database.reading() as connection:
-            sums.add(queue.rows(connection, some, *Sums.COLUMNS))
+            sums.add(queue.rows(connection, some, Sums.COLUMNS))
     told = sums.told()
     if json_wanted:
         show_json(told if limit is None else told[:limit])

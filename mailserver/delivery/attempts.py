@@ -239,7 +239,7 @@ def _told(entry: Entry, result: Result, end: End) -> dict[str, Any]:
         "result": result.kind,
         "said": result.words,
     }
-    for name in ("host", "address", "tls"):
+    for name in ("host", "address", "source", "tls", "policy"):
         if getattr(result, name):
             fields[name] = getattr(result, name)
     if result.kind == DEFERRED:

@@ -19,7 +19,7 @@ from mailserver.store import traces
 from mailserver.store.contents import release_many
 from mailserver.store.schema import destination, spool
 from mailserver.store.spool import CANCELLED, Entry, read_entry
-from mailserver.store.statements import batches
+from mailserver.store.statements import batches, fetch
 from mailserver.story import event
 
 MOST_CHANGED = 5000         # entries of one transaction
@@ -95,12 +95,13 @@ def pages(ids: Sequence[int], size: int = MOST_CHANGED) -> Iterator[Sequence[int
     return (ids[start : start + size] for start in range(0, len(ids), size))
 
 
-def rows(connection: Connection, ids: Sequence[int], *columns: str) -> list[Any]:
-    """Those of these entries that are still there, in the order of their ids; all columns, or some."""
-    wanted = [spool.c[name] for name in columns or spool.c.keys()]
+def rows(connection: Connection, ids: Sequence[int], columns: Sequence[str]) -> list[Any]:
+    """These columns of those entries that are still there, in the order of their ids."""
+    names = ", ".join(spool.c[name].name for name in columns)
     found: list[Any] = []
     for some in batches(ids):
-        found += connection.execute(select(*wanted).where(spool.c.id.in_(some)).order_by(spool.c.id))
+        marks = ", ".join("?" * len(some))
+        found += fetch(connection, f"SELECT {names} FROM spool WHERE id IN ({marks}) ORDER BY id", some)
     return found
 
 

@@ -160,7 +160,7 @@ class QueueContract(Contract):
         sums = Sums(NOW, lambda reason: reason[:3], most=3)
         with self.reading() as connection:
             for some in queue.pages(queue.chosen(connection, Choice(NOW)), 2):
-                sums.add(queue.rows(connection, some, *Sums.COLUMNS))
+                sums.add(queue.rows(connection, some, Sums.COLUMNS))
         told = [(each["count"], each["domain"], each["state"], each["reason"]) for each in sums.told()]
         self.assertEqual(told, [
             (2, "example.com", "ready", "451"), (1, "example.com", "held", "451"), (1, "example.net", "ready", ""),
