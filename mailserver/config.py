@@ -117,6 +117,7 @@ class _Reader:
         forward = self._uses("forward", "aliases", "accounts", "subaddress", "catchall")
         auth = self._uses("auth", "passwords")
         mailbox = self._uses("mailbox", "sql")
+        listeners = self._uses("listener")
         plugins = root.table("plugins")
         folders = plugins.take_list("folders", self._path)
         plugins.end()
@@ -128,7 +129,7 @@ class _Reader:
             trace_refusals, clear_passwords, filters, forward, auth, mailbox, folders, relay_domains, workers,
             {"folders": self.mistakes.place(("plugins", "folders"))}
             | {key: self.mistakes.place((key,)) for key in ("data", "database", "tls")},
-            relay_recipients, relay_list,
+            relay_recipients, relay_list, listeners,
         )
         if self.mistakes.found:
             raise ConfigErrors(self.mistakes.found, config)

@@ -22,6 +22,7 @@ from mailserver.delivery.scheduler import Scheduler
 from mailserver.errors import StartRefused
 from mailserver.ident import Ids, spell
 from mailserver.lent import Lent
+from mailserver.listeners import Events
 from mailserver.net.answer import Talker
 from mailserver.net.conversations import Conversations
 from mailserver.net.limits import Limits
@@ -31,6 +32,7 @@ from mailserver.net.tally import SHARED, Private, Shared, Tally
 from mailserver.net.tls import Keys
 from mailserver.orders import Present, Work, status_of, stopping
 from mailserver.renewal import Renewal, read_anew, renewed
+from mailserver.residents import Residents
 from mailserver.rooms import Rooms, data_folder, find_plugins, furnish
 from mailserver.station import Station, context_of, read_keys
 from mailserver.store import locks, spool
@@ -154,9 +156,14 @@ class MailServer(Service):
         self._started.append(self._stop_threads)
         directory.start()
         self._started.append(directory.stop)
+        self.events = Events(reactor, rooms.listeners)
+        self._started.append(self.events.stop)
+        self.residents = Residents(reactor)
+        self.residents.renew(rooms.residents())
+        self._started.append(self.residents.stop)
         self.acceptance = Acceptance(
             database, rooms.router, rooms.stores, directory, world, config.hostname,
-            config.outbound.life, config.limits.reserve, config.smtp.hide_clients,
+            config.outbound.life, config.limits.reserve, config.smtp.hide_clients, self.events,
         )
         self.scheduler = self._new_scheduler()
         if station is None and config.database is None:
@@ -191,7 +198,7 @@ class MailServer(Service):
         assert rooms is not None
         return Scheduler(
             self.database, self.acceptance, rooms.stores, self.directory, config.outbound, self.world, config.hostname,
-            self.instance,
+            self.instance, self.events,
         )
 
     def _seat_talkers(self) -> None:
@@ -280,6 +287,8 @@ class MailServer(Service):
             self.world.resolver = Resolver(self.reactor, outbound.resolvers or None)
         self._limits.allowance = limits.allowance
         self._conversations.idle, self._conversations.longest = limits.idle, limits.longest
+        self.events.renew(self.rooms.listeners)
+        self.residents.renew(self.rooms.residents())
         self.acceptance.renew(self.rooms.router, outbound.life, limits.reserve, config.smtp.hide_clients)
         if outbound != before.outbound and self.delivers:
             self._retire(self.scheduler)

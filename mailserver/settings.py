@@ -159,6 +159,7 @@ class Config:
     places: Mapping[str, Place] = field(default_factory=dict, repr=False)      # where tls, data, folders ... stand
     relay_recipients: str = "all"           # which of the relay domains' are taken: all, call (ask the next hop), list
     relay_list: Path | None = None
+    listeners: tuple[Use, ...] = ()
 
     def relays(self, domain: str) -> bool:
         """Whether mail for a domain that is not ours is taken from anybody, and sent on."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from datetime import datetime
+
 import click
 
 from mailserver.cli.given import reading

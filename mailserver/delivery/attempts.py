@@ -17,12 +17,14 @@ from mailserver.config import Outbound
 from mailserver.content import LARGE, Content
 from mailserver.delivery.backoff import Backoff
 from mailserver.delivery.bounce import failure_report, is_reportable
+from mailserver.delivery.happened import tell
 from mailserver.delivery.local import Local
 from mailserver.delivery.remote import Remote
 from mailserver.delivery.result import DEFERRED, FAILED, Result
 from mailserver.errors import MailserverError, PermanentFailure, TemporaryFailure
 from mailserver.ident import spell
 from mailserver.interfaces import IDirectory, IMailboxStore
+from mailserver.listeners import Events
 from mailserver.store import contents, spool, traces
 from mailserver.store.database import Database
 from mailserver.store.spool import Entry
@@ -78,7 +80,9 @@ class Attempts:
         world: World,
         hostname: str,
         instance: str,
+        events: Events | None = None,
     ) -> None:
+        self._events = events
         self._database = database
         self._acceptance = acceptance
         self._world = world
@@ -167,6 +171,8 @@ class Attempts:
                 await self._database.write_with(
                     write_down, End(self._database.contents, self._instance, ended, now, following, told)
                 )
+                if self._events is not None:
+                    tell(self._events, ended, now, following)
                 return
             except TemporaryFailure as failure:
                 log.warn("{words}; the end of an attempt is written down later", words=str(failure))

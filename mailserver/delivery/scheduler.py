@@ -14,6 +14,7 @@ from mailserver.config import Outbound
 from mailserver.delivery.attempts import Attempt, Attempts
 from mailserver.delivery.lanes import Lanes
 from mailserver.interfaces import IDirectory, IMailboxStore
+from mailserver.listeners import Events
 from mailserver.store import spool
 from mailserver.store.database import Database
 from mailserver.store.spool import Due, Entry
@@ -43,13 +44,14 @@ class Scheduler:
         world: World,
         hostname: str,
         instance: str,
+        events: Events | None = None,
     ) -> None:
         self._database = database
         self._outbound = outbound
         self._world = world
         self._instance = instance
         self._attempts = Attempts(
-            database, acceptance, stores, directory, outbound, world, hostname, instance
+            database, acceptance, stores, directory, outbound, world, hostname, instance, events
         )
         self._lanes = Lanes(outbound)
         self._at_work: set[Attempt] = set()

@@ -56,7 +56,8 @@ class ToldTests(SynchronousTestCase):
         """A newer program's are told as they are, of attempts and of events that nobody knows."""
         told = self.told("attempt", recipient="b@example.com", attempt=1, result="deferred", shard="b 7", way=3)
         self.assertEqual(told[-1], '    shard="b 7"  way=3')
-        self.assertEqual(self.told("teleported", recipient="b@example.com"), ["teleported", "    recipient=b@example.com"])
+        told = self.told("teleported", recipient="b@example.com")
+        self.assertEqual(told, ["teleported", "    recipient=b@example.com"])
 
     def test_operator(self) -> None:
         self.assertEqual(

@@ -21,6 +21,7 @@ from mailserver.forwarding.accounts import Accounts, AccountsOptions
 from mailserver.hooks import Asked
 from mailserver.interfaces import Account, NoOptions
 from mailserver.lent import Lent
+from mailserver.listeners import Events
 from mailserver.mailbox.maildir import Maildir, MaildirOptions
 from mailserver.mailbox.sql import Sql
 from mailserver.net.limits import Allowance, Limits
@@ -66,6 +67,7 @@ class HouseCase(SqliteCase):
             life=432000.0,
         )
         self.schedulers: list[Scheduler] = []
+        self.events: Events | None = None
         self.addCleanup(self.stop_all)
 
     def peer(self, *, interface: str = "127.0.0.1", port: int = 0, **how: Any) -> Peer:
@@ -80,7 +82,7 @@ class HouseCase(SqliteCase):
         """A scheduler that has begun."""
         scheduler = Scheduler(
             self.database, self.acceptance, self.stores, self.directory, Outbound(**outbound), self.world, HOSTNAME,
-            instance,
+            instance, self.events,
         )
         self.schedulers.append(scheduler)
         scheduler.start()

@@ -96,6 +96,7 @@ class InstalledTests(SynchronousTestCase):
             ("forward", "departments", "mailserver_skeleton/offers.py"),
             ("auth", "passfile", "mailserver_skeleton/offers.py"),
             ("mailbox", "shoebox", "mailserver_skeleton/offers.py"),
+            ("listener", "diary", "mailserver_skeleton/offers.py"),
         ):
             found = offered[kind, name]["file"]
             self.assertTrue(found.endswith(f"/site-packages/{file}"), found)
