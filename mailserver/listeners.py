@@ -39,19 +39,24 @@ class Events:
         self.renew(listeners)
 
     def renew(self, listeners: Sequence[Asked]) -> None:
-        """Go on under a new configuration; who listened before and still does misses nothing."""
-        before = {ear.asked.plugin: ear for ear in self._ears}
+        """Go on under a new configuration; who listened before and still does, under its name, misses nothing."""
+        before = list(self._ears)
         ears = []
         for asked in listeners:
-            ear = before.pop(asked.plugin, None)
+            ear = next((each for each in before if each.asked.plugin is asked.plugin), None)
             if ear is None:
                 ear = Ear(asked, self._clock)
+            else:
+                before.remove(ear)
             ear.asked = asked
             ears.append(ear)
+        for gone in before:
+            heir = next((each for each in ears if each.asked.name == gone.asked.name), None)
+            for event in gone.close():
+                if heir is not None and event.kind in heir.kinds:
+                    heir.put(event)
         self._ears = ears
         self._wanted = frozenset(kind for ear in ears for kind in ear.kinds)
-        for ear in before.values():
-            ear.close()
 
     def wanted(self, kind: str) -> bool:
         """Whether anybody wants to hear of events of this kind."""
@@ -100,11 +105,13 @@ class Ear:
         if self._timer is None and self._telling is None:
             self._later(GATHER)
 
-    def close(self) -> None:
-        """It is not to hear anything any more."""
+    def close(self) -> list[Event]:
+        """It is not to hear anything any more; what it has not heard is somebody else's."""
         self._closed = True
         self._cancel()
+        left = list(self._waiting)
         self._waiting.clear()
+        return left
 
     async def finish(self) -> None:
         """Let it hear what is left; what it cannot hear now is lost."""
@@ -149,7 +156,7 @@ class Ear:
                     await self.asked.ask(self.asked.plugin.happened, batch)
                 except TemporaryFailure as failure:
                     log.warn("{words}; {count} events wait", words=str(failure), count=len(batch) + len(self._waiting))
-                    if self.asked.skips:
+                    if self.asked.skips or self._closed:
                         self._lose(len(batch))
                         continue
                     self._waiting.extendleft(reversed(batch))

@@ -156,11 +156,11 @@ class MailServer(Service):
         self._started.append(self._stop_threads)
         directory.start()
         self._started.append(directory.stop)
-        self.events = Events(reactor, rooms.listeners)
-        self._started.append(self.events.stop)
         self.residents = Residents(reactor)
         self.residents.renew(rooms.residents())
         self._started.append(self.residents.stop)
+        self.events = Events(reactor, rooms.listeners)
+        self._started.append(self.events.stop)
         self.acceptance = Acceptance(
             database, rooms.router, rooms.stores, directory, world, config.hostname,
             config.outbound.life, config.limits.reserve, config.smtp.hide_clients, self.events,

@@ -177,10 +177,20 @@ class ChangeTests(EventsCase):
     def test_renewed(self) -> None:
         """Who goes on listening misses nothing; who does not hears nothing; who is new hears from now on."""
         stays, goes, comes = Ear(), Ear(), Ear("bounced")
-        events = self.events(stays, goes)
+        events = self.events(stays)
+        events.renew([self.asked(stays), Asked("another", goes, self.clock)])
         self.tell(events, 1)
         events.renew([self.asked(stays), self.asked(comes)])
         self.tell(events, 2)
         self.tell(events, 3, kind="bounced")
         self.clock.advance(GATHER)
         self.assertEqual((stays.heard, goes.heard, comes.heard), ([[1, 2]], [], [[3]]))
+
+    def test_built_anew(self) -> None:
+        """What one has not heard yet is heard by who has its name now."""
+        old, new = Ear(), Ear()
+        events = self.events(old)
+        self.tell(events, 1)
+        events.renew([self.asked(new)])
+        self.clock.advance(GATHER)
+        self.assertEqual((old.heard, new.heard), ([], [[1]]))
