@@ -106,3 +106,6 @@ class PluginsFolderTests(SkeletonCase):
 
     def test_greylist(self) -> None:
         self.passes(ROOT / "plugins" / "greylist")
+
+    def test_webhook(self) -> None:
+        self.passes(ROOT / "plugins" / "webhook")
