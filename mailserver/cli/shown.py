@@ -89,3 +89,11 @@ def when(seconds: float) -> str:
 def plural(count: int, one: str, many: str) -> str:
     """"1 entry", "2 entries"."""
     return f"{count} {one if count == 1 else many}"
+
+
+def period(seconds: float) -> str:
+    """A length of time, in its largest whole unit: "5 min", "4 h", "5 days"."""
+    for length, one, many in ((86400.0, "day", "days"), (3600.0, "h", "h"), (60.0, "min", "min")):
+        if seconds >= length and seconds % length == 0:
+            return plural(int(seconds / length), one, many)
+    return f"{seconds:g} s"

@@ -12,7 +12,7 @@ import click
 
 from mailserver.cli.given import configuration, opened_database
 from mailserver.cli.shown import as_json, plain, show_json, show_table, when
-from mailserver.cli.waiting import about_rest, resting
+from mailserver.cli.waiting import about_rest
 from mailserver.config import Config
 from mailserver.control.client import NoServer, Refused, ask
 from mailserver.delivery.lanes import Lanes
@@ -67,7 +67,7 @@ def look(config: Config, database: Database) -> list[dict[str, Any]]:
             "oldest": some.oldest if some.count else None,
             "next_attempt": some.next_attempt if some.count else None,
             "rests": about_rest(rest) if rest is not None else None,
-            "says": resting(rest, now) if rest is not None else some.reason,
+            "says": queue.in_words(rest, now) if rest is not None else some.reason,
         })
     return sorted(told, key=lambda each: (-each["active"], -each["queued"], each["destination"]))
 

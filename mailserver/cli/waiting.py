@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from datetime import datetime
 from functools import lru_cache
 from itertools import chain
 from typing import Any, NamedTuple
@@ -132,7 +131,7 @@ class Looks:
             "lane": lane,
             "state": "held" if row.held else "ready" if ready else "waiting",
             "reason": row.reason,
-            "destination": resting(rest, self._now) if rest is not None and not row.held else "",
+            "destination": queue.in_words(rest, self._now) if rest is not None and not row.held else "",
             "rests": about_rest(rest) if rest is not None else None,
             "next_attempt": row.next_attempt,
             "attempts": row.attempts,
@@ -152,15 +151,6 @@ def _told(database: Database, ids: Any, looks: Looks) -> Iterator[dict[str, Any]
         return (looks.about(Row(*each)) for each in rows)
 
     return chain.from_iterable(map(page, queue.pages(ids, PAGE)))
-
-
-def resting(rest: Rest, now: float) -> str:
-    """In words, what was learned of a destination."""
-    until = datetime.fromtimestamp(rest.until).astimezone()
-    moment = until.strftime("%H:%M" if rest.until - now < 86400 else "%Y-%m-%d %H:%M")
-    does = f"destination takes {rest.connections} at a time" if rest.connections else "destination rests"
-    why = f": {rest.why}" if rest.why and rest.why != rest.rule else ""
-    return f"{does} until {moment}: {rest.rule}{why}"
 
 
 def about_rest(rest: Rest) -> Mapping[str, Any]:

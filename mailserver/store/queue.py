@@ -9,6 +9,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +144,15 @@ def resting(connection: Connection, now: float) -> dict[str, Rest]:
     columns = [destination.c[name] for name in ("name", "until", "rule", "why", "failures", "connections")]
     query = select(*columns).where(destination.c.until > now).order_by(destination.c.until.desc()).limit(MOST_RESTING)
     return {name: Rest(*rest) for name, *rest in connection.execute(query)}
+
+
+def in_words(rest: Rest, now: float) -> str:
+    """What was learned of a destination, as an operator reads it."""
+    until = datetime.fromtimestamp(rest.until).astimezone()
+    moment = until.strftime("%H:%M" if rest.until - now < 86400 else "%Y-%m-%d %H:%M")
+    does = f"destination takes {rest.connections} at a time" if rest.connections else "destination rests"
+    why = f": {rest.why}" if rest.why and rest.why != rest.rule else ""
+    return f"{does} until {moment}: {rest.rule}{why}"
 
 
 # -- changing

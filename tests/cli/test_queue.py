@@ -240,3 +240,43 @@ class ExplainTests(HouseTestCase):
     def test_nothing_is_changed(self) -> None:
         self.done("explain", "alice@example.org")
         self.assertEqual(self.done("trace", "--since", "1d", "--json").json, [])
+
+    def outbound(self, text: str) -> None:
+        self.config.write_text(self.config.read_text() + f"\n[outbound]\n{text}\n")
+
+    def test_sending_by_a_route(self) -> None:
+        """Where it would go, how much of it, and how often."""
+        self.outbound('''
+            per_minute = 60
+            route."example.net" = "lmtp:127.0.0.1:2424"
+            [[outbound.destination]]
+            domains = [".net"]
+            connections = 1
+        ''')
+        words = ("explain", "x@example.net", "--login", "alice@example.org")
+        [told] = self.done(*words, "--json").json["sending"]
+        self.assertEqual((told["by"], told["lane"], told["error"]), ("route", "lmtp:127.0.0.1:2424", ""))
+        self.assertEqual([(each["name"], each["addresses"], each["speaks"]) for each in told["hosts"]],
+                         [("127.0.0.1", ["127.0.0.1"], "LMTP")])
+        self.assertEqual(told["limits"], {"connections": 1, "messages_per_connection": 100, "per_minute": 60})
+        out = self.done(*words).out
+        self.assertIn("\nto x@example.net, by route:\n  127.0.0.1:2424 (127.0.0.1), LMTP, TLS where", out)
+        self.assertIn("  limits: 1 connection at a time, 100 messages on each, 60 messages a minute\n", out)
+        self.assertIn(
+            "  tried again after 5 min, 10 min, 20 min, 40 min, 80 min, 160 min, 4 h and so on, for 5 days\n", out
+        )
+
+    def test_sending_through_a_smarthost(self) -> None:
+        self.outbound('smarthost = "tcp:127.0.0.1:2525"\nretry = ["1 min", "1h"]')
+        words = ("explain", "x@example.net", "--login", "alice@example.org")
+        [told] = self.done(*words, "--json").json["sending"]
+        self.assertEqual((told["by"], told["retry"]), ("smarthost", [60, 3600]))
+
+    def test_nowhere_to_send(self) -> None:
+        """Nobody answers for the DNS; a domain that takes no mail; a local address, where nothing is sent."""
+        self.outbound('resolvers = ["127.0.0.1:1"]\nroute."none.example" = "none"')
+        [told] = self.done("explain", "x@example.net", "--login", "alice@example.org", "--json").json["sending"]
+        self.assertRegex(told["error"], "^not now: ")
+        for address in ("x@none.example", "alice@example.org"):
+            told = self.done("explain", address, "--login", "alice@example.org", "--json").json
+            self.assertEqual(told["sending"], [], address)
