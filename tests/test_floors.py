@@ -18,7 +18,7 @@ ROOT = Path(__file__).parent.parent
 FLOORS: tuple[tuple[tuple[str, ...], ...], ...] = (
     ((
         "address", "reply", "envelope", "content", "errors", "ident", "verdict", "destination", "story", "wishes",
-        "events",
+        "events", "figures",
     ),),
     (("smtp",), ("pop3",), ("sasl",), ("header", "received"), ("tomlplaces", "tomltable", "tomlvalues")),
     (("interfaces",),),
@@ -32,8 +32,8 @@ FLOORS: tuple[tuple[tuple[str, ...], ...], ...] = (
         ("mailbox",), ("auth",), ("forwarding",), ("filters",),
     ),
     (("acceptance",), ("config", "outbound", "settings")),
-    (("session",), ("delivery",), ("rooms",)),
-    (("service", "chores", "orders", "renewal", "residents", "station", "talkers"), ("checking",)),
+    (("session",), ("delivery",), ("rooms",), ("web",)),
+    (("service", "chores", "orders", "renewal", "residents", "station", "talkers", "metering"), ("checking",)),
     (("workers",),),
     (("tap",), ("cli", "__main__"), ("testing",)),
 )

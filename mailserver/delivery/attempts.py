@@ -17,11 +17,12 @@ from mailserver.config import Outbound
 from mailserver.content import LARGE, Content
 from mailserver.delivery.backoff import Backoff
 from mailserver.delivery.bounce import failure_report, is_reportable
-from mailserver.delivery.happened import tell
+from mailserver.delivery.happened import count, tell
 from mailserver.delivery.local import Local
 from mailserver.delivery.remote import Remote
 from mailserver.delivery.result import DEFERRED, FAILED, Result
 from mailserver.errors import MailserverError, PermanentFailure, TemporaryFailure
+from mailserver.figures import Figures
 from mailserver.ident import spell
 from mailserver.interfaces import IDirectory, IMailboxStore
 from mailserver.listeners import Events
@@ -81,8 +82,10 @@ class Attempts:
         hostname: str,
         instance: str,
         events: Events | None = None,
+        figures: Figures | None = None,
     ) -> None:
         self._events = events
+        self._figures = figures or Figures()
         self._database = database
         self._acceptance = acceptance
         self._world = world
@@ -171,6 +174,7 @@ class Attempts:
                 await self._database.write_with(
                     write_down, End(self._database.contents, self._instance, ended, now, following, told)
                 )
+                count(self._figures, attempt.lane, ended, now)
                 if self._events is not None:
                     tell(self._events, ended, now, following)
                 return

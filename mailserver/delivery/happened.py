@@ -1,4 +1,4 @@
-"""What listeners hear of an attempt."""
+"""What listeners hear, and what is counted, of an attempt."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 from mailserver.delivery.result import DEFERRED, DELIVERED, Result
 from mailserver.events import Event
+from mailserver.figures import Figures
 from mailserver.listeners import Events
 from mailserver.store.spool import Entry
 
@@ -20,6 +21,15 @@ def tell(events: Events, ended: Sequence[tuple[Entry, Result]], now: float, foll
         sender, more = str(entry.sender or ""), dict(_more(entry, result, following))
         for kind in wanted:
             events.tell(Event(kind, entry.content_id, now, sender, str(entry.recipient), more))
+
+
+def count(figures: Figures, lane: str, ended: Sequence[tuple[Entry, Result]], now: float) -> None:
+    """The same for whoever only counts."""
+    for entry, result in ended:
+        figures.attempts[result.kind, result.tls.partition(" ")[0] or "none"] += 1
+        if result.kind == DELIVERED:
+            figures.delivery_seconds.add(max(0.0, now - entry.created))
+            figures.pace.add(lane, now)
 
 
 def _outcome(result: Result) -> str:

@@ -13,6 +13,7 @@ from mailserver.acceptance import Acceptance
 from mailserver.config import Outbound
 from mailserver.delivery.attempts import Attempt, Attempts
 from mailserver.delivery.lanes import Lanes
+from mailserver.figures import Figures
 from mailserver.interfaces import IDirectory, IMailboxStore
 from mailserver.listeners import Events
 from mailserver.store import spool
@@ -45,13 +46,14 @@ class Scheduler:
         hostname: str,
         instance: str,
         events: Events | None = None,
+        figures: Figures | None = None,
     ) -> None:
         self._database = database
         self._outbound = outbound
         self._world = world
         self._instance = instance
         self._attempts = Attempts(
-            database, acceptance, stores, directory, outbound, world, hostname, instance, events
+            database, acceptance, stores, directory, outbound, world, hostname, instance, events, figures
         )
         self._lanes = Lanes(outbound)
         self._at_work: set[Attempt] = set()

@@ -13,8 +13,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Update, and_, case, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Update, and_, case, delete, func, or_, select, text, update
 
+from mailserver import ident
 from mailserver.errors import NotFound
 from mailserver.store import traces
 from mailserver.store.contents import release_many
@@ -153,6 +154,22 @@ def in_words(rest: Rest, now: float) -> str:
     does = f"destination takes {rest.connections} at a time" if rest.connections else "destination rests"
     why = f": {rest.why}" if rest.why and rest.why != rest.rule else ""
     return f"{does} until {moment}: {rest.rule}{why}"
+
+
+def totals(connection: Connection, now: float) -> dict[str, float]:
+    """How many entries are in each state, and the age of the oldest in seconds; found in indexes alone."""
+    count = select(func.count()).select_from(spool)
+    all_of_them = connection.execute(count).scalar_one()
+    free = connection.execute(count.where(spool.c.held == text("0"))).scalar_one()
+    due = connection.execute(count.where(spool.c.held == text("0"), spool.c.next_attempt <= now)).scalar_one()
+    tried = connection.execute(
+        count.where(spool.c.owner != text("''"), spool.c.held == 0, spool.c.next_attempt > now, spool.c.lease > now)
+    ).scalar_one()
+    oldest = connection.execute(select(func.min(spool.c.id))).scalar()
+    age = now - ident.seconds(oldest) if oldest is not None else 0.0
+    return {
+        "held": all_of_them - free, "ready": due + tried, "waiting": free - due - tried, "oldest": max(0.0, age),
+    }
 
 
 # -- changing
