@@ -146,7 +146,7 @@ class Registry:
         if found is None:
             names = [each.offer.name for each in self.offers(kind)]
             near = difflib.get_close_matches(name, names, 1)
-            hint = f'; did you mean "{near[0]}"?' if near else f" (there are: {', '.join(names)})"
+            hint = f'; did you mean "{near[0]}"?' if near else f" (there are: {', '.join(names) or 'none'})"
             if self._empty:
                 hint += f" (no Offer stands in {', '.join(map(str, self._empty))})"
             raise PluginError(f"there is no {kind} plugin called {name!r}{hint}")
