@@ -18,9 +18,11 @@ from mailserver.content import CHUNK, Content
 from mailserver.destination import Drop, Mailbox, Remote
 from mailserver.envelope import Client, Envelope, Origin
 from mailserver.errors import PermanentFailure, TemporaryFailure
+from mailserver.events import Event
 from mailserver.header import remove_fields, tls_is_optional, whole_fields
 from mailserver.ident import spell
 from mailserver.interfaces import JUNK, Delivery, IMailboxStore, ITransactionalStore
+from mailserver.listeners import Events
 from mailserver.received import delivered_to, mail_date, received, return_path
 from mailserver.reply import Reply
 from mailserver.routing import Routed, Router
@@ -78,7 +80,9 @@ class Acceptance:
         life: float,
         reserve: int = 0,
         hides_clients: bool = True,
+        events: Events | None = None,
     ) -> None:
+        self._events = events
         self._database = database
         self._router = router
         self._stores = stores
@@ -207,6 +211,8 @@ class Acceptance:
             id=spell(envelope.id), size=content.size, sender=str(envelope.sender or ""), address=client.address,
             recipients=", ".join(f"<{each}>" for each in envelope.recipients[:10]),
         )
+        if self._events is not None and self._events.wanted("accepted"):
+            self._events.tell(_accepted(self._world.now(), envelope, content, client))
         if handed is not None and taker is not None:
             taker.begin(handed[1])
             if accepting.also:
@@ -380,3 +386,12 @@ class Acceptance:
             wishes=wishes,
             login=login,
         )
+
+
+def _accepted(now: float, envelope: Envelope, content: Content, client: Client) -> Event:
+    about = {
+        "recipients": [str(each) for each in envelope.recipients], "size": content.size,
+        "origin": envelope.origin.value, "service": client.service, "client": client.address,
+        "login": str(client.login) if client.login is not None else "",
+    }
+    return Event("accepted", envelope.id, now, str(envelope.sender or ""), "", about)

@@ -14,7 +14,7 @@ from mailserver.address import Address, domain_key
 from mailserver.errors import BadAddress, MailserverError
 from mailserver.net.limits import Allowance
 from mailserver.outbound import mailbox, read_outbound
-from mailserver.settings import Config, KeyFiles, Limits, Listen, Outbound, Smtp, TlsReport, Use
+from mailserver.settings import Config, Http, KeyFiles, Limits, Listen, Outbound, Smtp, TlsReport, Use
 from mailserver.tomlplaces import Place, places
 from mailserver.tomltable import REQUIRED, Mistake, Mistakes, TableReader, Wrong
 
@@ -23,7 +23,7 @@ __all__ = [
     "load", "parse_account",
 ]
 
-SERVICES = ("smtp", "submission", "lmtp", "pop3", "no-mail")
+SERVICES = ("smtp", "submission", "lmtp", "pop3", "no-mail", "http")
 TLS_WAYS = ("none", "starttls", "implicit")
 ON_ERROR = ("defer", "skip")
 SHARED = ("tcp:", "tcp6:", "unix:", "systemd:")         # endpoints whose sockets several processes may have
@@ -109,6 +109,7 @@ class _Reader:
         outbound = read_outbound(root.table("outbound"), self._secret, self._path)
         limits = self._limits()
         smtp = self._smtp()
+        http = self._http()
         trace = root.table("trace")
         trace_days = trace.take("days", 30.0, values.positive)
         trace_refusals = trace.take("refusals", 10_000, values.count)
@@ -123,6 +124,7 @@ class _Reader:
             forward = (Use("tls-reports", {"address": tls_report.address}, place), *forward)
             told = {"address": tls_report.address, "domains": list(relay_domains)}
             filters = (*filters, Use("tls-reports", told, place))
+        listeners = self._uses("listener")
         plugins = root.table("plugins")
         folders = plugins.take_list("folders", self._path)
         plugins.end()
@@ -134,7 +136,7 @@ class _Reader:
             trace_refusals, clear_passwords, filters, forward, auth, mailboxes, folders, relay_domains, workers,
             {"folders": self.mistakes.place(("plugins", "folders"))}
             | {key: self.mistakes.place((key,)) for key in ("data", "database", "tls")},
-            relay_recipients, relay_list, tls_report,
+            relay_recipients, relay_list, listeners, http, tls_report,
         )
         if self.mistakes.found:
             raise ConfigErrors(self.mistakes.found, config)
@@ -206,12 +208,16 @@ class _Reader:
         for table in self.root.tables("listen"):
             service = table.take("service", REQUIRED, values.one_of(SERVICES))
             endpoint = table.take("endpoint", REQUIRED, values.endpoint)
-            usual = "none" if service == "lmtp" or not has_tls else "starttls"
+            usual = "none" if service in ("lmtp", "http") or not has_tls else "starttls"
             tls = table.take("tls", usual, values.one_of(TLS_WAYS))
             proxy = table.take_list("proxy", values.network)
             table.end()
             if tls != "none" and not has_tls:
                 table.wrong("tls", f'"tls" is "{tls}", which needs a certificate and a key in [tls]')
+            if service == "http" and tls == "starttls":
+                table.wrong("tls", '"tls" is "starttls", which http does not have: it is "none" or "implicit"')
+            if service == "http" and proxy:
+                table.wrong("proxy", '"proxy" is not for http')
             if endpoint is None:
                 continue
             there = next((each for each in listeners if _collide(each.endpoint, endpoint)), None)
@@ -294,6 +300,12 @@ class _Reader:
             table.wrong("address", 'the key "address" is missing')
         table.end()
         return report
+
+    def _http(self) -> Http:
+        table, default = self.root.table("http"), Http()
+        metrics = table.take_list("metrics", values.network)
+        table.end()
+        return Http(metrics if "metrics" in table.value else default.metrics)
 
     def _uses(self, kind: str, *defaults: str) -> tuple[Use, ...]:
         """The plugins of one kind; without any table of it, the usual ones."""

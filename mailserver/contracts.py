@@ -12,7 +12,8 @@ from zope.interface.exceptions import BrokenImplementation, BrokenMethodImplemen
 from zope.interface.verify import verifyClass
 
 from mailserver.envelope import Origin
-from mailserver.interfaces import IFilter, IFilterHooks, IMailboxStore, ITransactionalStore
+from mailserver.events import KINDS
+from mailserver.interfaces import IFilter, IFilterHooks, IListener, IMailboxStore, ITransactionalStore
 
 HOOKS: tuple[str, ...] = tuple(IFilterHooks.names())
 
@@ -24,6 +25,10 @@ def faults(interface: Any, cls: Any) -> list[str]:
     found = list(_verified(interface, cls))
     if interface is IFilter:
         found += _filter_faults(cls)
+    if interface is IListener:
+        found += _listener_faults(cls)
+    elif IListener.implementedBy(cls):
+        found += [*_verified(IListener, cls), *_listener_faults(cls)]
     if interface is IMailboxStore and ITransactionalStore.implementedBy(cls):
         found += _verified(ITransactionalStore, cls)
     try:
@@ -76,3 +81,23 @@ def _filter_faults(cls: type) -> Iterator[str]:
             inspect.signature(getattr(cls, name)).bind(None, *wanted)
         except (TypeError, ValueError):
             yield f"its {name} cannot be called with ({', '.join(wanted)})"
+
+
+def _listener_faults(cls: type) -> Iterator[str]:
+    kinds = getattr(cls, "kinds", None)
+    if kinds is None:
+        # An instance may set it; a class that says nothing would hear nothing.
+        yield "it has no kinds: which events does it want to hear of?"
+    elif not isinstance(kinds, property) and type(kinds).__name__ != "member_descriptor":
+        yield from unknown_kinds(kinds)
+
+
+def unknown_kinds(kinds: Any) -> Iterator[str]:
+    """What is wrong with the kinds of events that a listener wants to hear of."""
+    if not isinstance(kinds, (set, frozenset, tuple, list)):
+        yield f"its kinds are {kinds!r}, not a set of names"
+        return
+    for each in sorted(map(str, kinds)):
+        if each not in KINDS:
+            near = difflib.get_close_matches(each, KINDS, 1)
+            yield f"there are no events of the kind {each!r}" + (f"; did you mean {near[0]!r}?" if near else "")

@@ -1,6 +1,6 @@
 """The page for plugin writers: what a plugin is asked, and what it may ask.
 
-There are four kinds: mailbox stores, authenticators, forwarders and filters.  A plugin is a class
+There are five kinds: mailbox stores, authenticators, forwarders, filters and listeners.  A plugin is a class
 
 * that is marked with ``@implementer`` of its interface,
 * whose ``Options`` is a frozen attrs class: the keys of its table in the configuration, checked at start,
@@ -26,6 +26,7 @@ from mailserver.address import Address
 from mailserver.content import Content
 from mailserver.destination import Destination
 from mailserver.envelope import Client, Envelope
+from mailserver.events import Event
 from mailserver.verdict import Verdicts
 
 T = TypeVar("T")
@@ -219,6 +220,34 @@ class IAuthenticator(Interface):
         An unknown name and a wrong password must take the same time.  Raise
         `mailserver.errors.TemporaryFailure` if it cannot be known now.
         """
+
+
+class IListener(Interface):
+    """Hears what happens to mail (`mailserver.events`); it decides nothing.
+
+    There is a kind of plugins that does only this, ``[[listener]]``; but every plugin that provides it hears, too.
+    With several workers each hears of what its own process does.
+    """
+
+    kinds: Collection[str] = Attribute("Of `mailserver.events.KINDS`: what it wants to hear of.")
+
+    def happened(events: Sequence[Event]) -> Maybe[None]:
+        """These things happened, in their order; at most a hundred at a time, a moment after they did.
+
+        Mail does not wait for it.  When it raises, or is not back within its budget, the same events are told again
+        later, or with ``on_error = "skip"`` never.  What does not fit into a queue of bounded length is lost; and what
+        has not been told when the server dies is lost too, so whoever must not miss anything reads the trace.
+        """
+
+
+class IResident(Interface):
+    """A plugin that works by itself while the server runs, not only when it is asked.  Any plugin may provide it."""
+
+    def start() -> Maybe[None]:
+        """The server runs: its database and its threads are there, also after it was built anew by a reload."""
+
+    def stop() -> Maybe[None]:
+        """The server stops, or goes on without it; after this it does nothing any more.  It has a few seconds."""
 
 
 class IMailbox(Interface):

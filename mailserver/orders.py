@@ -53,6 +53,24 @@ class Present:
         }
 
 
+class Work:
+    """What is being sent by this process, as operators see it; `delivery` is its scheduler at the moment."""
+
+    def __init__(self, delivery: Callable[[], Any], wake: Callable[[], None], rates: Callable[[], Any]) -> None:
+        self._delivery = delivery
+        self._wake = wake
+        self._rates = rates
+
+    async def queue(self, value: Mapping[str, Any]) -> dict[str, Any]:
+        """The attempts that are being made, and how many messages a minute each lane had delivered of late."""
+        at_work = getattr(self._delivery(), "at_work", None)
+        return {"at_work": at_work() if at_work is not None else [], "rates": self._rates()}
+
+    async def wake(self, value: Mapping[str, Any]) -> None:
+        """Somebody changed the queue: look at it now."""
+        self._wake()
+
+
 def checked(value: Mapping[str, Any]) -> None:
     """Raises `OrderFailed` when nobody could say who is meant by an order to kick."""
     for each in _texts(value, "whom"):

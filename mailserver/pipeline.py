@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -57,11 +58,16 @@ class Pipeline:
     def __init__(self, filters: Sequence[Asked], clock: Any) -> None:
         self.filters = tuple(filters)
         self._clock = clock
-        self._hooks: dict[tuple[str, Origin | None], list[tuple[Asked, Callable[..., Any]]]] = {}
+        self.rejections: Counter[tuple[str, str, int]] = Counter()          # stage, plugin, code
+        self.spent: dict[tuple[str, str], list[float]] = {}                # plugin, stage: calls, seconds
+        self._hooks: dict[tuple[str, Origin | None], list[tuple[Asked, Callable[..., Any], list[float]]]] = {}
         for stage in STAGES:
+            for each in self.filters:
+                if hasattr(each.plugin, stage):
+                    self.spent.setdefault((each.name, stage), [0, 0.0])
             for origin in (None, *Origin):
                 self._hooks[stage, origin] = [
-                    (each, getattr(each.plugin, stage))
+                    (each, getattr(each.plugin, stage), self.spent[each.name, stage])
                     for each in self.filters
                     if hasattr(each.plugin, stage) and (origin is None or origin in each.plugin.origins)
                 ]
@@ -84,7 +90,7 @@ class Pipeline:
         """
         gathered = _Gathered()
         seconds = self._clock.seconds
-        for asked, hook in self._hooks[stage, origin]:
+        for asked, hook, spent in self._hooks[stage, origin]:
             began = seconds()
             if dry and not getattr(asked.plugin, "dry", False):
                 story.verdict(stage, asked.name, 0.0, "not asked", about)
@@ -98,8 +104,13 @@ class Pipeline:
                 if not asked.skips:
                     gathered.refusal = NOT_NOW
                     gathered.over = True
-            story.verdict(stage, asked.name, (seconds() - began) * 1000, words, about)
+            took = seconds() - began
+            spent[0] += 1
+            spent[1] += took
+            story.verdict(stage, asked.name, took * 1000, words, about)
             if gathered.over:
+                if gathered.refusal is not None:
+                    self.rejections[stage, asked.name, gathered.refusal.code] += 1
                 break
         return gathered.outcome()
 

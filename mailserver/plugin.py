@@ -23,7 +23,7 @@ from zope.interface import Attribute, Interface, implementer
 from mailserver.contracts import faults
 from mailserver.errors import MailserverError
 from mailserver.imports import PluginError, failed, import_class, import_file, import_module, place_of
-from mailserver.interfaces import IAuthenticator, IFilter, IForwarder, IMailboxStore, NoOptions
+from mailserver.interfaces import IAuthenticator, IFilter, IForwarder, IListener, IMailboxStore, NoOptions
 from mailserver.options import OptionError, structure
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "ForwarderOffer",
     "Found",
     "IOffer",
+    "ListenerOffer",
     "MailboxOffer",
     "Offer",
     "OptionError",
@@ -47,7 +48,7 @@ GROUP = "mailserver.plugins"
 class IOffer(Interface):
     """A pointer to a plugin."""
 
-    kind: str = Attribute("mailbox, auth, forward or filter.")
+    kind: str = Attribute("mailbox, auth, forward, filter or listener.")
     name: str = Attribute("What ``use = `` says in the configuration.")
     description: str = Attribute("What it does, in a sentence.")
 
@@ -96,7 +97,15 @@ class FilterOffer(Offer):
     interface = IFilter
 
 
-KINDS = ("mailbox", "auth", "forward", "filter")
+@implementer(IPlugin, IOffer)
+class ListenerOffer(Offer):
+    """Offers an `mailserver.interfaces.IListener`."""
+
+    kind = "listener"
+    interface = IListener
+
+
+KINDS = ("mailbox", "auth", "forward", "filter", "listener")
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +146,7 @@ class Registry:
         if found is None:
             names = [each.offer.name for each in self.offers(kind)]
             near = difflib.get_close_matches(name, names, 1)
-            hint = f'; did you mean "{near[0]}"?' if near else f" (there are: {', '.join(names)})"
+            hint = f'; did you mean "{near[0]}"?' if near else f" (there are: {', '.join(names) or 'none'})"
             if self._empty:
                 hint += f" (no Offer stands in {', '.join(map(str, self._empty))})"
             raise PluginError(f"there is no {kind} plugin called {name!r}{hint}")

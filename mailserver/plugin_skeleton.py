@@ -20,6 +20,7 @@ _OFFERS = {
     "auth": ("AuthenticatorOffer", "Check passwords against a file."),
     "forward": ("ForwarderOffer", "Send mail for departments to who works there."),
     "filter": ("FilterOffer", "Look for words in subjects."),
+    "listener": ("ListenerOffer", "Write down what did not reach whom."),
 }
 _TABLES = {         # what its author puts into the configuration
     "mailbox": """\
@@ -41,6 +42,10 @@ people."sales@example.org" = ["ann@example.org", "bob@example.org"]""",
 [[filter]]
 use = "{name}"
 words = ["lottery"]""",
+    "listener": """\
+[[listener]]
+use = "{name}"
+file = "failures.txt\"""",
 }
 
 

@@ -9,9 +9,10 @@ from typing import Any
 
 from mailserver.authentication import Authentication
 from mailserver.config import Config, Mistake, Use
+from mailserver.contracts import unknown_kinds
 from mailserver.errors import MailserverError, StartRefused
 from mailserver.hooks import Asked
-from mailserver.interfaces import IMailboxStore, IServer, NoOptions
+from mailserver.interfaces import IListener, IMailboxStore, IResident, IServer, NoOptions
 from mailserver.options import OptionError, structure_all
 from mailserver.pipeline import Pipeline
 from mailserver.plugin import PluginError, Registry
@@ -28,6 +29,11 @@ class Rooms:
     router: Router
     authentication: Authentication
     pipeline: Pipeline
+    listeners: Sequence[Asked]
+
+    def residents(self) -> list[Any]:
+        """The plugins that work by themselves (`mailserver.interfaces.IResident`)."""
+        return [plugin for pairs in self.built.values() for _, plugin in pairs if IResident.providedBy(plugin)]
 
 
 def find_plugins(config: Config) -> Registry:
@@ -72,6 +78,7 @@ def furnish(config: Config, registry: Registry, server: IServer, before: Rooms |
                 plugin = _still_good(there, use, registry.load_class(kind, use.name))
                 if plugin is None:
                     plugin = registry.build(kind, use.name, use.table, server)
+                    _check_kinds(plugin)
                 built[kind].append((use, plugin))
             except MailserverError as error:
                 wrong.append(_mistake(use, error))
@@ -80,7 +87,7 @@ def furnish(config: Config, registry: Registry, server: IServer, before: Rooms |
     asked = {
         kind: [Asked(use.name, plugin, server.clock, use.on_error, use.budget) for use, plugin in pairs]
         for kind, pairs in built.items()
-        if kind != "mailbox"
+        if kind not in ("mailbox", "listener")
     }
     return Rooms(
         registry,
@@ -92,7 +99,18 @@ def furnish(config: Config, registry: Registry, server: IServer, before: Rooms |
         ),
         Authentication(asked["auth"], server.directory, server.limits, server.clock),
         Pipeline(asked["filter"], server.clock),
+        # Apart from what else they do: one that cannot listen may well judge.
+        [
+            Asked(use.name, plugin, server.clock, use.on_error, use.budget)
+            for pairs in built.values() for use, plugin in pairs if IListener.providedBy(plugin)
+        ],
     )
+
+
+def _check_kinds(plugin: Any) -> None:
+    if IListener.providedBy(plugin):
+        for wrong in unknown_kinds(plugin.kinds):
+            raise PluginError(wrong)
 
 
 def _still_good(there: list[tuple[Use, Any]], use: Use, cls: type) -> Any:
@@ -105,7 +123,10 @@ def _still_good(there: list[tuple[Use, Any]], use: Use, cls: type) -> Any:
 
 
 def _kinds(config: Config) -> dict[str, tuple[Use, ...]]:
-    return {"mailbox": config.mailbox, "auth": config.auth, "forward": config.forward, "filter": config.filters}
+    return {
+        "mailbox": config.mailbox, "auth": config.auth, "forward": config.forward, "filter": config.filters,
+        "listener": config.listeners,
+    }
 
 
 def _mistake(use: Use, error: MailserverError) -> Mistake:

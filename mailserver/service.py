@@ -23,9 +23,12 @@ from mailserver.delivery.scheduler import Scheduler
 from mailserver.delivery.tlsrpt.records import Records
 from mailserver.delivery.tlsrpt.reporter import Reporter
 from mailserver.errors import StartRefused
+from mailserver.figures import Figures, Told, merged
 from mailserver.forwarding.bounces import KEY
 from mailserver.ident import Ids, spell
 from mailserver.lent import Lent
+from mailserver.listeners import Events
+from mailserver.metering import Lag, Stock, expiries, of_process
 from mailserver.net.answer import Talker
 from mailserver.net.conversations import Conversations
 from mailserver.net.limits import Limits
@@ -33,10 +36,11 @@ from mailserver.net.listen import ConversationFactory, Listener
 from mailserver.net.resolver import Resolver
 from mailserver.net.tally import SHARED, Private, Shared, Tally
 from mailserver.net.tls import Keys
-from mailserver.orders import Present, status_of, stopping
+from mailserver.orders import Present, Work, status_of, stopping
 from mailserver.renewal import Renewal, read_anew, renewed
+from mailserver.residents import Residents
 from mailserver.rooms import Rooms, data_folder, find_plugins, furnish
-from mailserver.station import Station, context_of, read_keys
+from mailserver.station import Station, context_of, of_mail, read_keys
 from mailserver.store import locks, spool
 from mailserver.store.database import Database
 from mailserver.store.key import load_key
@@ -67,6 +71,9 @@ class MailServer(Service):
         self.spooled: Callable[[], None] = lambda: None     # tells the worker that delivers
         self.end: Callable[[], Any] = reactor.stop          # what the order to stop comes to
         self.rooms: Rooms | None = None
+        self.figures = Figures()
+        self._pages: Any = None                         # of the http service
+        self._lag: Lag | None = None
         self.listeners: list[Listener] = []
         self._factories: list[tuple[ConversationFactory, Listen]] = []
         self._renewal: Renewal | None = None            # what `prepare` built
@@ -112,7 +119,7 @@ class MailServer(Service):
             limits.idle,
             limits.longest,
         )
-        for number, listen in enumerate(config.listen):
+        for number, listen in enumerate(of_mail(config.listen)):
             factory = ConversationFactory(
                 _not_yet,
                 self._conversations,
@@ -128,6 +135,21 @@ class MailServer(Service):
                 listener.bind()
             else:
                 listener.adopt(station.sockets[number].descriptor, station.sockets[number].family)
+        if station is None:
+            self._bind_web()
+
+    def _bind_web(self) -> None:
+        """The listeners for HTTP; several processes leave them to their master."""
+        for listen in self.config.listen:
+            if listen.service == "http":
+                from mailserver.web.site import Pages, site
+
+                if self._pages is None:
+                    self._pages = Pages(self._measured, self._is_ready, inside(self.config.http.metrics))
+                tls = (lambda: context_of(self.keys)) if listen.tls == "implicit" else None
+                listener = Listener(self.reactor, listen.endpoint, site(self._pages, tls), listen.service)
+                self.listeners.append(listener)
+                listener.bind()
 
     def _start(self) -> None:
         config, reactor, station = self.config, self.reactor, self.station
@@ -161,9 +183,14 @@ class MailServer(Service):
         self._started.append(self._stop_threads)
         directory.start()
         self._started.append(directory.stop)
+        self.residents = Residents(reactor)
+        self.residents.renew(rooms.residents())
+        self._started.append(self.residents.stop)
+        self.events = Events(reactor, rooms.listeners)
+        self._started.append(self.events.stop)
         self.acceptance = Acceptance(
             database, rooms.router, rooms.stores, directory, world, config.hostname,
-            config.outbound.life, config.limits.reserve, config.smtp.hide_clients,
+            config.outbound.life, config.limits.reserve, config.smtp.hide_clients, self.events,
         )
         self.acceptance.receipts = Receipts(config.hostname, world)
         self.tls_records = Records(database, world, lambda: self.config.outbound)
@@ -183,6 +210,11 @@ class MailServer(Service):
             self._started.append(self._stop_delivering)
         else:
             self.acceptance.on_spooled(self.wake)
+        if any(each.service == "http" for each in config.listen):
+            self._lag = Lag(reactor)
+            self._lag.start()
+            self._started.append(self._lag.stop)
+        self._stock = Stock(database)
         chores = Chores(database, world, self.instance, lambda: self.config, self.delivers)
         chores.start()
         self._started.append(chores.stop)
@@ -206,7 +238,7 @@ class MailServer(Service):
         assert rooms is not None
         return Scheduler(
             self.database, self.acceptance, rooms.stores, self.directory, config.outbound, self.world, config.hostname,
-            self.instance, self.tls_records.note, load_key(config.data / KEY),
+            self.instance, self.events, self.figures, self.tls_records.note, load_key(config.data / KEY),
         )
 
     def _seat_talkers(self) -> None:
@@ -214,7 +246,7 @@ class MailServer(Service):
         assert self.rooms is not None
         house = House(
             self.config, self.world, self.database, self.directory, self.rooms, self.acceptance, self._limits,
-            self.instance, LEASE, self._retry, existence(self.config, self.world),
+            self.instance, LEASE, self._retry, existence(self.config, self.world), self.figures,
         )
         for factory, listen in self._factories:
             factory.talk = talker(house, listen)
@@ -254,13 +286,42 @@ class MailServer(Service):
     def orders(self) -> Mapping[str, Order]:
         """What it does when it is told to."""
         present = Present(self._conversations, self.station.number if self.station else 0, self.world.now)
+        work = Work(
+            lambda: self.scheduler if self.delivers else None, self.wake,
+            lambda: self.figures.pace.told(self.world.now()),
+        )
         return {
             "who": present.who,
             "kick": present.kick,
+            "queue": work.queue,
+            "wake": work.wake,
+            "figures": self._figures,
             "reload": self._reload,
             "status": self._status,
             "stop": stopping(self.reactor, self.end),
         }
+
+    async def _figures(self, value: Mapping[str, Any]) -> Told:
+        """What this process has counted."""
+        assert self.rooms is not None
+        return of_process(
+            self.figures, self.rooms, self._conversations, self.database, self._lag, self.events.lost
+        )
+
+    async def _measured(self) -> Told:
+        """The same, with what lies in the database."""
+        now = self.world.now()
+        stock = await self.world.in_thread(self._stock.told, now)
+        return merged([await self._figures({}), stock, expiries(self.keys, now)])
+
+    async def _is_ready(self) -> str:
+        """What is wrong; "" when mail can be taken."""
+        if not self.running:
+            return "the server does not run"
+        if not self.acceptance.has_room():
+            return "the disk is full"
+        await self.world.in_thread(self._stock.told, self.world.now())
+        return ""
 
     async def _status(self, value: Mapping[str, Any]) -> Any:
         worker = {"number": self.station.number if self.station else 0, "pid": os.getpid(), "since": self._since,
@@ -292,13 +353,17 @@ class MailServer(Service):
             self.world.resolver = resolver_of(self.reactor, outbound)
         self._limits.allowance = limits.allowance
         self._conversations.idle, self._conversations.longest = limits.idle, limits.longest
+        self.events.renew(self.rooms.listeners)
+        self.residents.renew(self.rooms.residents())
         self.acceptance.renew(self.rooms.router, outbound.life, limits.reserve, config.smtp.hide_clients)
         if outbound != before.outbound and self.delivers:
             self._retire(self.scheduler)
             self.scheduler = self._new_scheduler()
             self.scheduler.start()
         factories = [factory for factory, _ in self._factories]
-        self._factories = list(zip(factories, config.listen, strict=True))
+        self._factories = list(zip(factories, of_mail(config.listen), strict=True))
+        if self._pages is not None:
+            self._pages.may_measure = inside(config.http.metrics)
         for factory, listen in self._factories:
             factory.tls = renewal.tls if listen.tls != "none" else None
             factory.is_proxy = inside(listen.proxy)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -165,6 +166,13 @@ class Smtp:
 
 
 @dataclass(frozen=True, slots=True)
+class Http:
+    """What the http service shows to whom."""
+
+    metrics: tuple[Network, ...] = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
+
+
+@dataclass(frozen=True, slots=True)
 class Use:
     """A plugin that is wanted: its table, without the keys that every plugin's table may have."""
 
@@ -204,6 +212,8 @@ class Config:
     places: Mapping[str, Place] = field(default_factory=dict, repr=False)      # where tls, data, folders ... stand
     relay_recipients: str = "all"           # which of the relay domains' are taken: all, call (ask the next hop), list
     relay_list: Path | None = None
+    listeners: tuple[Use, ...] = ()
+    http: Http = field(default_factory=Http)
     tls_report: TlsReport = field(default_factory=TlsReport)
 
     def relays(self, domain: str) -> bool:

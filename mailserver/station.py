@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mailserver.config import Config
+from mailserver.config import Config, Listen
 from mailserver.net.tls import KeyPair, Keys, server_tls
 
 
@@ -24,13 +24,18 @@ class Station:
     number: int                     # 0 … workers - 1; a worker that died leaves its number to the next
     instance: str                   # the owner of its leases; never the same twice
     process: int                    # tells the ids that it makes from those of others
-    sockets: tuple[Opened, ...]     # for each of the configuration's listeners
+    sockets: tuple[Opened, ...]     # for each of the configuration's listeners of mail
     keys: tuple[Keys, ...]          # read while that was allowed
 
     @property
     def delivers(self) -> bool:
         """One of them works the spool off, so that the limits of connections to others hold, and tidies up."""
         return self.number == 0
+
+
+def of_mail(listen: Sequence[Listen]) -> Sequence[Listen]:
+    """The listeners that sessions talk on; the others are for the web, and the master's where there is one."""
+    return [each for each in listen if each.service != "http"]
 
 
 def read_keys(config: Config) -> tuple[Keys, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -15,6 +15,7 @@ from mailserver.address import Address
 from mailserver.config import Config, Listen
 from mailserver.delivery.recipients import Called, Listed
 from mailserver.envelope import Reverse
+from mailserver.figures import Figures
 from mailserver.ident import spell
 from mailserver.net.answer import Talker
 from mailserver.net.limits import Limits
@@ -51,6 +52,7 @@ class House:
     lease: float
     retry: Callable[[str], Awaitable[int]]      # what waits for a domain is made due (ETRN)
     exists: Callable[[Address], Awaitable[Reply | None]]
+    figures: Figures = field(default_factory=Figures)
 
     def incoming(self, id: int) -> Incoming:
         """A place for the octets of the content with this id."""
@@ -90,6 +92,7 @@ def pop3_policy(house: House, listen: Listen) -> Pop3Policy:
         tls=listen.tls != "none",
         clear_passwords=house.config.clear_passwords,
         lease=house.lease,
+        figures=house.figures,
     )
 
 
@@ -135,6 +138,7 @@ def smtp_policy(house: House, listen: Listen) -> SmtpPolicy:
         tarpit=limits.tarpit,
         early_talkers=config.smtp.early_talkers == "allow",
         normalises=config.smtp.bare_line_ends == "normalise",
+        figures=house.figures,
     )
 
 

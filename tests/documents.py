@@ -17,14 +17,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.cli.commands import ROOT, STANDARD, environment, free_base
 
 PATIENCE = 60.0         # seconds for one command
-DEV = {"1025": 25, "1587": 587, "1110": 110}
+DEV = {"1025": 25, "1587": 587, "1110": 110, "8025": 80}
 # What differs from day to day: what it looks like, and what it is compared as.
 VARIES = (
     (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d [+-]\d{4}", "TIME"),
@@ -76,12 +76,12 @@ def _indent(line: str) -> int:
 class Session:
     """A shell in a folder."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, packages: Sequence[Path] = ()) -> None:
         self.folder = folder
         self.ids: dict[str, str] = {}           # as shown: as they are
         # The first server, the second, and the developer's, one above the other.
         second, third = (1000 + port for port in STANDARD), (2000 + port for port in DEV.values())
-        self._base = free_base((*STANDARD, *second, *third))
+        self._base = free_base((*STANDARD, 80, *second, *third))
         self._dev: int | None = None
         programs = folder / ".programs"
         programs.mkdir(parents=True)
@@ -92,6 +92,7 @@ class Session:
             (programs / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" {module} "$@"\n')
             (programs / name).chmod(0o755)
         env = environment()
+        env["PYTHONPATH"] = os.pathsep.join((*map(str, packages), env["PYTHONPATH"]))
         path = os.pathsep.join((str(programs), env.get("PATH", ""), "/usr/sbin"))
         self._shell = subprocess.Popen(
             ["bash", "--norc"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=folder,

@@ -28,7 +28,9 @@ class PageTests(SynchronousTestCase):
         for each, package in PROGRAMS.items():
             if re.search(rf"\b{each}\b", typed):
                 program(each, package)
-        session = Session(Path(self.mktemp()).absolute())
+        # What a page has installed before its first command is on the path, as if it were.
+        beside = re.findall(r"^ +pip install \./(plugins/\w+)$", page.read_text("utf-8"), re.MULTILINE)
+        session = Session(Path(self.mktemp()).absolute(), [ROOT / each for each in beside])
         try:
             wrong = session.play(page)
         finally:
@@ -67,6 +69,12 @@ class PageTests(SynchronousTestCase):
 
     def test_operate(self) -> None:
         self.play("docs/howto/operate.rst")
+
+    def test_queue(self) -> None:
+        self.play("docs/howto/queue.rst")
+
+    def test_webhook(self) -> None:
+        self.play("docs/howto/webhook.rst")
 
     def test_systemd(self) -> None:
         self.play("docs/howto/systemd.rst")

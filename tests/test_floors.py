@@ -16,7 +16,10 @@ ROOT = Path(__file__).parent.parent
 # From the ground up.  What stands in one pair of brackets is a room: a package, or modules that belong together.
 # A room sees the floors below it and itself, never another room of its own floor.
 FLOORS: tuple[tuple[tuple[str, ...], ...], ...] = (
-    (("address", "reply", "envelope", "content", "errors", "ident", "verdict", "destination", "story", "wishes"),),
+    ((
+        "address", "reply", "envelope", "content", "errors", "ident", "verdict", "destination", "story", "wishes",
+        "events", "figures",
+    ),),
     (
         ("smtp",), ("pop3",), ("sasl",), ("header", "received", "tlsrpt"), ("feedback",),
         ("tomlplaces", "tomltable", "tomlvalues"),
@@ -26,14 +29,14 @@ FLOORS: tuple[tuple[tuple[str, ...], ...], ...] = (
     (("store",), ("control",)),
     (
         (
-            "pipeline", "routing", "authentication", "hooks", "lent",
+            "pipeline", "routing", "authentication", "hooks", "lent", "listeners",
             "plugin", "contracts", "imports", "options", "plugin_skeleton",
         ),
         ("mailbox",), ("auth",), ("forwarding",), ("filters",),
     ),
     (("acceptance",), ("config", "outbound", "settings")),
-    (("session",), ("delivery",), ("rooms",)),
-    (("service", "chores", "orders", "renewal", "station", "talkers"), ("checking",)),
+    (("session",), ("delivery",), ("rooms",), ("web",)),
+    (("service", "chores", "orders", "renewal", "residents", "station", "talkers", "metering"), ("checking",)),
     (("workers",),),
     (("tap",), ("cli", "__main__"), ("testing",)),
 )

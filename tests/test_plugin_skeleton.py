@@ -48,6 +48,9 @@ class NewTests(SkeletonCase):
     def test_mailbox(self) -> None:
         self.new("mailbox")
 
+    def test_listener(self) -> None:
+        self.new("listener")
+
     def new(self, kind: str) -> None:
         self.assertIn(kind, KINDS)
         written = write(self.folder, "my-own-2", kind)
@@ -88,7 +91,8 @@ class PluginsFolderTests(SkeletonCase):
     def test_same_form(self) -> None:
         """The skeleton's files are what the command would write."""
         for name, kind in (
-            ("subjects", "filter"), ("departments", "forward"), ("passfile", "auth"), ("shoebox", "mailbox")
+            ("subjects", "filter"), ("departments", "forward"), ("passfile", "auth"), ("shoebox", "mailbox"),
+            ("diary", "listener"),
         ):
             words = names(name, kind, "mailserver_skeleton")
             for template, path in (
@@ -102,3 +106,6 @@ class PluginsFolderTests(SkeletonCase):
 
     def test_greylist(self) -> None:
         self.passes(ROOT / "plugins" / "greylist")
+
+    def test_webhook(self) -> None:
+        self.passes(ROOT / "plugins" / "webhook")

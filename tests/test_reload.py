@@ -13,7 +13,7 @@ from twisted.internet.task import deferLater
 from mailserver.control.lines import OrderFailed
 from mailserver.errors import MailserverError, StartRefused
 from mailserver.service import MailServer
-from mailserver.store import spool
+from mailserver.store import queue
 from tests.net.certificates import key_pair
 from tests.serving import Line, ServerCase, reactor
 from tests.test_service import SLOW
@@ -183,7 +183,7 @@ class ReloadTests(OperatedCase):
         self.assertRegex(await line.reply(), "^250")
 
         async def waits() -> bool:
-            return any(each.reason for each in await server.database.read(spool.listing))
+            return any(each.reason for each in await server.database.read(queue.listing))
 
         await self.until(waits)
         before = server.scheduler
@@ -193,7 +193,7 @@ class ReloadTests(OperatedCase):
 
         async def refused() -> bool:
             # The other has no example.net; what counts is that it was asked, and that nothing is left behind.
-            return not await server.database.read(spool.listing)
+            return not await server.database.read(queue.listing)
 
         await self.until(refused)
 

@@ -11,7 +11,7 @@ from twisted.internet.task import deferLater
 
 from mailserver.address import Address
 from mailserver.service import MailServer
-from mailserver.store import directory, spool
+from mailserver.store import directory, queue
 from mailserver.store.database import Database
 from tests.serving import Line, ServerCase, reactor
 
@@ -194,7 +194,7 @@ class TwoServersTests(ServerCase):
         reply = await line.reply()
 
         async def waiting() -> list:
-            entries = await sending.database.read(spool.listing)
+            entries = await sending.database.read(queue.listing)
             return [each for each in entries if each.reason]
 
         [entry, _] = await self.until(waiting)
@@ -224,4 +224,4 @@ class TwoServersTests(ServerCase):
         story = await self.until(whole_story)
         self.assertEqual(story[1]["result"], "deferred")
         self.assertIn("connection refused", story[1]["said"])
-        self.assertEqual(await sending.database.read(spool.listing), [])
+        self.assertEqual(await sending.database.read(queue.listing), [])

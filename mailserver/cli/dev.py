@@ -18,6 +18,7 @@ from mailserver.config import Config, load
 
 PASSWORD = "dev"        # of everybody: whoever can reach the ports is on this machine
 LISTENERS = (("smtp", 25, "starttls"), ("submission", 587, "starttls"), ("pop3", 110, "starttls"))
+BASE, WEB = 1000, 8025  # where it listens when nobody says where: 80 plus the base would be no port that one remembers
 YOURS = "# ---- What stands below this line is yours; what stands above it is written at each start."
 LOOK = 0.3              # seconds between two looks at a watched folder
 
@@ -25,11 +26,11 @@ LOOK = 0.3              # seconds between two looks at a watched folder
 @click.command("dev")
 @click.option("--dir", "folder", type=click.Path(path_type=Path, file_okay=False), default=Path("mailserver-dev"),
               show_default=True, help="Where its files are.")
-@click.option("--port-base", type=click.IntRange(0, 60000), default=1000, show_default=True, metavar="N",
-              help="Listen at N + the standard ports.")
+@click.option("--port-base", type=click.IntRange(0, 60000), metavar="N",
+              help=f"Listen at N + the standard ports; without it, at {BASE} + these, and at {WEB} for the web.")
 @click.option("--watch", type=click.Path(path_type=Path, file_okay=False, exists=True), metavar="DIR",
               help="A folder of plugins; a change in it starts the server anew.")
-def command(folder: Path, port_base: int, watch: Path | None) -> int:
+def command(folder: Path, port_base: int | None, watch: Path | None) -> int:
     """Take mail for everybody, let it be read, and let none of it leave the machine."""
     if watch is not None and "MAILSERVER_DEV_CHILD" not in os.environ:
         return _watched(watch, folder / "mailserver.toml")
@@ -42,7 +43,7 @@ def command(folder: Path, port_base: int, watch: Path | None) -> int:
     return 0
 
 
-def prepare(folder: Path, port_base: int, watch: Path | None) -> Path:
+def prepare(folder: Path, port_base: int | None, watch: Path | None) -> Path:
     """Write the configuration, and a certificate if there is none; returns the file."""
     folder.mkdir(parents=True, exist_ok=True)
     certificate = folder / "tls.pem"
@@ -57,7 +58,7 @@ def prepare(folder: Path, port_base: int, watch: Path | None) -> Path:
     return file
 
 
-def written(port_base: int, watch: Path | None) -> str:
+def written(port_base: int | None, watch: Path | None) -> str:
     """Our part of the configuration."""
     lines = [
         "# Written by mailserver dev.",
@@ -79,7 +80,8 @@ def written(port_base: int, watch: Path | None) -> str:
         "[outbound]",
         "enabled = false                     # ... and none leaves the machine",
     ]
-    lines += listeners(LISTENERS, port_base)
+    base, web = (BASE, WEB) if port_base is None else (port_base, port_base + 80)
+    lines += listeners(LISTENERS, base) + listeners((("http", web - base, "none"),), base)
     lines += ["", "[plugins]", f"folders = [{_quoted(watch.absolute()) if watch is not None else ''}]"]
     for forwarder in ("aliases", "accounts", "subaddress", "dev"):
         lines += ["", "[[forward]]", f'use = "{forwarder}"']
@@ -99,7 +101,7 @@ def _tell(config: Config, file: Path, watch: Path | None) -> None:
     from mailserver.tomlvalues import port_of
 
     about = {"smtp": "no login", "submission": f"any address, password {PASSWORD}, STARTTLS",
-             "pop3": f"any address, password {PASSWORD}"}
+             "pop3": f"any address, password {PASSWORD}", "http": "/metrics, /livez, /readyz"}
     for listen in config.listen:
         found = port_of(listen.endpoint)
         if found is not None:

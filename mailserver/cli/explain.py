@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +12,9 @@ from mailserver import reply as replies
 from mailserver.address import Address
 from mailserver.cli.given import configuration
 from mailserver.cli.house import House, in_reactor, opened_house
-from mailserver.cli.shown import as_json, plain, show_json
+from mailserver.cli.shown import as_json, period, plain, plural, show_json
+from mailserver.delivery.prospect import Prospect
+from mailserver.destination import Remote
 from mailserver.envelope import Client, Envelope, Origin
 from mailserver.errors import BadAddress, MailserverError, TemporaryFailure
 from mailserver.net.reverse import reverse
@@ -32,7 +34,7 @@ SOMEWHERE = "192.0.2.1"         # an address of nobody (RFC 5737)
 @click.option("--login", metavar="ADDRESS", help="As if this account had logged in.")
 @as_json
 def command(address: str, sender: str, ip: str | None, login: str | None, json_wanted: bool) -> None:
-    """Ask every filter and forwarder about mail for ADDRESS."""
+    """Ask every filter and forwarder about mail for ADDRESS, and how it would be sent on."""
     config = configuration()
     recipient = _read(address)
     client = Client(
@@ -59,12 +61,18 @@ def command(address: str, sender: str, ip: str | None, login: str | None, json_w
         by = f", by {each['by']}" if each["by"] else ""
         click.echo(plain(f"{each['address']}: {each['where']}{by}"))
     click.echo(plain(f"reply: {told['reply']}"))
+    for each in told["sending"]:
+        for line in sent(each):
+            click.echo(plain(line))
 
 
 async def explained(house: House, client: Client, sender: Address | None, recipient: Address) -> dict[str, Any]:
     """The verdicts, the steps of routing and the reply to RCPT, as a session would come to them."""
     story = Story(house.world.new_id())
-    reply = await _reply(house, story, client, sender, recipient)
+    remotes: list[Remote] = []
+    reply = await _reply(house, story, client, sender, recipient, remotes)
+    way = Prospect(house.config.outbound, house.world, house.config.hostname, house.database)
+    login = client.login.key if client.login is not None else ""
     return {
         "address": str(recipient),
         "from": str(sender) if sender else "",
@@ -75,11 +83,31 @@ async def explained(house: House, client: Client, sender: Address | None, recipi
         ],
         "destinations": [{"address": who, "by": by, "where": where} for who, by, where in story.destinations],
         "reply": str(reply),
+        "sending": [await way.to(each, sender, login) for each in remotes],
     }
 
 
+def sent(told: Mapping[str, Any]) -> Iterator[str]:
+    """How mail to another server would go, in lines."""
+    yield f"to {told['address']}, by {told['by']}:" + (f" {told['error']}" if told["error"] else "")
+    for host in told["hosts"]:
+        preference = f"{host['preference']} " if host["preference"] is not None else ""
+        where = host["path"] or f"{host['name']}:{host['port']}"
+        at = f" ({', '.join(host['addresses'])})" if not host["path"] else ""
+        yield f"  {preference}{where}{at}, {host['speaks']}, TLS {host['tls']}"
+    yield f"  lane {told['lane']}" + (f": {told['rests']}" if told["rests"] else "")
+    limits = told["limits"]
+    minute = f"{limits['per_minute']} messages a minute" if limits["per_minute"] else "any number of messages a minute"
+    yield (
+        f"  limits: {plural(limits['connections'], 'connection', 'connections')} at a time,"
+        f" {plural(limits['messages_per_connection'], 'message', 'messages')} on each, {minute}"
+    )
+    yield f"  tried again after {', '.join(map(period, told['retry']))} and so on, for {period(told['life'])}"
+    yield from (f"  {each}" for each in told["policies"])
+
+
 async def _reply(
-    house: House, story: Story, client: Client, sender: Address | None, recipient: Address
+    house: House, story: Story, client: Client, sender: Address | None, recipient: Address, remotes: list[Remote]
 ) -> Reply:
     pipeline = house.rooms.pipeline
     origin = Origin.SUBMISSION if client.may_relay else Origin.ARRIVAL
@@ -114,6 +142,7 @@ async def _reply(
     except TemporaryFailure as failure:
         story.destination(str(wanted), "", f"not now: {failure}")
         return replies.NOT_NOW
+    remotes += [each for each in routed.destinations if isinstance(each, Remote)]
     return routed.refusal or replies.RECIPIENT_OK
 
 

@@ -41,7 +41,10 @@ def command(kind: str | None, json_wanted: bool) -> int:
 
 def offered(config: Config, registry: Registry) -> list[dict[str, Any]]:
     """A row for each offer: those that are used in their order, then the others; errors where one cannot be had."""
-    used = {"mailbox": config.mailbox, "auth": config.auth, "forward": config.forward, "filter": config.filters}
+    used = {
+        "mailbox": config.mailbox, "auth": config.auth, "forward": config.forward, "filter": config.filters,
+        "listener": config.listeners,
+    }
     rows: list[dict[str, Any]] = []
     for kind in KINDS:
         orders: dict[str, list[int]] = {}

@@ -6,9 +6,12 @@ import json
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 import click
+
+FIRST = 1000                # rows whose widths are those of all
 
 as_json = click.option("--json", "json_wanted", is_flag=True, help="Show JSON.")
 
@@ -16,6 +19,25 @@ as_json = click.option("--json", "json_wanted", is_flag=True, help="Show JSON.")
 def show_json(value: Any) -> None:
     """One JSON document."""
     click.echo(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def show_json_array(values: Iterable[Any]) -> None:
+    """One JSON array, a line each, while its values come: it may be long."""
+    before = "["
+    for each in values:
+        click.echo(f"{before}\n  {json.dumps(each, ensure_ascii=False)}", nl=False)
+        before = ","
+    click.echo("[]" if before == "[" else "\n]")
+
+
+def show_rows(heads: Sequence[str], rows: Iterable[Sequence[Any]], nothing: str) -> None:
+    """As `show_table`, while the rows come; those behind the first thousand stand as wide as these."""
+    coming = iter(rows)
+    first = [[plain(each) for each in row] for row in islice(coming, FIRST)]
+    show_table(heads, first, nothing)
+    widths = [max(map(len, column)) for column in zip(heads, *first, strict=True)]
+    for row in coming:
+        click.echo("  ".join(plain(cell).ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
 def show_table(heads: Sequence[str], rows: Iterable[Sequence[Any]], nothing: str) -> None:
@@ -67,3 +89,11 @@ def when(seconds: float) -> str:
 def plural(count: int, one: str, many: str) -> str:
     """"1 entry", "2 entries"."""
     return f"{count} {one if count == 1 else many}"
+
+
+def period(seconds: float) -> str:
+    """A length of time, in its largest whole unit: "5 min", "4 h", "5 days"."""
+    for length, one, many in ((86400.0, "day", "days"), (3600.0, "h", "h"), (60.0, "min", "min")):
+        if seconds >= length and seconds % length == 0:
+            return plural(int(seconds / length), one, many)
+    return f"{seconds:g} s"

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import Any
 
 import click
 
 from mailserver.cli.given import reading
 from mailserver.cli.shown import as_json, plain, show_json, show_table, when
+from mailserver.cli.told import lines
 from mailserver.errors import MailserverError, NotFound
 from mailserver.ident import read
-from mailserver.store import spool, traces
+from mailserver.store import queue, traces
 
 _AGO = re.compile(r"(\d+)\s*(s|m|min|h|d|w)")
 _SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
@@ -64,7 +63,7 @@ def _tell(id: str, json_wanted: bool) -> None:
             story = traces.story(connection, number)
         except NotFound:
             # Entries of the queue have ids of their own; their message's story is what is meant.
-            entries = spool.listing(connection, [number], limit=1)
+            entries = queue.listing(connection, [number], limit=1)
             if not entries:
                 raise
             story = traces.story(connection, entries[0].content_id)
@@ -72,53 +71,8 @@ def _tell(id: str, json_wanted: bool) -> None:
         show_json(story)
         return
     for record in story:
-        for line in _lines(record):
+        for line in lines(record):
             click.echo(plain(line))
-
-
-def _lines(record: Mapping[str, Any]) -> Iterator[str]:
-    at = when(record["at"])
-    if "event" in record:
-        rest = {key: value for key, value in record.items() if key not in ("at", "event") and value not in (None, "")}
-        if "next" in rest:
-            rest["next"] = when(rest["next"])
-        yield f"{at}  {record['event']}  " + "  ".join(f"{key}={_value(value)}" for key, value in rest.items())
-        return
-    client = record.get("client", {})
-    yield f"{at}  {record['id']}  " + _client(client)
-    if "sender" in record:
-        size = f", {record['size']} octets" if record.get("size") else ""
-        yield f"  from <{record['sender']}> to {', '.join(record['recipients']) or 'nobody'}{size}"
-    for what in ("forwarded", "wishes"):
-        if record.get(what):
-            yield f"  {what}: " + "  ".join(f"{key}={_value(value)}" for key, value in record[what].items())
-    for stage, plugin, milliseconds, said, about in record.get("verdicts", ()):
-        of = f" ({about})" if about else ""
-        yield f"  {stage}{of}: {plugin or 'mailserver'} says {said}, after {milliseconds:g} ms"
-    for recipient, by, where in record.get("destinations", ()):
-        yield f"  {recipient}: {where}" + (f", by {by}" if by else "")
-    if record.get("reply"):
-        yield f"  reply: {record['reply']}"
-
-
-def _client(client: Mapping[str, Any]) -> str:
-    if not client.get("address"):
-        return f"from this machine ({client.get('service', '')})"
-    told = f"{client.get('service', '')} from {client['address']} port {client.get('port', 0)}"
-    if client.get("reverse"):
-        told += f", {client['reverse']} in the DNS,"
-    if client.get("hello"):
-        told += f" ({client['hello']})"
-    if client.get("tls"):
-        told += f", {client['tls']}"
-    if client.get("login"):
-        told += f", logged in as {client['login']}"
-    return told + (", trusted" if client.get("trusted") else "")
-
-
-def _value(value: Any) -> str:
-    text = str(value)
-    return f'"{text}"' if " " in text else text
 
 
 def time_of(since: str) -> float:

@@ -14,7 +14,7 @@ from mailserver.store.spool import Entry
 
 
 class Way(NamedTuple):
-    """What those must have in common who go over one connection; see `mailserver.delivery.ways`."""
+    """What those must have in common who go over one connection; see `mailserver.delivery.lanes`."""
 
     lane: str
     domain: str                 # "" where a fixed host takes those of all domains

@@ -16,6 +16,7 @@ from mailserver.content import LARGE, Content
 from mailserver.delivery.attempt import Attempt
 from mailserver.delivery.booking import Booking
 from mailserver.delivery.classify import Kind, classify
+from mailserver.delivery.happened import count, tell
 from mailserver.delivery.reports.action import Action
 from mailserver.delivery.reports.compose import compose
 from mailserver.delivery.reports.original import Original
@@ -23,7 +24,9 @@ from mailserver.delivery.reports.wanted import is_reportable, wanted
 from mailserver.delivery.result import DEFERRED, DELIVERED, FAILED, Result
 from mailserver.errors import PermanentFailure, TemporaryFailure
 from mailserver.feedback.rules import Rules
+from mailserver.figures import Figures
 from mailserver.ident import spell
+from mailserver.listeners import Events
 from mailserver.settings import Outbound
 from mailserver.store import contents, feedback, spool, traces
 from mailserver.store.accepting import Accepting, write_many
@@ -76,6 +79,7 @@ class Ends:
     def __init__(
         self, database: Database, acceptance: Acceptance, outbound: Outbound, world: World, hostname: str,
         instance: str, booking: Booking, learned: Callable[[Attempt, Result, Kind | None], tuple[float, str]],
+        events: Events | None = None, figures: Figures | None = None,
     ) -> None:
         self._database = database
         self._acceptance = acceptance
@@ -86,6 +90,8 @@ class Ends:
         self._hostname = hostname
         self._instance = instance
         self._learned = learned
+        self._events = events
+        self._figures = figures or Figures()
 
     async def may_send(self, attempt: Attempt) -> bool:
         """Whether the final dot may be said: the server does not stop, and the lease is still ours (rules.md 21)."""
@@ -147,6 +153,10 @@ class Ends:
                 await deferLater(self._world.clock, WRITE_AGAIN)
         for report in reports:
             self._acceptance.spooled(report)
+        happened = [(each.entry, each.result, each.kind, each.following) for each in ended]
+        count(self._figures, attempt.way.lane, happened, now)
+        if self._events is not None:
+            tell(self._events, happened, now)
 
     def _ended(
         self, entry: Entry, result: Result, kind: Kind | None, following: float, now: float, until: float,

@@ -16,11 +16,10 @@ from mailserver.delivery.kept import Kept, Pool
 from mailserver.delivery.lane import Lane
 from mailserver.delivery.local import Local
 from mailserver.delivery.remote import Remote
-from mailserver.delivery.result import DEFERRED, Result
+from mailserver.delivery.result import DEFERRED, FAILED, Result
 from mailserver.errors import MailserverError
 from mailserver.ident import spell
-from mailserver.store.spool import Entry
-from mailserver.store.suppressions import Suppression
+from mailserver.store.spool import CANCELLED, Entry
 from mailserver.world import World
 
 log = Logger()
@@ -83,19 +82,18 @@ class Ride:
         return attempt
 
     async def _unwanted(self, attempt: Attempt) -> Sequence[Result] | None:
-        """The end of it when all of its recipients are suppressed; when some are, theirs apart.  None: it goes on."""
-        if not self._booking.looks(attempt.entries[0]):
-            return None
-        try:
-            found = await self._suppressed(attempt)
-        except MailserverError:
-            return None                             # nobody knows: it is tried, and the answer counts
-        except CancelledError:
-            return [Result(DEFERRED, "it was given up")] * len(attempt.entries)
+        """The end of it when nobody is left whom it may go to; when some are not, theirs apart.  None: it goes on."""
+        found = [(each, Result(FAILED, each.reason)) for each in attempt.entries if each.expires <= CANCELLED]
+        if self._booking.looks(attempt.entries[0]) and not found:
+            try:
+                found = await self._suppressed(attempt)
+            except MailserverError:
+                return None                             # nobody knows: it is tried, and the answer counts
+            except CancelledError:
+                return [Result(DEFERRED, "it was given up")] * len(attempt.entries)
         if not found:
             return None
-        results = [refusal(suppression) for _, suppression in found]
-        gone = [entry for entry, _ in found]
+        gone, results = [entry for entry, _ in found], [result for _, result in found]
         if len(gone) == len(attempt.entries):
             return results
         self.lane.at_hand += 1
@@ -104,14 +102,14 @@ class Ride:
         self._ended(replace(attempt, entries=gone, ended=Deferred()), results)
         return None
 
-    async def _suppressed(self, attempt: Attempt) -> list[tuple[Entry, Suppression]]:
+    async def _suppressed(self, attempt: Attempt) -> list[tuple[Entry, Result]]:
         header = await self._remote.header(attempt)
         found = []
         for each in attempt.entries:
             if self._booking.applies(each, header):
                 suppression = await self._booking.suppressed(each.target)
                 if suppression is not None:
-                    found.append((each, suppression))
+                    found.append((each, refusal(suppression)))
         return found
 
     async def _results(self, attempt: Attempt) -> Sequence[Result]:

@@ -29,7 +29,9 @@ from mailserver.delivery.ride import Ride
 from mailserver.delivery.shaping import Shaping
 from mailserver.delivery.tls.demands import Demands
 from mailserver.delivery.tls.outcome import Seen
+from mailserver.figures import Figures
 from mailserver.interfaces import IDirectory, IMailboxStore
+from mailserver.listeners import Events
 from mailserver.store import contents, destinations, spool
 from mailserver.store.contents import Stored
 from mailserver.store.database import Database
@@ -65,6 +67,8 @@ class Scheduler:
         world: World,
         hostname: str,
         instance: str,
+        events: Events | None = None,
+        figures: Figures | None = None,
         seen: Callable[[Seen], None] | None = None,
         key: bytes = b"",
     ) -> None:
@@ -81,7 +85,9 @@ class Scheduler:
         self._recalled = False                  # whether what was learned before was read
         self._flushing: Any = None              # the timer after which what was learned is written down
         self._booking = Booking(database, outbound, world, key)
-        self._ends = Ends(database, acceptance, outbound, world, hostname, instance, self._booking, self._learn)
+        self._ends = Ends(
+            database, acceptance, outbound, world, hostname, instance, self._booking, self._learn, events, figures
+        )
         self._demands = Demands(database, outbound.tls, world, hostname)
         if seen is not None:
             self._demands.on_outcome(seen)

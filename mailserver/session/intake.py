@@ -155,12 +155,12 @@ class Intake:
         policy, recipient = self._policy, command.recipient
         local = not recipient.domain or await policy.directory.is_local(recipient.domain)
         if not local and (policy.lmtp or not (client.may_relay or policy.relays(recipient.domain))):
-            return replies.RELAY_DENIED
+            return self._no(replies.RELAY_DENIED)
         envelope, story = transaction.envelope, transaction.story
         if not local and policy.relays(recipient.domain):
             unknown = await policy.exists(recipient)
             if unknown is not None:
-                return unknown
+                return self._no(unknown)
         quarantine = False
         wanted = recipient
         if policy.pipeline.asks("recipient", envelope.origin):
@@ -177,13 +177,18 @@ class Intake:
             transaction.add(outcome.add)
         routed = await policy.router.route(wanted, story)
         if routed.refusal is not None:
-            return routed.refusal
+            return self._no(routed.refusal)
         if wanted is not recipient or command.uses:
             routed = replace(routed, recipient=recipient, notify=command.notify, orcpt=command.orcpt)
         transaction.grow(recipient, routed)
         if quarantine:
             transaction.junk.add(recipient)
         return None
+
+    def _no(self, refusal: Reply) -> Reply:
+        """A refusal of ours, not of a filter's, who are counted where they are asked."""
+        self._policy.figures.rejections["recipient", "", refusal.code] += 1
+        return refusal
 
     # -- the content
 

@@ -10,6 +10,7 @@ from mailserver.acceptance import Acceptance
 from mailserver.address import Address
 from mailserver.authentication import Authentication
 from mailserver.envelope import Reverse
+from mailserver.figures import Figures
 from mailserver.interfaces import IDirectory
 from mailserver.net.limits import Limits
 from mailserver.pipeline import Pipeline
@@ -63,6 +64,7 @@ class SmtpPolicy:
     tarpit: float = 1.0
     early_talkers: bool = False                 # whether a peer may speak before it is greeted
     normalises: bool = False                    # bare line ends of who is logged in become CRLF
+    figures: Figures = field(default_factory=Figures)
     lmtp: bool = field(init=False)
     login_required: bool = field(init=False)
 

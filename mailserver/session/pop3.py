@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from twisted.internet.defer import succeed
@@ -15,6 +15,7 @@ from twisted.logger import Logger
 from mailserver.authentication import Authentication
 from mailserver.envelope import Client, Tls
 from mailserver.errors import NotFound, TemporaryFailure
+from mailserver.figures import Figures
 from mailserver.ident import spell
 from mailserver.interfaces import INBOX, Account, IMailboxStore
 from mailserver.net.answer import About, Answer, Then
@@ -47,6 +48,7 @@ class Pop3Policy:
     tls: bool = False
     clear_passwords: bool = False
     lease: float = 90.0
+    figures: Figures = field(default_factory=Figures)
 
 
 class Pop3Session:
@@ -102,7 +104,10 @@ class Pop3Session:
                 return None
             if isinstance(said, bytes):
                 return await self._exchange(said)
-            return await self._answers[said.verb](said)
+            answer = await self._answers[said.verb](said)
+            policy = self._policy
+            policy.figures.commands["pop3", said.verb, "-ERR" if answer.data.startswith(b"-") else "+OK"] += 1
+            return answer
         except Pop3Error as error:
             self._end_exchange()
             return Answer(_err(str(error)).data, Then.LINGER if error.fatal else Then.GO_ON)
@@ -231,6 +236,8 @@ class Pop3Session:
 
     async def _log_in(self, name: str, password: str) -> Answer:
         account = await self._policy.authentication.check(name, password, self._client)
+        how = "USER" if self._mechanism is None else "SASL"
+        self._policy.figures.auth["pop3", how, "wrong" if account is None else "right"] += 1
         if account is None:
             return await self._wrong()
         return await self._open(account)

@@ -60,8 +60,8 @@ class SmtpSession:
     """A `mailserver.net.answer.Talker` for SMTP, submission and LMTP."""
 
     __slots__ = (
-        "_client", "_complaints", "_errors", "_exchange", "_intake", "_peer", "_policy", "_reverse", "_spoke_first",
-        "_story", "_waiting", "_wire",
+        "_client", "_complaints", "_errors", "_exchange", "_intake", "_mechanism", "_peer", "_policy", "_reverse",
+        "_spoke_first", "_story", "_waiting", "_wire",
     )
 
     def __init__(self, policy: SmtpPolicy, address: str, port: int) -> None:
@@ -72,6 +72,7 @@ class SmtpSession:
         self._story = Story(policy.world.new_id())      # of the session, for what is refused outside transactions
         self._intake = Intake(policy, address)
         self._exchange: Exchange | None = None
+        self._mechanism = ""
         self._reverse: Deferred[Reverse] | None = None      # while it is being looked up
         self._spoke_first = False
         self._waiting: Deferred[None] | None = None
@@ -131,6 +132,7 @@ class SmtpSession:
             said = _ANSWERS[type(command)](self, command)
             answer = said if isinstance(said, (Reply, Answer)) else await said
         except SmtpError as error:
+            self._count(None, error.reply.code)
             refused = self._refused(error.reply, "command", Then.LINGER if error.fatal else Then.GO_ON)
             return await self._tarpit(refused)
         except TemporaryFailure as error:
@@ -140,8 +142,11 @@ class SmtpSession:
             log.failure("{id}: {command} failed", id=spell(self._id), command=type(command).__name__)
             answer = replies.NOT_NOW
         if isinstance(answer, Answer):
+            if answer.data:
+                self._count(command, int(answer.data[:3]))
             return answer
         assert command is not None
+        self._count(command, answer.code)
         if answer.severity >= 4:
             self._wire.refuse(command)
             refused = self._refused(answer, type(command).__name__, self._after(answer))
@@ -235,6 +240,8 @@ class SmtpSession:
         self._wire.advance(command)
         reply = await self._intake.finish(command, self._client)
         then = self._after(reply)
+        policy = self._policy
+        policy.figures.messages[policy.service, _RESULTS.get(reply.severity, "deferred")] += 1
         if reply.severity == 2:
             transaction.refusal = ""
         else:
@@ -307,6 +314,7 @@ class SmtpSession:
         make = MECHANISMS.get(command.mechanism)
         if make is None:
             return replies.MECHANISM_UNKNOWN
+        self._mechanism = command.mechanism
         self._exchange = Exchange(make(), self._policy.authentication, client)
         return self._said(command, await self._exchange.begin(command.initial))
 
@@ -320,6 +328,9 @@ class SmtpSession:
 
     def _said(self, command: Command, said: Challenge | Account | Reply) -> Reply | Answer:
         """Answer what came of a step of an AUTH."""
+        if not isinstance(said, Challenge):
+            result = _LOGINS.get(said, "malformed") if isinstance(said, Reply) else "right"
+            self._policy.figures.auth[self._policy.service, self._mechanism, result] += 1
         if isinstance(said, Challenge):
             self._wire.advance(command, challenged=True)
             return Answer(b"334 " + base64.b64encode(said.octets) + b"\r\n")
@@ -336,6 +347,10 @@ class SmtpSession:
     def _id(self) -> int:
         transaction = self._intake.transaction
         return transaction.story.id if transaction is not None else self._story.id
+
+    def _count(self, command: Command | None, code: int) -> None:
+        policy = self._policy
+        policy.figures.commands[policy.service, _VERBS[type(command)], code] += 1
 
     async def _wait(self, seconds: float) -> None:
         """Some seconds, or until the peer has gone."""
@@ -397,3 +412,11 @@ _ANSWERS: dict[type[Command], Callable[[SmtpSession, Any], Reply | Answer | Awai
     XClient: SmtpSession._xclient,
     XForward: SmtpSession._xforward,
 }
+
+# What each command is called where they are counted; what was none is "other".
+_VERBS: dict[type, str] = {each: each.__name__.upper() for each in _ANSWERS} | {
+    type(None): "other", Hello: "EHLO", EndOfContent: "content", Chunk: "BDAT", EndOfChunk: "BDAT",
+    AuthResponse: "AUTH",
+}
+_RESULTS = {2: "accepted", 4: "deferred", 5: "rejected"}
+_LOGINS = {replies.AUTH_FAILED: "wrong", replies.AUTH_NOT_NOW: "not now", replies.AUTH_CANCELLED: "cancelled"}

@@ -11,11 +11,12 @@ from sqlalchemy import ColumnElement, Connection, delete, func, or_, select, tex
 
 from mailserver.address import Address
 from mailserver.envelope import Origin
-from mailserver.errors import NotFound
 from mailserver.store.contents import release, release_many
 from mailserver.store.schema import spool
 from mailserver.store.statements import batches, fetch, insert_rows, run_many
 from mailserver.wishes import NONE, Wishes
+
+CANCELLED = 0.0         # when an entry expires that an operator wants to fail (`mailserver.store.queue.cancel`)
 
 _leased = spool.c.owner != text("''")       # literal, so that SQLite sees that the index "spool_leased" is meant
 
@@ -74,7 +75,8 @@ def insert_many(connection: Connection, entries: Sequence[Entry]) -> None:
     )
 
 
-def _entry(row: Any) -> Entry:
+def read_entry(row: Any) -> Entry:
+    """A row of the table as a value."""
     return Entry(
         row.id, row.content_id, Origin(row.origin), Address.parse(row.sender) if row.sender else None,
         Address.parse(row.recipient), row.kind, Address.parse(row.target), row.place, row.domain, bytes(row.prefix),
@@ -157,7 +159,7 @@ def claim(
         if connection.dialect.name == "postgresql":
             query = query.with_for_update(skip_locked=True)
         for row in connection.execute(query):
-            entry, then = _entry(row), following[row.id]
+            entry, then = read_entry(row), following[row.id]
             if row.owner == owner and row.next_attempt == then:
                 entries.append(entry)
             elif row.next_attempt <= now and (row.owner in ("", owner) or row.lease <= now):
@@ -280,38 +282,6 @@ def free_all(connection: Connection) -> None:
     connection.execute(update(spool).where(_leased).values(owner="", lease=0.0))
 
 
-# -- the operator's side
-
-
-def listing(
-    connection: Connection,
-    ids: Sequence[int] | None = None,
-    domain: str | None = None,
-    sender: str | None = None,
-    reason: str | None = None,
-    limit: int | None = None,
-) -> list[Entry]:
-    """Entries by id (theirs or their message's), domain, sender, or a part of their reason, oldest first."""
-    query = select(spool).where(*_conditions(ids, domain, sender, reason)).order_by(spool.c.id)
-    return [_entry(row) for row in connection.execute(query if limit is None else query.limit(limit))]
-
-
-def show(connection: Connection, id: int) -> Entry:
-    """One entry; raises `NotFound`."""
-    entries = listing(connection, [id])
-    if not entries:
-        raise NotFound("there is no such entry in the queue")
-    return entries[0]
-
-
-def retry(connection: Connection, ids: Sequence[int], now: float) -> int:
-    """Make entries due now; returns how many."""
-    return sum(
-        connection.execute(update(spool).where(spool.c.id.in_(some)).values(next_attempt=now)).rowcount
-        for some in batches(ids)
-    )
-
-
 def retry_domain(connection: Connection, domain: str, now: float) -> int:
     """Make the entries for a domain due now, ".domain" for all below it too; returns how many.
 
@@ -323,23 +293,3 @@ def retry_domain(connection: Connection, domain: str, now: float) -> int:
         theirs = or_(theirs, spool.c.domain.endswith(domain, autoescape=True))
     tried = update(spool).where(theirs, spool.c.held == 0, spool.c.attempts > 0)
     return connection.execute(tried.values(next_attempt=now)).rowcount
-
-
-def remove(connection: Connection, contents: Path, ids: Sequence[int]) -> int:
-    """Take entries out, without a bounce; returns how many."""
-    return sum(finish(connection, contents, id) for id in ids)
-
-
-def _conditions(
-    ids: Sequence[int] | None, domain: str | None, sender: str | None, reason: str | None
-) -> list[ColumnElement[bool]]:
-    conditions: list[ColumnElement[bool]] = []
-    if ids is not None:
-        conditions.append(or_(spool.c.id.in_(ids), spool.c.content_id.in_(ids)))
-    if domain is not None:
-        conditions.append(spool.c.domain == domain.lower())
-    if sender is not None:
-        conditions.append(func.lower(spool.c.sender) == sender.lower().strip("<>"))
-    if reason is not None:
-        conditions.append(spool.c.reason.icontains(reason, autoescape=True))
-    return conditions

@@ -20,7 +20,7 @@ Where the tests are run, ``python -m twisted.trial``, mailserver must be install
 """
 
 from mailserver.testing.cases import PluginCase, a_client, an_envelope, answer
-from mailserver.testing.contracts import AuthenticatorContract, FilterContract, ForwarderContract
+from mailserver.testing.contracts import AuthenticatorContract, FilterContract, ForwarderContract, ListenerContract
 from mailserver.testing.dialogue import DialogueTestCase, Line
 from mailserver.testing.standin import Names, StandIn
 from mailserver.testing.stores import MailboxSteps, MailboxStoreContract
@@ -31,6 +31,7 @@ __all__ = [
     "FilterContract",
     "ForwarderContract",
     "Line",
+    "ListenerContract",
     "MailboxSteps",
     "MailboxStoreContract",
     "Names",

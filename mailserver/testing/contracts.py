@@ -22,9 +22,12 @@ from mailserver.content import LARGE, Content
 from mailserver.contracts import HOOKS, faults
 from mailserver.envelope import Client, Envelope, Tls
 from mailserver.errors import TemporaryFailure
-from mailserver.interfaces import IAuthenticator, IFilter, IForwarder, NoOptions
+from mailserver.events import Event
+from mailserver.ident import read
+from mailserver.interfaces import IAuthenticator, IFilter, IForwarder, IListener, IResident, NoOptions
 from mailserver.options import structure_all
 from mailserver.testing.cases import a_client, an_envelope, answer
+from mailserver.testing.standin import NOW
 
 if TYPE_CHECKING:
     from mailserver.testing.cases import PluginCase as _Case
@@ -56,6 +59,17 @@ class PluginContract(_Case):
     def test_contract_two_servers(self) -> None:
         """It can be built twice, and building it starts nothing."""
         self.assertIsNot(self.build(), self.build())
+        self.assertEqual(self.server.clock.getDelayedCalls(), [])
+
+
+    async def test_contract_starts_and_stops(self) -> None:
+        """One that works by itself ends all of it, also when it is started again."""
+        if not IResident.implementedBy(self.plugin):
+            return
+        resident = self.build()
+        for _ in range(2):
+            await answer(resident.start())
+            await answer(resident.stop())
         self.assertEqual(self.server.clock.getDelayedCalls(), [])
 
 
@@ -217,3 +231,34 @@ class AuthenticatorContract(PluginContract):
         self.assertTrue(
             slow < NOTICEABLE or slow < 3 * quick, f"an unknown name takes {unknown}, a wrong password {wrong}"
         )
+
+
+class ListenerContract(PluginContract):
+    """For `mailserver.interfaces.IListener`: it hears whatever it wants to hear of, however little is known of it."""
+
+    interface = IListener
+
+    def events(self) -> Iterator[Event]:
+        """Events of all the kinds that it names; derive to add some."""
+        id = read("6C41G01JY5J55")
+        for kind in sorted(self.build().kinds):
+            if kind == "accepted":
+                yield Event(kind, id, NOW, "alice@example.net", "", {"recipients": ["bob@example.org"], "size": 1234})
+                yield Event(kind, id, NOW, "", "", {"recipients": 1000 * ["bob@example.org"], "size": 0})
+                continue
+            yield Event(kind, id, NOW, "", "bob@example.org")
+            yield Event(kind, id, NOW, "\u5c71@\u4f8b\u3048.example", '"a b"@[192.0.2.1]', {
+                "target": "bob@example.com", "host": "mx.example.com:25", "address": "2001:db8::1", "tls": "TLSv1.3 X",
+                "reply": "451 4.7.1 " + 200 * "\x1b long \xff", "status": "4.7.1", "class": "greylist",
+                "attempt": 3, "next": NOW + 300,
+            })
+
+    async def test_contract_hears(self) -> None:
+        """One at a time, all at once, and none."""
+        listener = self.build()
+        events = list(self.events())
+        for batch in (*([each] for each in events), events, []):
+            try:
+                self.assertIsNone(await answer(listener.happened(batch)))
+            except TemporaryFailure:
+                continue            # it works, and says that it cannot now

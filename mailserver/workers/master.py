@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -18,14 +19,16 @@ from mailserver.config import Config
 from mailserver.control.front import Front
 from mailserver.control.lines import Order, OrderFailed
 from mailserver.errors import StartRefused
+from mailserver.figures import Told, merged
 from mailserver.ident import Ids, spell
+from mailserver.metering import LARGEST
 from mailserver.net.listen import Listener
 from mailserver.net.tally import SHARED, Shared
 from mailserver.net.tls import Keys
 from mailserver.orders import checked, status_of, stopping
 from mailserver.renewal import read_anew, renewed
 from mailserver.rooms import data_folder, find_plugins, mistakes
-from mailserver.station import Opened, Station, context_of, read_keys
+from mailserver.station import Opened, Station, context_of, of_mail, read_keys
 from mailserver.store import locks, spool
 from mailserver.store.database import Database
 from mailserver.store.tenancy import Tenancy
@@ -58,6 +61,8 @@ class Master(Service):
         self.config = replace(config, path=config.path.absolute())      # a daemon goes to another folder
         self.reactor = reactor
         self.listeners: list[Listener] = []
+        self._lent: list[Listener] = []             # those that workers accept on
+        self._web: Any = None
         self.links: dict[int, Link] = {}
         self.on_death: list[Callable[[int], None]] = []
         self.end: Callable[[], Any] = reactor.stop
@@ -100,11 +105,18 @@ class Master(Service):
         Tenancy(self.config.data / "lock").await_orphans()
         self.keys = read_keys(self.config)
         context_of(self.keys)
-        for listen in self.config.listen:
+        self._lent.clear()
+        for listen in of_mail(self.config.listen):
             listener = Listener(self.reactor, listen.endpoint, Nobody(), listen.service)
             self.listeners.append(listener)
+            self._lent.append(listener)
             listener.bind()
             listener.lend()
+        if any(each.service == "http" for each in self.config.listen):
+            from mailserver.workers.web import Web
+
+            self._web = Web(self)
+            self.listeners += self._web.bind()
 
     def _start(self) -> None:
         config = self.config
@@ -140,7 +152,7 @@ class Master(Service):
     def _begin(self, number: int) -> Link:
         """Start a worker; it is not ready yet."""
         assert self._tenancy is not None and self._tenancy.descriptor is not None
-        sockets = [listener.socket for listener in self.listeners]
+        sockets = [listener.socket for listener in self._lent]
         station = Station(
             number,
             f"{self.config.hostname}/{os.getpid()}/{spell(self._ids())}",
@@ -204,6 +216,7 @@ class Master(Service):
         """What it does when it is told to."""
         return {
             "who": self._who, "kick": self._kick, "reload": self._reload, "status": self._status,
+            "queue": self._queue, "wake": self._wake, "figures": self._figures,
             "stop": stopping(self.reactor, self.end),
         }
 
@@ -228,6 +241,33 @@ class Master(Service):
         checked(value)
         return sum(await self._all("kick", whom=value["whom"]))
 
+    async def _queue(self, value: Mapping[str, Any]) -> Any:
+        told = await self._all("queue")
+        rates: Counter[str] = Counter()
+        for each in told:
+            rates.update(each["rates"])
+        return {"at_work": [attempt for each in told for attempt in each["at_work"]], "rates": rates}
+
+    async def _wake(self, value: Mapping[str, Any]) -> None:
+        await self._all("wake")
+
+    async def figures(self) -> Told:
+        """What all workers have counted."""
+        return merged(await self._all("figures"), LARGEST)
+
+    @property
+    def database(self) -> Database | None:
+        """Open while it runs."""
+        return self._database
+
+    @property
+    def missing(self) -> int:
+        """How many workers do not serve."""
+        return self.config.workers - len(self._serving())
+
+    async def _figures(self, value: Mapping[str, Any]) -> Told:
+        return await self.figures()
+
     async def _status(self, value: Mapping[str, Any]) -> Any:
         workers = [each for answer in await self._all("status") for each in answer["workers"]]
         return {**status_of(self.config, self._since, self.listeners, workers), "deaths": self.deaths}
@@ -248,6 +288,8 @@ class Master(Service):
         # First everybody builds what is new; only when all could, they go on under it.
         await self._prepare(serving, Anew(taken, keys))
         self.config, self.keys = taken, keys
+        if self._web is not None:
+            self._web.renew()
         await self._all("renew")
         return {"needs_restart": needs_restart}
 

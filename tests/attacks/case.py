@@ -12,7 +12,7 @@ from twisted.internet.task import deferLater
 
 from mailserver.address import Address
 from mailserver.service import MailServer
-from mailserver.store import directory, spool
+from mailserver.store import directory, queue
 from mailserver.store.database import Database
 from mailserver.store.spool import Entry
 from mailserver.testing import Line
@@ -74,7 +74,7 @@ class AttackCase(ServerCase):
 
     async def queue(self, server: MailServer) -> list[Entry]:
         """What waits to be sent."""
-        return await server.database.read(spool.listing)
+        return await server.database.read(queue.listing)
 
     async def assert_nothing_came_of_it(self, server: MailServer) -> None:
         """Nobody got mail, nothing leaves."""

@@ -23,12 +23,13 @@ from mailserver.forwarding.accounts import Accounts, AccountsOptions
 from mailserver.hooks import Asked
 from mailserver.interfaces import Account, NoOptions
 from mailserver.lent import Lent
+from mailserver.listeners import Events
 from mailserver.mailbox.maildir import Maildir, MaildirOptions
 from mailserver.mailbox.sql import Sql
 from mailserver.net.limits import Allowance, Limits
 from mailserver.net.tally import Private
 from mailserver.routing import Router
-from mailserver.store import spool, traces
+from mailserver.store import queue, traces
 from mailserver.store.lookup import Directory
 from mailserver.store.spool import Entry
 from mailserver.story import Story
@@ -70,6 +71,7 @@ class HouseCase(SqliteCase):
         )
         self.acceptance.receipts = Receipts(HOSTNAME, self.world)
         self.schedulers: list[Scheduler] = []
+        self.events: Events | None = None
         self.addCleanup(self.stop_all)
 
     def peer(self, *, interface: str = "127.0.0.1", port: int = 0, **how: Any) -> Peer:
@@ -84,7 +86,7 @@ class HouseCase(SqliteCase):
         """A scheduler that has begun."""
         scheduler = Scheduler(
             self.database, self.acceptance, self.stores, self.directory, Outbound(**outbound), self.world, HOSTNAME,
-            instance,
+            instance, self.events,
         )
         self.schedulers.append(scheduler)
         scheduler.start()
@@ -124,7 +126,7 @@ class HouseCase(SqliteCase):
         return id
 
     async def queue(self) -> list[Entry]:
-        return await self.database.read(spool.listing)
+        return await self.database.read(queue.listing)
 
     async def empty(self) -> None:
         """Wait until nothing is left in the queue."""

@@ -12,7 +12,7 @@ from mailserver.delivery import ends as ends_module
 from mailserver.delivery import remote as remote_module
 from mailserver.delivery import scheduler as scheduler_module
 from mailserver.errors import TemporaryFailure
-from mailserver.store import spool
+from mailserver.store import queue, spool
 from mailserver.store.schema import content
 from mailserver.store.spool import Entry
 from tests.delivery.house import HouseCase
@@ -80,7 +80,7 @@ class WorkTests(HouseCase):
 
         def look(talk: Talk) -> bytes:
             with self.reading() as connection:
-                seen.extend(spool.listing(connection))
+                seen.extend(queue.listing(connection))
             return b"220 peer ESMTP\r\n"
 
         peer.replies = {"": look}
@@ -148,7 +148,7 @@ class WorkTests(HouseCase):
         entry = await self.reason("451")
         peer.replies = {}
         with self.writing() as connection:
-            self.assertEqual(spool.retry(connection, [entry.id], self.world.now()), 1)
+            self.assertEqual(queue.retry(connection, [entry.id], self.world.now()), 1)
         await self.empty()
 
     async def test_it_sleeps(self) -> None:
@@ -212,7 +212,7 @@ class LeaseTests(HouseCase):
         self.patch(ends_module, "TRUSTED", 0.0)         # a thief on this machine has our clock, and must wait for it
         now = self.world.now() + 1000
         with self.writing() as connection:
-            ids = {each.id: now + 300 for each in spool.listing(connection)}
+            ids = {each.id: now + 300 for each in queue.listing(connection)}
             return spool.claim(connection, "them/2", now, 5000, ids)
 
     async def test_two_servers(self) -> None:

@@ -31,7 +31,7 @@ class Environment:
         self.why = self._run(sys.executable, "-m", "venv", str(self.folder / "venv"))
         [packages] = (self.folder / "venv").glob("lib/python*/site-packages")
         (packages / "server.pth").write_text(f"{ROOT}\n{sysconfig.get_path('purelib')}\n")
-        for name in ("greylist", "skeleton"):
+        for name in ("greylist", "skeleton", "webhook"):
             source = self.folder / name
             ignored = shutil.ignore_patterns("__pycache__", "dropin.cache", "build", "*.egg-info", "_trial_temp*")
             shutil.copytree(ROOT / "plugins" / name, source, ignore=ignored)
@@ -88,14 +88,17 @@ class InstalledTests(SynchronousTestCase):
         return {(each["kind"], each["name"]): each for each in rows}
 
     def test_found(self) -> None:
-        """One by its file in twisted/plugins, the others by their entry points; none is a file of this folder."""
+        """Some by their files in twisted/plugins, the others by their entry points; none is a file of this folder."""
         offered = self.offered(self.site())
         for kind, name, file in (
             ("filter", "greylist", "twisted/plugins/mailserver_greylist_plugin.py"),
+            ("filter", "webhook", "twisted/plugins/mailserver_webhook_plugin.py"),
+            ("listener", "webhook", "twisted/plugins/mailserver_webhook_plugin.py"),
             ("filter", "subjects", "mailserver_skeleton/offers.py"),
             ("forward", "departments", "mailserver_skeleton/offers.py"),
             ("auth", "passfile", "mailserver_skeleton/offers.py"),
             ("mailbox", "shoebox", "mailserver_skeleton/offers.py"),
+            ("listener", "diary", "mailserver_skeleton/offers.py"),
         ):
             found = offered[kind, name]["file"]
             self.assertTrue(found.endswith(f"/site-packages/{file}"), found)

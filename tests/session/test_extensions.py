@@ -13,7 +13,7 @@ from twisted.internet.threads import deferToThread
 from mailserver.address import Address
 from mailserver.service import MailServer
 from mailserver.session.offers import SENDING
-from mailserver.store import directory, spool
+from mailserver.store import directory, queue, spool
 from mailserver.testing import Line
 from mailserver.wishes import Wishes
 from tests.serving import ServerCase, reactor
@@ -209,7 +209,7 @@ class WishTests(Talking):
     """What is kept with the entry of the spool."""
 
     async def entries(self, server: MailServer) -> list[spool.Entry]:
-        return await server.database.read(spool.listing)
+        return await server.database.read(queue.listing)
 
     async def test_kept(self) -> None:
         """Each parameter, as a value, with the entry and in the trace."""
@@ -307,7 +307,7 @@ class InquiryTests(Talking):
         await self.send(line, "MAIL FROM:<>", "RCPT TO:<b@example.net>", "RCPT TO:<b@mail.example.net>")
 
         async def tried() -> bool:
-            return all(each.attempts for each in await server.database.read(spool.listing))
+            return all(each.attempts for each in await server.database.read(queue.listing))
 
         await self.until(tried)
         self.assertRegex(await line.ask("ETRN example.com"), "^251 2.0.0")
@@ -317,7 +317,7 @@ class InquiryTests(Talking):
         self.assertRegex(await line.ask("ETRN not a domain"), "^501")
 
         async def again() -> bool:
-            return (await server.database.read(spool.listing, None, "example.net"))[0].attempts > 1
+            return (await server.database.read(queue.listing, None, "example.net"))[0].attempts > 1
 
         await self.until(again)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from mailserver.address import Address
 from mailserver.service import MailServer
-from mailserver.store import directory, spool
+from mailserver.store import directory, queue
 from mailserver.testing import Line
 from tests.session.test_extensions import Talking
 
@@ -217,5 +217,5 @@ class RelayTests(Talking):
         self.assertEqual([(await line.reply())[:3] for _ in range(3)], ["250", "556", "250"])
         self.assertRegex(await line.ask("RCPT TO:<x@xn--bcher-kva.example>"), "^556")
         self.assertRegex(await self.send(line), "^250")
-        [entry] = await server.database.read(spool.listing, None, "xn--r8jz45g.jp")
+        [entry] = await server.database.read(queue.listing, None, "xn--r8jz45g.jp")
         self.assertEqual(str(entry.recipient), "x@例え.jp")

@@ -158,7 +158,8 @@ class WishTests(SynchronousTestCase):
         self.assertEqual(client.wished(NONE, offered, 1000.0), [])
         self.assertEqual(
             client.mail(ANN, 7, "8BITMIME", offered | {"8BITMIME": ""}, False, wished),
-            b"MAIL FROM:<ann@example.org> SIZE=7 BODY=8BITMIME RET=HDRS ENVID=a+2Bb REQUIRETLS MT-PRIORITY=-3 BY=60;N\r\n",
+            b"MAIL FROM:<ann@example.org> SIZE=7 BODY=8BITMIME RET=HDRS ENVID=a+2Bb REQUIRETLS MT-PRIORITY=-3"
+            b" BY=60;N\r\n",
         )
 
     def test_of_recipients(self) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from mailserver.content import Content
 from mailserver.errors import NotFound
-from mailserver.store import contents, spool
+from mailserver.store import contents, queue, spool
 from mailserver.store.schema import content
 from mailserver.store.spool import Entry
 from mailserver.wishes import Wishes
@@ -35,10 +35,10 @@ class SpoolContract(Contract):
         two = self.entry(1, "dave@example.com", sender=None, kind="mailbox", place="maildir/INBOX")
         self.put(one, two)
         with self.reading() as connection:
-            self.assertEqual(spool.listing(connection), [one, two])
-            self.assertEqual(spool.show(connection, two.id), two)
+            self.assertEqual(queue.listing(connection), [one, two])
+            self.assertEqual(queue.show(connection, two.id), two)
             with self.assertRaises(NotFound):
-                spool.show(connection, 5)
+                queue.show(connection, 5)
 
     def test_an_entry_is_claimed_once(self) -> None:
         """Two servers ask: each entry is tried by one of them."""
@@ -67,7 +67,7 @@ class SpoolContract(Contract):
         with self.writing() as connection:
             self.assertEqual(spool.claim(connection, THEM, NOW, 60, {entry.id: NOW + 300}), [])
         with self.reading() as connection:
-            noted = spool.show(connection, entry.id)
+            noted = queue.show(connection, entry.id)
         self.assertEqual((noted.attempts, noted.next_attempt, noted.owner), (1, NOW + AGAIN, US))
 
     def test_a_claim_is_run_again(self) -> None:
@@ -78,7 +78,7 @@ class SpoolContract(Contract):
             for _ in range(2):
                 [claimed] = spool.claim(connection, US, NOW, 60, {entry.id: NOW + 300})
                 self.assertEqual((claimed.attempts, claimed.next_attempt, claimed.owner), (1, NOW + 300, US))
-            self.assertEqual(spool.show(connection, entry.id), claimed)
+            self.assertEqual(queue.show(connection, entry.id), claimed)
 
     def test_not_tried_after_all(self) -> None:
         """What is given back with a time is due then, and was no attempt."""
@@ -87,9 +87,9 @@ class SpoolContract(Contract):
         self.claim(US)
         with self.writing() as connection:
             spool.give_back(connection, [entry.id], THEM, NOW)
-            self.assertEqual(spool.show(connection, entry.id).owner, US)
+            self.assertEqual(queue.show(connection, entry.id).owner, US)
             spool.give_back(connection, [entry.id], US, NOW)
-            self.assertEqual(spool.show(connection, entry.id), entry)
+            self.assertEqual(queue.show(connection, entry.id), entry)
 
     def test_priorities(self) -> None:
         """The most urgent first (RFC 6710), then who waits longest; up to the limit, over all of them."""
@@ -156,34 +156,8 @@ class SpoolContract(Contract):
             self.assertTrue(spool.postpone(connection, entry.id, US, "451 4.7.1 Greylisted"))
         self.assertEqual(self.claim(US), [])
         with self.reading() as connection:
-            self.assertEqual(spool.show(connection, entry.id).reason, "451 4.7.1 Greylisted")
+            self.assertEqual(queue.show(connection, entry.id).reason, "451 4.7.1 Greylisted")
         self.assertEqual(self.claim(US, NOW + 300), [entry.id])
-
-    def test_the_last_entry_takes_the_content_away(self) -> None:
-        one, two = self.entry(1), self.entry(1)
-        self.put(one, two)
-        with self.writing() as connection:
-            self.assertEqual(spool.remove(connection, self.database.contents, [one.id, 4711]), 1)
-        self.assertEqual(self.count(content), 1)
-        with self.writing() as connection:
-            self.assertEqual(spool.remove(connection, self.database.contents, [two.id]), 1)
-        self.assertEqual(self.count(content), 0)
-
-    def test_the_operator_looks_and_asks_for_a_retry(self) -> None:
-        """By id of an entry or of its message, by domain, by sender, by a part of the reason."""
-        one = self.entry(1, "carol@example.com", reason="451 Too busy", next_attempt=NOW + 900)
-        two = self.entry(2, "dave@example.net", sender=None, reason="421 100% full_up")
-        self.put(one, two)
-        with self.reading() as connection:
-            for wanted, found in (
-                ({"ids": [one.id]}, [one]), ({"ids": [2]}, [two]), ({"domain": "EXAMPLE.com"}, [one]),
-                ({"sender": "Alice@Example.net"}, [one]), ({"sender": "<>"}, [two]), ({"reason": "too BUSY"}, [one]),
-                ({"reason": "0% full_"}, [two]), ({"reason": "%"}, [two]), ({"limit": 1}, [one]), ({}, [one, two]),
-            ):
-                self.assertEqual(spool.listing(connection, **wanted), found, wanted)
-        with self.writing() as connection:
-            self.assertEqual(spool.retry(connection, [one.id], NOW), 1)
-        self.assertEqual(len(self.claim(US)), 2)
 
 
 class SpoolOnSqlite(SpoolContract, SqliteCase):

@@ -1,6 +1,6 @@
 """What this package offers.  The classes are named by their paths, so that listing plugins does not import them."""
 
-from mailserver.plugin import AuthenticatorOffer, FilterOffer, ForwarderOffer, MailboxOffer
+from mailserver.plugin import AuthenticatorOffer, FilterOffer, ForwarderOffer, ListenerOffer, MailboxOffer
 
 subjects = FilterOffer("subjects", "mailserver_skeleton.subjects.Subjects", "Look for words in subjects.")
 
@@ -11,3 +11,5 @@ departments = ForwarderOffer(
 passfile = AuthenticatorOffer("passfile", "mailserver_skeleton.passfile.Passfile", "Check passwords against a file.")
 
 shoebox = MailboxOffer("shoebox", "mailserver_skeleton.shoebox.Shoebox", "Keep each message in a file of its own.")
+
+diary = ListenerOffer("diary", "mailserver_skeleton.diary.Diary", "Write down what did not reach whom.")
