@@ -46,7 +46,7 @@ class WorkTests(HouseCase):
             {
                 "event": "attempt", "recipient": "bob@example.com", "target": "bob@example.com", "attempt": 1,
                 "result": "delivered", "said": "250 2.0.0 Taken", "host": f"127.0.0.1:{peer.port}",
-                "address": "127.0.0.1",
+                "address": "127.0.0.1", "policy": "opportunistic",
             },
         )
         self.assertEqual(self.count(content), 0)
