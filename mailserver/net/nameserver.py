@@ -17,9 +17,9 @@ import dns.message
 import dns.name
 import dns.rcode
 import dns.rdatatype
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint, connectProtocol
-from twisted.internet.error import CannotListenError
+from twisted.internet.error import CannotListenError, ConnectingCancelledError
 from twisted.internet.protocol import DatagramProtocol, Protocol, connectionDone
 from twisted.python.failure import Failure
 
@@ -220,6 +220,8 @@ async def _over_tcp(reactor: Any, asked: dns.message.Message, server: Server, wa
     stream = _Stream(asked)
     try:
         await connectProtocol(endpoint, stream)  # type: ignore[no-untyped-call]
+    except ConnectingCancelledError:
+        raise CancelledError from None          # who asked has gone; nobody else is asked either
     except Exception as error:
         raise TemporaryFailure(str(error)) from None
     try:

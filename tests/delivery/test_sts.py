@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -278,6 +279,22 @@ class RefusedTests(PoliciesCase):
         self.patch(https, "PATIENCE", 0.3)
         self.server.odd = silent
         await self.fails("within 0.3 s")
+
+    async def test_no_connection(self) -> None:
+        """A host that drops who knocks: the time is over for all of its addresses."""
+        self.patch(https, "PATIENCE", 0.3)
+        held = socket.socket()
+        self.addCleanup(held.close)
+        held.bind(("127.0.0.10", https.PORT))
+        held.listen(0)
+        for _ in range(3):                      # as many as the kernel takes; it drops the others
+            knocks = socket.socket()
+            self.addCleanup(knocks.close)
+            knocks.setblocking(False)
+            knocks.connect_ex(("127.0.0.10", https.PORT))
+        self.names.add("mta-sts.example.com", "A", "127.0.0.10", "127.0.0.9")
+        await self.fails("within 0.3 s")
+        self.assertEqual(self.server.asked, [])
 
     async def test_nobody_there(self) -> None:
         self.names.add("mta-sts.example.com", "A")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -22,11 +23,14 @@ from mailserver.net.connect import Host
 from mailserver.settings import OutboundTls
 from mailserver.store import tls as store
 from mailserver.store.database import Database
-from mailserver.store.tls import Kept
+from mailserver.store.tls import Kept, Remembered
 from mailserver.wishes import Wishes
 from mailserver.world import World
 
 log = Logger()
+
+LATELY = 1.0            # seconds for which what the store knows of a domain is not looked up again
+MOST_LATELY = 1000      # domains
 
 DNSSEC_INVALID = "dnssec-invalid"       # RFC 8460 4.3.2.1
 
@@ -42,6 +46,7 @@ class Demands:
         https = Https(world, self._contexts, tls.allow_loopback, hostname)
         self._policies = Policies(database, world, https)
         self._memory = Memory(database, world)
+        self._lately: OrderedDict[str, tuple[float, tuple[Kept | None, Remembered | None]]] = OrderedDict()
         self._listeners: list[Callable[[Seen], None]] = []
 
     @property
@@ -64,14 +69,28 @@ class Demands:
         if not by_mx or is_lifted or _is_address(domain):
             return policy
         try:
-            kept, remembered = await self._database.read(store.known, domain)
+            kept, remembered = await self._known(domain)
         except Exception as error:
             log.failure("it is not known which TLS {domain} must have", domain=domain)
             return replace(policy, unknown=f"it is not known which TLS {domain} must have: {error}")
         if not self._tls.remember:
             remembered = None
         sts, trouble = await self._sts(policy, kept)
+        if sts is not None and (kept is None or sts.fetched != kept.fetched):
+            self._lately.pop(domain, None)      # it has just been fetched
         return replace(policy, sts=sts, sts_trouble=trouble, remembered=remembered)
+
+    async def _known(self, domain: str) -> tuple[Kept | None, Remembered | None]:
+        """What lies in the store: looked up once a second for who gets much mail."""
+        now = self._world.clock.seconds()
+        until, found = self._lately.get(domain, (0.0, None))
+        if found is None or until <= now:
+            found = await self._database.read(store.known, domain)
+            self._lately[domain] = now + LATELY, found
+            self._lately.move_to_end(domain)
+            while len(self._lately) > MOST_LATELY:
+                self._lately.popitem(last=False)
+        return found
 
     async def _sts(self, policy: Policy, kept: Kept | None) -> tuple[Sts | None, str]:
         """The policy in force, and why it is not known whether there is one, or a newer one."""
@@ -134,6 +153,7 @@ class Demands:
         self._tell(policy, demand.policy_type, result, host.name, source, address, reason, demand.tlsas)
         if self._tls.remember:
             level = demand.level if demand.level in (VERIFY, DANE) and not outcome.is_unproven else ENCRYPT
+            self._lately.pop(policy.domain, None)
             self._memory.note(policy.domain, policy.remembered, level, outcome)
 
     def _tell(

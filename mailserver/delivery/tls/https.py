@@ -8,6 +8,7 @@ from typing import Any
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.defer import TimeoutError as TookTooLong
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint, wrapClientTLS
+from twisted.internet.error import ConnectingCancelledError
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
@@ -139,8 +140,8 @@ class _Visit:
             wrapping.protocol = _Bounded
             try:
                 connected: Any = await wrapClientTLS(self.proof, endpoint).connect(wrapping)
-            except CancelledError:
-                raise                           # the time is over, or the server stops
+            except (CancelledError, ConnectingCancelledError):
+                raise CancelledError from None      # the time is over, or the server stops
             except Exception as error:
                 why = f"no connection to {self.name} ({address}): {error}"
                 continue
