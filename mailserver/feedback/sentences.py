@@ -19,7 +19,10 @@ BY_WORDS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
         r"rcpthosts|\bptr\b|reverse (?:dns|lookup|name|hostname)|\brdns\b|cannot find your (?:reverse )?hostname|"
         r"(?:helo|ehlo) (?:command|name)? ?(?:rejected|not|invalid|denied)|anti-?spoof\w* policy|resolver\.rst|"
         r"(?:sender|return) (?:address|domain|path).{0,60}(?:not (?:found|exist)|unverif|invalid|unknown)|"
-        r"sender verif\w* failed"
+        r"sender verif\w* failed|\bsender rejected|"
+        r"(?:invalid|unknown|bad|unresolvable|unverified|non-?existent) (?:\w+ )?"
+        r"(?:sender|return|helo|ehlo|client|reverse)|"
+        r"\bsender\b.{0,40}(?:not exist|unknown|invalid|not be verified|not verif)"
     )),
     (Kind.GREYLIST, re.compile(
         r"gr[ae]y[- _]?list|greyd? ?listed|you are being gr[ae]y|postgrey|(?:first|initial) contact|"
@@ -187,7 +190,7 @@ AT_LAST = (
 # RFC 3463, RFC 5248 and the register of enhanced status codes; Microsoft's are beyond it.
 BY_DETAIL = {
     "1.1": Kind.GONE, "1.2": Kind.GONE, "1.3": Kind.GONE, "1.4": Kind.GONE, "1.6": Kind.GONE, "1.10": Kind.GONE,
-    "1.0": Kind.GONE, "1.7": Kind.POLICY, "1.8": Kind.POLICY,
+    "1.7": Kind.POLICY, "1.8": Kind.POLICY,
     "2.1": Kind.GONE, "2.2": Kind.FULL, "2.3": Kind.SIZE,
     "3.1": Kind.BUSY, "3.2": Kind.BUSY, "3.4": Kind.SIZE, "3.0": Kind.BUSY,
     "4.6": Kind.LOOP, "4.14": Kind.LOOP, "4.310": Kind.GONE,
@@ -199,7 +202,7 @@ BY_DETAIL = {
     **dict.fromkeys(("7.500", "7.501", "7.502", "7.503", "7.508", "7.606", "7.650", "7.652"), Kind.REPUTATION),
 }
 BY_SUBJECT = {
-    "1": Kind.GONE, "2": Kind.POLICY, "3": Kind.BUSY, "4": Kind.UNREACHABLE, "7": Kind.POLICY,
+    "2": Kind.POLICY, "3": Kind.BUSY, "4": Kind.UNREACHABLE, "7": Kind.POLICY,
 }
 BY_CODE = {
     421: Kind.BUSY, 432: Kind.AUTH, 452: Kind.BUSY, 454: Kind.AUTH, 521: Kind.GONE, 523: Kind.TLS, 530: Kind.AUTH,
