@@ -20,6 +20,7 @@ _ACTIONS = {
 _COMPLAINTS = ("abuse", "fraud", "virus", "miscategorized", "opt-out", "opt-out-list")
 _STATUS = re.compile(r"[245]\.\d{1,3}\.\d{1,3}")
 _CODE = re.compile(r"\b([245]\d\d)(?![\d.])")
+_JMRP = "x-hmxmroriginalrecipient"       # Hotmail's complaints: no ARF, the mail with one field more
 _HEX = re.compile(r"\\x\{([0-9A-Fa-f]{2,6})\}")
 _BY_ID = re.compile(r"\bby ([^\s;]{1,255})(?: [^;]{0,200}?)? id ([0-9A-Za-z]{1,40})\b")
 
@@ -41,11 +42,13 @@ def parse(content: bytes) -> Feedback | None:
             recipients += _complaint(whole)
         elif type in ("message/rfc822", "message/global", "text/rfc822-headers", "message/global-headers"):
             back = fields(split(octets)[0])
+    if not whole and (complainer := _address(first(back, _JMRP))):
+        recipients, whole = [Told(Sort.COMPLAINT, complainer, text="abuse")], [("user-agent", "hotmail")]
     if not whole:
         found = unwritten(header, body)
         if found is None:
             return None
-        recipients, back = list(found[0]), found[1]
+        recipients, back = list(found[0]), found[1] or back
     reporter = _behind_type(first(whole, "reporting-mta")) or first(whole, "user-agent")
     return Feedback(
         tuple(recipients),

@@ -19,7 +19,10 @@ BY_WORDS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
         r"rcpthosts|\bptr\b|reverse (?:dns|lookup|name|hostname)|\brdns\b|cannot find your (?:reverse )?hostname|"
         r"(?:helo|ehlo) (?:command|name)? ?(?:rejected|not|invalid|denied)|anti-?spoof\w* policy|resolver\.rst|"
         r"(?:sender|return) (?:address|domain|path).{0,60}(?:not (?:found|exist)|unverif|invalid|unknown)|"
-        r"sender verif\w* failed"
+        r"sender verif\w* failed|\bsender rejected|backscatter|\bbatv\b|domain of (?:your|the sender)|"
+        r"(?:invalid|unknown|bad|unresolvable|unverified|non[- ]?existent) (?:\w+ )?"
+        r"(?:sender|return|helo|ehlo|client|reverse)|"
+        r"\bsender\b.{0,40}(?:not exist|unknown|invalid|not be verified|not verif)"
     )),
     (Kind.GREYLIST, re.compile(
         r"gr[ae]y[- _]?list|greyd? ?listed|you are being gr[ae]y|postgrey|(?:first|initial) contact|"
@@ -65,13 +68,14 @@ BY_WORDS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
         r"rate[- ]?limit|"
         r"(?:sending|message|mail|connection|recipient|delivery|hourly|daily|unusual|peak|at a|"
         r"high) (?:smtp relay )?(?:rate|volume)\b|throttl|"
-        r"too (?:many|much) (?:\w+ ){0,2}(?:messages?|mails?|emails?|connections?|sessions?|recipients?|rcpt|"
+        r"too (?:many|much) (?:\w+ ){0,2}(?:messages?\b(?! (?:in|on) (?:the |your )?(?:server|mailbox))|"
+        r"mails?|emails?|connections?|sessions?|recipients?|rcpt|"
         r"requests?|traffic|concurrent|deliveries|transactions|smtp)|too (?:fast|quickly|often|frequent)|"
         r"slow(?:ing)? down|receiving mail (?:too|at a)|"
         r"(?:exceed(?:ed|s|ing)?|over|reached) (?:the |your |our |its |max\w* )*(?:\w+ ){0,3}(?:rate|"
         r"limits? of (?:messages|connections|recipients)|sending limit|message limit|connection limit|"
         r"connections?|daily|hourly|per (?:hour|minute|day))|"
-        r"(?:connection|message|recipient|sending|mail|session|concurrency) (?:count |number )?(?:limits?|"
+        r"(?:connection|message|recipient|sending|session|concurrency) (?:count |number )?(?:limits?|"
         r"quota) ?(?:has been |was |is )?(?:exceeded|reached)|"
         r"maximum number of (?:messages|recipients|connections|concurrent)|"
         r"(?:messages|recipients|connections|mails) (?:allowed )?per (?:hour|minute|day|second|session|"
@@ -106,8 +110,9 @@ BY_WORDS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
         r"(?:mail ?box|inbox|mail ?folder|account|user|recipient|mail store|maildir|storage|"
         r"recipient's mailbox)(?: \w+){0,3}? (?:is |are |was |has )?(?:currently )?(?:full|overquota|over quota|"
         r"exhausted)\b|(?:quota|storage) (?:\w+ ){0,2}(?:exceeded|full|reached|violation|exhausted)|"
-        r"quota[- ]?exceeded|not enough (?:storage |disk )?(?:space|room) .{0,20}(?:mailbox|user)|"
-        r"mailbox (?:size )?limit exceeded|"
+        r"quota[- ]?exceeded|not enough (?:storage |disk )?(?:space|room) (?:in\b|.{0,20}(?:mailbox|user))|"
+        r"mailbox (?:size )?limit exceeded|mailbox exceeded|full mailbox|disk ?space quota|(?:user|domain)disk quota|"
+        r"space has been used up|temporar\w+ for exceeding|not have enough (?:storage |disk )?space|"
         r"insufficient (?:disk |storage )?(?:space|quota) (?:in|for) .{0,20}(?:mailbox|user|recipient)|mailfull|"
         r"too many messages (?:in|on) .{0,20}(?:mailbox|server)|has (?:exceeded|no) .{0,30}(?:space|quota)|"
         r"storequota|quota full|boite.{0,40}pleine|casella.{0,30}piena|zuviele mails|"
@@ -121,7 +126,7 @@ BY_WORDS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
     )),
     (Kind.GONE, re.compile(
         r"(?:user|recipient|address|addressee|mailbox|account|alias|local[- ]?part|person|customer|destination|"
-        r"email|destinataire|empf\w*|login|member)s?(?: \w+){0,6}? (?:unknown|not (?:be )?(?:found|known|exists?|"
+        r"email|destinataire|empf\w*|member)s?(?: \w+){0,6}? (?:unknown|not (?:be )?(?:found|known|exists?|"
         r"listed|recogni[sz]ed|registered|valid|have an account|a valid)|(?:does|do|did) ?n[o']t exist|"
         r"doesn't (?:exist|have)|does not (?:exist|have)|is(?:n't| not) (?:a )?(?:valid|known)|inactive|disabled|"
         r"deactivated|invalid|expired|closed|suspended|terminated|discontinued|unbekannt|inconnu|inexistente|"
@@ -129,17 +134,26 @@ BY_WORDS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
         r"non-existent|cannot be (?:found|verified))|"
         r"(?:user|recipient|address|mailbox|account)s?[: ]+(?:unknown|not found|invalid|inactive|disabled|"
         r"deactivated|expired)|"
-        r"(?:unknown|invalid|no such|non-?existent|bad|inactive|disabled|unrecogni[sz]ed|illegal|unable to find|"
+        r"(?:unknown|invalid|no such|non[- ]?existent|bad|inactive|disabled|unrecogni[sz]ed|illegal|unable to find|"
         r"undeliverable|not a known|not a valid|not our|expired|unknown or illegal) (?:\w+ )?(?:\w+ )?(?:user|"
-        r"recipient|address|mailbox|account|alias|local[- ]?part|person|customer|e-?mail|destination|domain|host|"
-        r"mail drop|userid)|"
+        r"recipient|address|mailbox|account|alias|local[- ]?part|person|customer|e-?mail|destination|mail drop|"
+        r"userid)|"
         r"(?:no|there is no|no one with that) (?:one|mailbox|user|account|such|"
-        r"email address)(?: \w+){0,4} (?:here|by that|with that|exists|name)|no mail ?box (?:here|for)|"
-        r"recip(?:ient)?not ?found|adr\.? inconnu|unroutable address|unrouteable|"
-        r"(?:domain|host)(?: name)?(?: \S{1,80})? (?:does not exist|doesn't exist|not found|unknown|is unknown|"
-        r"takes no mail)|takes no mail|does not (?:accept|receive) (?:any )?(?:e-?)?mail|null ?mx|nxdomain|"
+        r"email address)(?: \w+){0,4} (?:here|by that|with that|exists|name)|no mail ?box (?:here|for|found|"
+        r"available)|"
+        r"no one at this address|not (?:present|found|listed) in (?:the )?(?:\w+ )?directory|in name directory|"
+        r"not an active address|user not active|can't accept user|user ?unknown|invalid-recipient|"
+        r"mailbox not present|"
+        r"recipients? (?:not ok|was undeliverable|were undeliverable)|validrcptto|nessun utente|"
+        r"missing home directory|"
+        r"\) unknown|mail box available for this user|"
+        r"recip(?:ient)?not ?found|(?:adr\.?|utilisateur|destinataire) inconnu|unroutable address|unrouteable|"
+        r"the domain \S{1,255} does not exist|dns domain \S{1,255} does not exist|host or domain name not found|"
+        r"host unknown \(name server|no such (?:domain|host)|domain (?:name )?not found in dns|"
+        r"takes no mail|does not (?:accept|receive) (?:any )?(?:e-?)?mail(?! from)|null ?mx|nxdomain|"
         r"no longer (?:an employee|employed|with (?:us|the company)|on (?:this )?server|works?|at this)|"
-        r"not our customer|not (?:a )?local (?:user|recipient)|user not local|address rejected: (?:user )?unknown|"
+        r"not our customer|not (?:a )?local (?:user|recipient|address)|(?:user|recipient) (?:is )?not local|"
+        r"address rejected: (?:user )?unknown|"
         r"does not like recipient|recipient address rejected: access denied\. (?:for more|as\(201806281\))|"
         r"access to .{0,60}account .{0,30}(?:disabled|suspended)|resolver\.adr|"
         r"nicht (?:gefunden|bekannt|vorhanden)|nie (?:istnieje|ma takiego)|no existe|n'existe pas|non esiste|"
@@ -178,7 +192,7 @@ BY_WORDS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
 _NO = ("polic", "reject", "refused", "denied", "blocked", "restrict", "forbidden", "prohibit", "administrative", "rfc",
        "not permitted", "not allowed", "not authori", "not accept", "not welcome")
 AT_LAST = (
-    (5, Kind.GONE, ("mailbox unavailable",)),
+    (5, Kind.GONE, ("mailbox unavailable", "mailbox is unavailable", "account unavailable")),
     (4, Kind.BUSY, ("later", "again", "temporar", "moment", "unavailable", "not now", "deferred")),
     (5, Kind.POLICY, _NO),
     (4, Kind.POLICY, _NO),
@@ -187,7 +201,7 @@ AT_LAST = (
 # RFC 3463, RFC 5248 and the register of enhanced status codes; Microsoft's are beyond it.
 BY_DETAIL = {
     "1.1": Kind.GONE, "1.2": Kind.GONE, "1.3": Kind.GONE, "1.4": Kind.GONE, "1.6": Kind.GONE, "1.10": Kind.GONE,
-    "1.0": Kind.GONE, "1.7": Kind.POLICY, "1.8": Kind.POLICY,
+    "1.7": Kind.POLICY, "1.8": Kind.POLICY,
     "2.1": Kind.GONE, "2.2": Kind.FULL, "2.3": Kind.SIZE,
     "3.1": Kind.BUSY, "3.2": Kind.BUSY, "3.4": Kind.SIZE, "3.0": Kind.BUSY,
     "4.6": Kind.LOOP, "4.14": Kind.LOOP, "4.310": Kind.GONE,
@@ -199,7 +213,7 @@ BY_DETAIL = {
     **dict.fromkeys(("7.500", "7.501", "7.502", "7.503", "7.508", "7.606", "7.650", "7.652"), Kind.REPUTATION),
 }
 BY_SUBJECT = {
-    "1": Kind.GONE, "2": Kind.POLICY, "3": Kind.BUSY, "4": Kind.UNREACHABLE, "7": Kind.POLICY,
+    "2": Kind.POLICY, "3": Kind.BUSY, "4": Kind.UNREACHABLE, "7": Kind.POLICY,
 }
 BY_CODE = {
     421: Kind.BUSY, 432: Kind.AUTH, 452: Kind.BUSY, 454: Kind.AUTH, 521: Kind.GONE, 523: Kind.TLS, 530: Kind.AUTH,

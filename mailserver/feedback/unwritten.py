@@ -53,8 +53,11 @@ def unwritten(
         reply = _REPLY.search(text)
         code, status = (int(reply[1]), reply[2] or "") if reply else (0, "")
         found.setdefault(address.lower(), Told(sort, address, "", status, code, text[:1000]))
+    said = next((each.strip() for each in lines if _REPLY.match(each.strip())), "") if failed else ""
     for address in re.findall(_ADDRESS, failed)[:MOST_NAMED]:
-        found.setdefault(address.lower(), Told(sort, address))
+        reply = _REPLY.match(said)
+        code, status = (int(reply[1]), reply[2] or "") if reply else (0, "")
+        found.setdefault(address.lower(), Told(sort, address, "", status, code, said[:1000]))
     if failed:
         named = {each.lower() for each in re.findall(_ADDRESS, failed)}
         found = {key: told for key, told in found.items() if key in named}

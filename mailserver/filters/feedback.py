@@ -26,6 +26,7 @@ from mailserver.store.key import load_key
 from mailserver.verdict import Verdicts, score
 
 MOST_IDS = 5            # ids of one report that are looked up
+_SIGNS = (b"multipart/report", b"x-failed-recipients", b"subject: complaint about message from")      # in small letters
 KEY = "verp.key"        # in the data folder, as for the forwarder ``bounces``
 
 
@@ -48,8 +49,10 @@ class Feedback:
 
     def content(self, client: Client, envelope: Envelope, content: Content) -> Maybe[Verdicts]:
         paths = [path for each in envelope.recipients if (path := self._decoded(each)) is not None]
-        if not paths and envelope.sender is not None and b"multipart/report" not in content.header.lower():
-            return None
+        if not paths and envelope.sender is not None:
+            header = content.header.lower()
+            if not any(each in header for each in _SIGNS):
+                return None
         return self._read(content, paths)
 
     async def _read(self, content: Content, paths: Sequence[Path]) -> Verdicts:

@@ -75,6 +75,19 @@ class ParseTests(SynchronousTestCase):
             self.assertIn(("us.example.org", ID), read(name).received, name)
         self.assertEqual([told.recipient for told in read("exim").recipients], ["bob@example.com", "carol@example.net"])
 
+    def test_without_fields(self) -> None:
+        """Some leave the fields empty: whose mail failed stands in the header, and the original comes back."""
+        found = read("workspace")
+        told = Told(Sort.BOUNCE, "bob@example.com", "", "5.7.1", 550, "550 5.7.1 Not now")
+        self.assertEqual(found.recipients, (told,))
+        self.assertEqual(found.received, (("us.example.org", ID),))
+
+    def test_hotmail(self) -> None:
+        """Its complaints are the mail itself, with one field more."""
+        found = read("hotmail")
+        self.assertEqual(found.recipients, (Told(Sort.COMPLAINT, "bob@example.com", text="abuse"),))
+        self.assertEqual(found.received, (("us.example.org", ID),))
+
     def test_no_report(self) -> None:
         """Mail of people, answers of programs, and nothing at all."""
         for octets in (

@@ -120,6 +120,12 @@ class FeedbackTests(FilterContract, KeyedCase):
         found = await self.server.database.read(suppressions.find, BOB.key, self.server.now())
         self.assertEqual(found.kind, "complaint")
 
+    async def test_complaint_of_hotmail(self) -> None:
+        """Which is no report by any RFC, and has a sender."""
+        await self.sent("bob@example.com")
+        octets = (CORPUS / "hotmail").read_bytes()
+        self.assertIn("complaint of bob@example.com", await self.judge(octets, sender="loop@provider.example"))
+
     async def test_forged_complaint(self) -> None:
         """Whoever makes up a reverse-path suppresses nobody."""
         await self.sent("bob@example.com")
