@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
@@ -20,15 +21,17 @@ KEEPING = 3600.0            # seconds between two rounds of tidying up
 
 
 class Chores:
-    """Renews the leases of `instance`; with `tidies`, forgets what is older than the configuration wants."""
+    """Renews the leases of `instance`; with `tidies`, forgets what is old, and lets `renew` look at what must be kept new."""
 
     def __init__(
-        self, database: Database, world: World, instance: str, config: Callable[[], Config], tidies: bool
+        self, database: Database, world: World, instance: str, config: Callable[[], Config], tidies: bool,
+        renew: Callable[[], Awaitable[Any]],
     ) -> None:
         self._database = database
         self._world = world
         self._instance = instance
         self._config = config
+        self._renew = renew
         self._calls = [(HEARTBEAT, LoopingCall(self.renew_leases))]
         if tidies:
             self._calls.append((KEEPING, LoopingCall(self.tidy)))
@@ -70,5 +73,6 @@ class Chores:
             while await self._database.write(suppressions.purge, self._world.now()):
                 pass
             await self._database.read(contents.sweep, self._database.contents)
+            await self._renew()
         except Exception:
             log.failure("tidying up failed")

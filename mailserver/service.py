@@ -215,7 +215,7 @@ class MailServer(Service):
             self._lag.start()
             self._started.append(self._lag.stop)
         self._stock = Stock(database)
-        chores = Chores(database, world, self.instance, lambda: self.config, self.delivers)
+        chores = Chores(database, world, self.instance, lambda: self.config, self.delivers, self._renew)
         chores.start()
         self._started.append(chores.stop)
         self._seat_talkers()
@@ -375,6 +375,10 @@ class MailServer(Service):
         retired = Deferred.fromCoroutine(scheduler.retire())
         retired.addErrback(lambda failure: log.failure("what was being sent did not end well", failure))
         retired.addCallback(lambda _: self._retiring.discard(scheduler))
+
+    async def _renew(self) -> None:
+        """MTA-STS policies are fetched anew before their time is over."""
+        await self.scheduler.renew()
 
     def wake(self) -> None:
         """Something lies in the spool."""

@@ -172,6 +172,10 @@ class Scheduler:
         for ride in list(self._rides):
             ride.give_up()
 
+    async def renew(self) -> None:
+        """Let what is known of the TLS of others be renewed, where it is a day old."""
+        await self._demands.renew()
+
     # -- looking
 
     def wake(self) -> None:
