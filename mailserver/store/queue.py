@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Update, and_, case, delete, func, or_, select, text, update
+from sqlalchemy import ColumnElement, Connection, Update, and_, case, delete, func, literal, or_, select, text, update
 
 from mailserver import ident
 from mailserver.errors import NotFound
@@ -317,16 +317,17 @@ class Waiting:
 
 def by_lane(connection: Connection, lane: Callable[[Any], str], now: float, most: int = 50_000) -> dict[str, Waiting]:
     """What waits, by what `lane` says of (kind, place, domain); what comes behind `most` lanes is the lane "…"."""
-    ways = (spool.c.kind, spool.c.place, spool.c.domain)
+    # Of smarthosts that are chosen by sender, the lanes are told as the domain has them.
+    ways = (spool.c.kind, spool.c.place, spool.c.domain, literal("").label("login"), literal("").label("sender"))
     query = select(
         *ways,
-        func.count().label("count"),
+        func.count().label("count_"),
         func.sum(case((state_is("ready", now), 1), else_=0)).label("ready"),
         func.sum(case((spool.c.held != 0, 1), else_=0)).label("held"),
         func.min(spool.c.created).label("oldest"),
         func.min(spool.c.next_attempt).label("next_attempt"),
         func.max(spool.c.reason).label("reason"),
-    ).group_by(*ways)
+    ).group_by(*ways[:3])
     lanes: dict[str, Waiting] = {}
     with connection.execute(query.execution_options(yield_per=1000)) as rows:
         for row in rows:
@@ -334,7 +335,7 @@ def by_lane(connection: Connection, lane: Callable[[Any], str], now: float, most
             if name not in lanes and len(lanes) >= most:
                 name = "…"
             waiting = lanes.setdefault(name, Waiting())
-            waiting.count += row[3]
+            waiting.count += row.count_
             waiting.ready += row.ready
             waiting.held += row.held
             waiting.oldest = min(waiting.oldest, row.oldest)
