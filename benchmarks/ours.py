@@ -33,6 +33,11 @@ class Ours(Peer):
         return version("mailserver")
 
     def start(self) -> None:
+        self.prepare()
+        self.run()
+
+    def prepare(self) -> None:
+        """Its files, and its accounts."""
         self._command("init", str(self.folder), "--hostname", f"mx.{DOMAIN}", "--domain", DOMAIN)
         file = self.folder / "mailserver.toml"
         # The usual listeners want ports below 1024; one on a free port is all that is needed.
@@ -46,9 +51,12 @@ class Ours(Peer):
             for address in self.addresses:
                 directory.add_account(connection, Address.parse(address), time.time())
         database.close()
+
+    def run(self) -> None:
+        """Start it; it takes mail when this returns."""
         with open(self.folder / "log", "wb") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "mailserver", "run", "--config", str(file)],
+                [sys.executable, "-m", "mailserver", "run", "--config", str(self.folder / "mailserver.toml")],
                 stdout=log, stderr=log, stdin=subprocess.DEVNULL,
             )
         wait_for_port(self.port)

@@ -38,9 +38,9 @@ class OursRelay(Relay, Ours):
 
     settings = "as mailserver init makes it; SQLite with fsync; loopback may relay, one route"
 
-    def start(self) -> None:
+    def prepare(self) -> None:
         self.addresses, addresses = [], self.addresses          # nobody lives here
-        super().start()
+        super().prepare()
         self.addresses = addresses
 
     def configuration(self, text: str) -> str:
