@@ -112,6 +112,11 @@ class Acceptance:
         """Call this whenever the spool got entries."""
         self._when_spooled.append(callback)
 
+    def tell_no_more(self, callback: Callable[[], None]) -> None:
+        """Whoever asked to be called is not any more."""
+        if callback in self._when_spooled:
+            self._when_spooled.remove(callback)
+
     def hand_to(self, taker: ITaker) -> None:
         """Offer `taker` what is accepted for other servers, before it is written."""
         self._taker = taker

@@ -35,6 +35,8 @@ class Attempt:
     claimed: float                  # when the lease was written
     stored: Stored | None = None    # the content, when it is at hand
     load: Consignment | None = None
+    octets: int = 0                 # of the content, as long as it counts among those at hand
+    host: str = ""                  # whom it talks to
     is_final: bool = False          # the final dot is being said, or a store writes, or we write: let it end
     is_stopped: bool = False        # the server stops: say no final dot any more
     ended: Deferred[None] = field(default_factory=Deferred)     # when its end is written down

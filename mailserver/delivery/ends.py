@@ -116,7 +116,8 @@ class Ends:
         now, until, rule = self._world.now(), 0.0, ""
         kinds = [None if each.kind == DELIVERED else classify(each) for each in results]
         if not stopped and attempt.entries[0].kind == "remote":
-            for result, kind in zip(results, kinds, strict=True):
+            # One attempt teaches each thing once, however many recipients it was for.
+            for kind, result in dict(zip(kinds, results, strict=True)).items():
                 until, rule = self._learned(attempt, result, kind)
         some = any(each.kind == DELIVERED for each in results)
         ended = [

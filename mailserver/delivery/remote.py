@@ -76,6 +76,7 @@ class Remote:
         """
         load = self.at_hand(attempt) or await self._load(attempt)
         if kept is not None:
+            attempt.host = kept.host
             try:
                 return await self._carry(kept, load, following), self._still(kept)
             except Unusable:
@@ -144,14 +145,10 @@ class Remote:
         except BaseException:
             line.abort()
             raise
-        results = []
-        for outcome in outcomes:
-            result = by_reply(outcome) if isinstance(outcome, Reply) else by_error(outcome)
-            results.append(replace(
-                result, host=kept.host, address=kept.address, tls=line.tls, policy=kept.policy, source=kept.source,
-                is_last=courier.is_lmtp, sends_dsn="DSN" in courier.offered,
-            ))
-        return results
+        how = (kept.host, kept.address, line.tls, kept.policy, kept.source, courier.is_lmtp, "DSN" in courier.offered)
+        return [
+            by_reply(outcome, *how) if isinstance(outcome, Reply) else by_error(outcome, *how) for outcome in outcomes
+        ]
 
     def _still(self, kept: Kept) -> Kept | None:
         """The connection, if more may be carried over it."""
@@ -196,6 +193,7 @@ class Remote:
             if not demand.allowed:
                 last = Result(DEFERRED, demand.refusal, None, str(host), detail=demand.detail, policy=demand.why)
                 continue
+            attempt.host = str(host)
             while left and tried < MOST_ADDRESSES:
                 address = left[0] if len(left) == 1 else ""
                 try:

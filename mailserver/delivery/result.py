@@ -46,18 +46,26 @@ class Unroutable(PermanentFailure):
         self.detail = detail
 
 
-def by_reply(reply: Reply, host: str = "", address: str = "", tls: str = "") -> Result:
+def by_reply(
+    reply: Reply, host: str = "", address: str = "", tls: str = "", policy: str = "", source: str = "",
+    is_last: bool = False, sends_dsn: bool = False,
+) -> Result:
     """A result from what a server replied."""
     kind = {2: DELIVERED, 5: FAILED}.get(reply.severity, DEFERRED)
-    return Result(kind, shortened(str(reply)), reply, host, address, tls)
+    words = shortened(str(reply))
+    return Result(kind, words, reply, host, address, tls, "", False, policy, source, is_last, sends_dsn)
 
 
-def by_error(error: MailserverError, host: str = "", address: str = "", tls: str = "") -> Result:
+def by_error(
+    error: MailserverError, host: str = "", address: str = "", tls: str = "", policy: str = "", source: str = "",
+    is_last: bool = False, sends_dsn: bool = False,
+) -> Result:
     """A result from what went wrong; only a `PermanentFailure` is for good."""
     kind = FAILED if isinstance(error, PermanentFailure) else DEFERRED
     reply: Reply | None = getattr(error, "reply", None)
     detail: str = getattr(error, "detail", "")
-    return Result(kind, shortened(str(error)), reply, host, address, tls, detail)
+    words = shortened(str(error))
+    return Result(kind, words, reply, host, address, tls, detail, False, policy, source, is_last, sends_dsn)
 
 
 def shortened(words: str) -> str:

@@ -46,11 +46,6 @@ class Ride:
         self.ahead: Attempt | None = None       # whose envelope was said behind the content of the current one
         self.work: Deferred[None] = Deferred()
 
-    @property
-    def host(self) -> str:
-        """Whom it talks to, if it is known."""
-        return self._kept.host if self._kept is not None else ""
-
     def start(self) -> None:
         """Begin; `work` fires at the end."""
         self.work = Deferred.fromCoroutine(self._run())

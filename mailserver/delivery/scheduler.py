@@ -49,7 +49,7 @@ MOST_GROUPED = 100      # recipients of one transaction (RFC 5321 4.5.3.1.8)
 LOOKED_AT = 300         # entries of one look
 DOMAINS = 300           # of which more are looked at, where those entries have to wait
 EACH = 20               # entries of each
-MOST_OCTETS = 4 * 1024 * 1024       # of contents that are read ahead at one look
+MOST_OCTETS = 16 * 1024 * 1024      # of contents that are at hand before their turn comes
 FLUSH = 0.5             # seconds after which what was learned is written down
 MOST_LANES = 1000       # that are remembered while nothing goes there
 
@@ -100,13 +100,15 @@ class Scheduler:
         self._rides: set[Ride] = set()
         self._attempts: set[Attempt] = set()    # from the claim until their end is written down
         self._ours: set[int] = set()            # their entries
+        self._octets = 0                        # of their contents that are at hand
         self._stray: list[int] = []             # entries that may be leased to us without being tried
         self._timer: Any = None
         self._looking: Deferred[None] | None = None
         self._look_again = False
+        self._backlog = True                    # whether something due may lie in the spool that was not begun
         self._after = ""                        # the domain from which `due_elsewhere` goes on
         self._running = False
-        acceptance.on_spooled(self.wake)
+        acceptance.on_spooled(self._spooled)
 
     def start(self) -> None:
         """Begin to work."""
@@ -149,6 +151,7 @@ class Scheduler:
     async def _begin_no_more(self) -> None:
         self._running = False
         self._acceptance.hand_no_more(self)
+        self._acceptance.tell_no_more(self._spooled)
         self._put_timer(None)
         if self._looking is not None:
             await self._looking
@@ -178,8 +181,17 @@ class Scheduler:
 
     # -- looking
 
+    def _spooled(self) -> None:
+        """Something new lies in the spool; where much does already, it is looked for soon, and not each time."""
+        if not self._backlog:
+            self.wake()
+        elif self._looking is None and self._running:
+            timer = self._timer
+            if timer is None or not timer.active() or timer.getTime() > self._world.clock.seconds() + SOON:
+                self._put_timer(SOON)
+
     def wake(self) -> None:
-        """Something new lies in the spool, or there is room for more."""
+        """It is to be looked: an operator has changed something, or there is room for more."""
         if not self._running:
             return
         if self._looking is not None:
@@ -214,8 +226,11 @@ class Scheduler:
             await self._claimed(stray, spool.give_back, stray, self._instance)
         now = self._world.now()
         await self._recall(now)
+        self._backlog = False                   # what comes while we look sets it again
         due = await self._database.read(spool.due, now, LOOKED_AT)
         chosen = await self._choose(due, now)
+        if len(due) == LOOKED_AT:
+            self._backlog = True
         if len(due) == LOOKED_AT and not chosen:
             # Nothing of these may begin: there may be others behind them, and nobody knows how far.
             waits = self._waiting_domains(now)
@@ -239,7 +254,7 @@ class Scheduler:
         )
         ours = {each.id: each for each in claimed}
         stored: dict[int, Stored] = await self._database.read(
-            contents.load_many, [group[0].content_id for _, group in chosen], MOST_OCTETS
+            contents.load_many, [group[0].content_id for _, group in chosen], max(0, MOST_OCTETS - self._octets)
         )
         for way, group in chosen:
             entries = [ours[each.id] for each in group if each.id in ours]
@@ -287,6 +302,7 @@ class Scheduler:
                 lane = self._lane(way)
                 begun = lane.rides + taken[way.lane]
                 if lane.room <= taken[way.lane] or (free <= 0 and not begun):
+                    self._backlog = True
                     continue
                 if (turn := self._turn(way, entry.domain, entry.sender, now)) is not None:
                     waits.append((entry.id, *turn))
@@ -336,6 +352,8 @@ class Scheduler:
         groups: dict[Any, list[Entry]] = {}
         for entry in entries:
             if entry.kind != "remote" or entry.next_attempt > now or len(entries) > MOST_GROUPED:
+                return None
+            if self._octets + content.size > MOST_OCTETS:
                 return None
             sender = str(entry.sender) if entry.sender else ""
             way = self._lanes.way(entry, sender, entry.wishes)
@@ -396,6 +414,9 @@ class Scheduler:
     def _begin(self, attempt: Attempt, lane: Lane) -> None:
         self._attempts.add(attempt)
         self._ours.update(each.id for each in attempt.entries)
+        if attempt.stored is not None and attempt.stored.whole is not None:
+            attempt.octets = len(attempt.stored.whole)
+            self._octets += attempt.octets
         lane.add(attempt)
         self._start_rides(lane)
 
@@ -467,7 +488,7 @@ class Scheduler:
             attempt = ride.current
             if attempt is not None:
                 found.append({
-                    "lane": ride.lane.name, "host": ride.host, "since": attempt.claimed,
+                    "lane": ride.lane.name, "host": attempt.host, "since": attempt.claimed,
                     "recipients": [str(each.target) for each in attempt.entries], "waiting": len(ride.lane.waiting),
                     "stage": "content sent" if attempt.is_final else "talking",
                 })
@@ -491,10 +512,12 @@ class Scheduler:
         self._forget(attempt)
         if lane.is_empty and not lane.ahead:
             self._open.pop(lane.name, None)
-        if lane.room > lane.ahead // 2:
+        if self._backlog and lane.room > lane.ahead // 2:
             self.wake()
 
     def _forget(self, attempt: Attempt) -> None:
-        self._attempts.discard(attempt)
+        if attempt in self._attempts:
+            self._attempts.remove(attempt)
+            self._octets -= attempt.octets
         self._ours.difference_update([each.id for each in attempt.entries])
         attempt.ended.callback(None)

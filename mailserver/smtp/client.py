@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 
 from mailserver.address import Address, domain_key
 from mailserver.errors import MailserverError
@@ -15,6 +16,7 @@ from mailserver.wishes import NONE, Wishes
 LONGEST_LINE = 4096         # octets of a reply line; RFC 5321 4.5.3.1.5 allows 512, and servers say more
 MOST_LINES = 100            # of one reply
 LARGEST = 32 * 1024         # octets of one reply
+OFTEN = 64                  # octets of a line that may be said again in the same words
 
 _LINE = re.compile(rb"([2-5][0-9]{2})(?:([ -])(.*))?", re.DOTALL)
 _STATUS = re.compile(r"([245])\.(\d{1,3}\.\d{1,3})(?: |$)")
@@ -54,6 +56,9 @@ class ReplyReader:
                 return None
             line = bytes(self._buffer[:end]).removesuffix(b"\r")
             del self._buffer[: end + 1]
+            is_usual = self._code is None and len(line) <= OFTEN and line[3:4] == b" "
+            if is_usual and (usual := _usual(line)) is not None:
+                return usual
             found = _LINE.fullmatch(line)
             if found is None:
                 raise NotSmtp(f"not a reply: {_printable(line[:80])}")
@@ -71,6 +76,13 @@ class ReplyReader:
                 return reply
 
 
+@lru_cache(maxsize=512)
+def _usual(line: bytes) -> Reply | None:
+    """A reply of one line; a server says the same few again and again.  None: it is none."""
+    found = _LINE.fullmatch(line)
+    return _reply(int(found[1]), [_printable(found[3] or b"")]) if found is not None else None
+
+
 def _reply(code: int, lines: Sequence[str]) -> Reply:
     """A reply with its enhanced status (RFC 2034) taken out of the text, where every line has the same."""
     found = _STATUS.match(lines[0])
@@ -82,6 +94,8 @@ def _reply(code: int, lines: Sequence[str]) -> Reply:
 
 def _printable(octets: bytes) -> str:
     text = octets.decode("utf-8", "replace")
+    if text.isprintable():
+        return text
     return "".join(each if each.isprintable() else "?" for each in text)
 
 

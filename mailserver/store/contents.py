@@ -297,10 +297,11 @@ def release_many(connection: Connection, folder: Path, ids: Iterable[int]) -> No
     fewer = sorted((id, count) for id, count in Counter(ids).items())       # in one order for all: no deadlock
     run_many(connection, "UPDATE content SET uses = uses - ? WHERE id = ?", [(count, id) for id, count in fewer])
     for some in batches([id for id, _ in fewer]):
-        gone = (content.c.id.in_(some)) & (content.c.uses <= 0)
+        gone = f"id IN ({', '.join('?' * len(some))}) AND uses <= 0"
         if connection.dialect.name != "sqlite":
-            connection.execute(delete(piece).where(piece.c.content_id.in_(select(content.c.id).where(gone))))
-        for file in connection.execute(delete(content).where(gone).returning(content.c.file)).scalars():
+            fitting = content.c.id.in_(some) & (content.c.uses <= 0)
+            connection.execute(delete(piece).where(piece.c.content_id.in_(select(content.c.id).where(fitting))))
+        for (file,) in fetch(connection, f"DELETE FROM content WHERE {gone} RETURNING file", some):
             if file is not None:
                 unlink_after_commit(connection, folder / file)
 
