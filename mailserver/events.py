@@ -27,8 +27,9 @@ class Event:
     """One thing that happened.
 
     `more` is what else is known of it, of what JSON can say: of "accepted", `recipients`, `size`, `origin`, `client`
-    and `login`; of what was tried, `target`, `host`, `address`, `source`, `tls`, `reply`, `class` (the enhanced status
-    code, RFC 3463), `attempt` (its number, from 1) and `next` (seconds since the epoch).
+    and `login`; of what was tried, `target`, `host`, `address`, `source`, `tls`, `reply`, `status` (the enhanced
+    status code, RFC 3463), `class` (what a failure is about, `mailserver.feedback.kinds`), `attempt` (its number, from
+    1) and `next` (seconds since the epoch); of what a report said, `reporter`.
     """
 
     kind: str                   # of `KINDS`

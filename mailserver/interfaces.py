@@ -165,6 +165,9 @@ class IServer(Interface):
     def in_thread(work: Callable[..., T], *args: Any, **kwargs: Any) -> Awaitable[T]:
         """Run blocking work in a thread of the server's pool."""
 
+    def tell(event: Event) -> None:
+        """Something happened that listeners may want to hear of; takes no time and never raises."""
+
 
 class IFilter(Interface):
     """Judges connections, senders, recipients and messages: see `mailserver.verdict`.

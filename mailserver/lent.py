@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from zope.interface import implementer
 
+from mailserver.events import Event
 from mailserver.feedback.rules import Rules
 from mailserver.interfaces import IDirectory, IResolver, IServer
 from mailserver.net.limits import Limits
@@ -29,6 +30,7 @@ class Lent:
     world: World
     limits: Limits
     rules: Callable[[], Rules] = Rules      # as they are now: a reload may change them
+    listening: Callable[[Event], None] = lambda event: None
 
     @property
     def suppression(self) -> Rules:
@@ -52,6 +54,9 @@ class Lent:
 
     def now(self) -> float:
         return self.world.now()
+
+    def tell(self, event: Event) -> None:
+        self.listening(event)
 
     def in_thread(self, work: Callable[..., T], *args: Any, **kwargs: Any) -> Awaitable[T]:
         return self.world.in_thread(work, *args, **kwargs)

@@ -169,7 +169,8 @@ class MailServer(Service):
         self.directory = directory = Directory(database, reactor)
         self.instance = instance_of(config.hostname, world) if station is None else station.instance
         self._lent = Lent(
-            config.hostname, data, directory, database, world, self._limits, lambda: self.config.outbound.suppression
+            config.hostname, data, directory, database, world, self._limits,
+            lambda: self.config.outbound.suppression, lambda event: self.events.tell(event),
         )
         self.rooms = rooms = furnish(config, registry, self._lent)
         if station is None:

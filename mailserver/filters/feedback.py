@@ -10,6 +10,7 @@ from mailserver.address import Address
 from mailserver.content import Content
 from mailserver.envelope import Client, Envelope, Origin
 from mailserver.errors import BadAddress
+from mailserver.events import Event
 from mailserver.feedback import verp
 from mailserver.feedback.classify import classify_words
 from mailserver.feedback.kinds import Kind
@@ -27,6 +28,7 @@ from mailserver.verdict import Verdicts, score
 
 MOST_IDS = 5            # ids of one report that are looked up
 _SIGNS = (b"multipart/report", b"x-failed-recipients", b"subject: complaint about message from")      # in small letters
+_EVENTS = {Sort.COMPLAINT: "complained", Sort.BOUNCE: "bounced"}      # what listeners hear of
 KEY = "verp.key"        # in the data folder, as for the forwarder ``bounces``
 
 
@@ -65,6 +67,12 @@ class Feedback:
             return score(0.0, "a report, but not ours: it proves no message that was sent here")
         rules: Rules = self._server.suppression
         booked = await self._server.database.write(book.book, bookings, rules)
+        for booking, is_new in zip(bookings, booked, strict=True):
+            if is_new and (kind := _EVENTS.get(booking.sort)) is not None:
+                self._server.tell(Event(kind, booking.message_id, booking.at, "", str(booking.recipient), {
+                    "class": str(booking.kind), "status": booking.status, "reply": booking.text,
+                    "reporter": booking.reporter,
+                }))
         first = bookings[0]
         what = f"{first.sort} of {first.recipient} ({first.kind})"
         others = f" and {len(bookings) - 1} more" if len(bookings) > 1 else ""

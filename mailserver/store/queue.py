@@ -137,23 +137,25 @@ class Rest:
     rule: str
     why: str
     failures: int
-    connections: int            # 0: as configured, so that it rests altogether
+    connections: int            # 0: as configured
 
 
 def resting(connection: Connection, now: float) -> dict[str, Rest]:
     """The destinations of which something is known, by the names of their lanes."""
     columns = [destination.c[name] for name in ("name", "until", "rule", "why", "failures", "connections")]
-    query = select(*columns).where(destination.c.until > now).order_by(destination.c.until.desc()).limit(MOST_RESTING)
+    holds = (destination.c.until > now) | (destination.c.connections > 0)
+    query = select(*columns).where(holds).order_by(destination.c.until.desc()).limit(MOST_RESTING)
     return {name: Rest(*rest) for name, *rest in connection.execute(query)}
 
 
 def in_words(rest: Rest, now: float) -> str:
     """What was learned of a destination, as an operator reads it."""
+    why = f": {rest.why}" if rest.why and rest.why != rest.rule else ""
+    if rest.until <= now:
+        return f"destination gets {rest.connections} at a time: {rest.rule}{why}"
     until = datetime.fromtimestamp(rest.until).astimezone()
     moment = until.strftime("%H:%M" if rest.until - now < 86400 else "%Y-%m-%d %H:%M")
-    does = f"destination takes {rest.connections} at a time" if rest.connections else "destination rests"
-    why = f": {rest.why}" if rest.why and rest.why != rest.rule else ""
-    return f"{does} until {moment}: {rest.rule}{why}"
+    return f"destination rests until {moment}: {rest.rule}{why}"
 
 
 def totals(connection: Connection, now: float) -> dict[str, float]:

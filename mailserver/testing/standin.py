@@ -16,6 +16,7 @@ from zope.interface import implementer
 
 from mailserver.address import Address
 from mailserver.errors import TemporaryFailure
+from mailserver.events import Event
 from mailserver.feedback.rules import Rules
 from mailserver.interfaces import Account, Answer, IResolver, IServer
 from mailserver.net.limits import Allowance, Limits
@@ -47,6 +48,7 @@ class StandIn:
         self.random = random.Random(1)
         self.resolver = Names()
         self.suppression = Rules()
+        self.told: list[Event] = []         # what listeners would have heard
         self.limits = Limits(Allowance(), Private(self.clock.seconds))
         self._began = now
         self._threads: ThreadPool | None = None
@@ -75,6 +77,9 @@ class StandIn:
 
     def now(self) -> float:
         return self._began + self.clock.seconds()
+
+    def tell(self, event: Event) -> None:
+        self.told.append(event)
 
     def in_thread(self, work: Callable[..., T], *args: Any, **kwargs: Any) -> Awaitable[T]:
         if self._threads is None:

@@ -141,7 +141,7 @@ class OperatorTests(HouseTestCase):
         first, second = self.done("queue", "list", "--json").json
         self.assertRegex(first["destination"], r"^destination rests until \d\d:\d\d: unreachable: connection refused$")
         self.assertEqual((first["rests"]["failures"], first["rests"]["rule"]), (2, "unreachable"))
-        self.assertRegex(second["destination"], r"^destination takes 1 at a time until \d\d:\d\d: rate: 421 too much$")
+        self.assertRegex(second["destination"], r"^destination rests until \d\d:\d\d: rate: 421 too much$")
         self.assertIn(first["destination"], self.done("queue", "list").out)
         self.assertIn(first["destination"], self.done("queue", "show", first["id"]).out)
 

@@ -68,6 +68,7 @@ class FeedbackTests(FilterContract, KeyedCase):
         )
         story = await self.server.database.read(traces.story, ID)
         self.assertEqual([each["event"] for each in story[1:]], ["feedback", "feedback"])
+        self.assertEqual([(each.kind, each.more["class"]) for each in self.server.told], [("bounced", "gone")])
         self.assertIn("known already", await self.judge(DSN))
         self.assertEqual(len(await self.booked()), 2)
 
@@ -119,6 +120,10 @@ class FeedbackTests(FilterContract, KeyedCase):
         self.assertIn("complaint of bob@example.com", await self.judge(octets, sender="loop@provider.example"))
         found = await self.server.database.read(suppressions.find, BOB.key, self.server.now())
         self.assertEqual(found.kind, "complaint")
+        [told] = self.server.told
+        self.assertEqual((told.kind, told.id, told.recipient), ("complained", ID, "bob@example.com"))
+        await self.judge(octets, sender="loop@provider.example")
+        self.assertEqual(len(self.server.told), 1)          # what is known already is no news
 
     async def test_complaint_of_hotmail(self) -> None:
         """Which is no report by any RFC, and has a sender."""

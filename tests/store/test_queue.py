@@ -140,14 +140,18 @@ class QueueContract(Contract):
 
     def test_resting(self) -> None:
         with self.writing() as connection:
-            for name, until in (("example.com", NOW + 60), ("example.net", NOW - 1)):
+            for name, until, connections in (
+                ("example.com", NOW + 60, 0), ("example.net", NOW - 1, 0), ("example.org", 0.0, 2),
+            ):
                 connection.execute(insert(destination).values(
                     name=name, until=until, rule="unreachable", why="connection refused", since=NOW, failures=3,
-                    connections=0,
+                    connections=connections,
                 ))
         with self.reading() as connection:
             found = queue.resting(connection, NOW)
-        self.assertEqual(list(found), ["example.com"])
+        self.assertEqual(list(found), ["example.com", "example.org"])
+        self.assertRegex(queue.in_words(found["example.com"], NOW), "^destination rests until .*: unreachable: conn")
+        self.assertRegex(queue.in_words(found["example.org"], NOW), "^destination gets 2 at a time: unreachable: conn")
         self.assertEqual((found["example.com"].until, found["example.com"].failures), (NOW + 60, 3))
 
     def test_sums(self) -> None:
