@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
-from typing import Any
 
 from mailserver.delivery.attempt import Attempt
 
@@ -25,7 +24,6 @@ class Lane:
     at_hand: int = 0                                        # attempts that wait or are being tried
     rides: int = 0
     waiting: deque[Attempt] = field(default_factory=deque)
-    timer: Any = None                                       # after which what waits has waited long enough
 
     @property
     def room(self) -> int:
@@ -48,4 +46,4 @@ class Lane:
     @property
     def is_empty(self) -> bool:
         """Whether nobody needs it any more."""
-        return not self.at_hand and not self.rides and self.timer is None
+        return not self.at_hand and not self.rides

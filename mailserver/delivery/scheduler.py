@@ -50,8 +50,6 @@ LOOKED_AT = 300         # entries of one look
 DOMAINS = 300           # of which more are looked at, where those entries have to wait
 EACH = 20               # entries of each
 MOST_OCTETS = 16 * 1024 * 1024      # of contents that are at hand before their turn comes
-QUEUE = 8               # attempts that may wait for each connection, where mail goes quickly,
-MOMENT = 0.05           # and for so many seconds
 FLUSH = 0.5             # seconds after which what was learned is written down
 MOST_LANES = 1000       # that are remembered while nothing goes there
 
@@ -162,9 +160,6 @@ class Scheduler:
         """What was claimed and is not being tried waits for somebody else, and was no attempt."""
         left: list[Entry] = []
         for lane in self._open.values():
-            if lane.timer is not None:
-                lane.timer.cancel()
-                lane.timer = None
             while (attempt := lane.take()) is not None:
                 lane.at_hand -= 1
                 left += attempt.entries
@@ -425,27 +420,14 @@ class Scheduler:
         lane.add(attempt)
         self._start_rides(lane)
 
-    def _start_rides(self, lane: Lane, at_once: bool = False) -> None:
-        """Let more be at work there, as far as that is of use.
-
-        Where mail goes quickly, what comes may wait a moment for those that are at work already: each message that
-        goes out behind another one's final dot spares a round trip, and a connection.
-        """
+    def _start_rides(self, lane: Lane) -> None:
         while lane.waiting and lane.rides < lane.limit and len(self._rides) < self._outbound.connections:
-            if lane.rides and lane.ahead and not at_once and len(lane.waiting) <= QUEUE * lane.rides:
-                if lane.timer is None:
-                    lane.timer = self._world.clock.callLater(MOMENT, self._after_a_moment, lane)
-                return
             ride = Ride(lane, self._remote, self._local, self._booking, self._pool, self._world, self._tried)
             lane.rides += 1
             self._rides.add(ride)
             ride.start()
             ride.work.addErrback(lambda failure: log.failure("a courier failed", failure))
             ride.work.addCallback(self._rode, ride)
-
-    def _after_a_moment(self, lane: Lane) -> None:
-        lane.timer = None
-        self._start_rides(lane, at_once=True)
 
     def _rode(self, result: None, ride: Ride) -> None:
         self._rides.discard(ride)
