@@ -1,6 +1,6 @@
 """What a long queue costs: a million entries, most of them for one host that is dead.
 
-    python -m benchmarks.queue [--entries 1000000] [--folder DIR] [--rst FILE]
+    python -m benchmarks.queue [--entries 1000000] [--seconds 20] [--folder DIR] [--rst FILE]
 
 The spool is filled as acceptance fills it (a message of 4 KiB for each hundred recipients); nine tenths of it are due
 for one domain whose host refuses connections, the rest waits for a thousand other domains.  Then it is told how long it
@@ -39,7 +39,6 @@ from mailserver.story import event
 RECIPIENTS = 100            # of a message
 OTHERS = 1000               # domains
 MESSAGES = 200              # of one transaction
-WORK = 20.0                 # seconds for which the server works before its memory is told
 DEAD = "dead.example"
 MB = 1_000_000
 
@@ -114,6 +113,7 @@ class LongQueue(OursRelay):
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--entries", type=int, default=1_000_000)
+    parser.add_argument("--seconds", type=float, default=20.0, help="for which the server works")
     parser.add_argument("--folder", default=".", help="where the queue goes, on the disk to be measured")
     parser.add_argument("--rst", type=Path, metavar="FILE", help="write the table there too")
     options = parser.parse_args()
@@ -143,13 +143,13 @@ def main() -> None:
         queue.run()
         rows.append(["start, s", f"{time.perf_counter() - begun:.2f}"])
         trips = []
-        until = time.monotonic() + WORK
+        until = time.monotonic() + options.seconds
         while time.monotonic() < until:
             trips.append(queue.sent_on() * 1000)
             time.sleep(0.2)
         rows.append(["a message for another domain is there after, ms", f"{sorted(trips)[len(trips) // 2]:.0f}"])
         rows.append(["at the longest, ms", f"{max(trips):.0f}"])
-        rows.append([f"memory after {WORK:.0f} s, MB", f"{measure.peak(queue.pid) / MB:.0f}"])
+        rows.append([f"memory after {options.seconds:.0f} s, MB", f"{measure.peak(queue.pid) / MB:.0f}"])
         took, said = queue.timed("queue", "list", "--domain", "d7.example")
         rows.append(["queue list of one domain beside the server, s", f"{took:.2f}"])
     finally:

@@ -93,7 +93,8 @@ onwards:
 class OpenSmtpdRelay(Relay, OpenSmtpd):
     """An action ``relay`` to the sink."""
 
-    settings = OpenSmtpd.settings.partition("; no TLS")[0]
+    settings = OpenSmtpd.settings.partition("; no TLS")[0] + "; its pauses between deliveries as they are"
+    slow = 20
     configuration = (
         OPENSMTPD.partition("action keep")[0].replace("table users file:{folder}/users\n", "")
         + """\
