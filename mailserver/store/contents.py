@@ -21,7 +21,7 @@ from mailserver.content import CHUNK, LARGE, Content
 from mailserver.errors import NotFound
 from mailserver.store.database import Database
 from mailserver.store.schema import content, piece
-from mailserver.store.statements import batches, fetch, fetch_one, insert_rows, run_many
+from mailserver.store.statements import batches, fetch, fetch_one, fetch_values, insert_rows, listed, run_with
 from mailserver.store.unlink import unlink_after_commit
 
 log = Logger()
@@ -292,18 +292,23 @@ def release(connection: Connection, folder: Path, id: int, count: int = 1) -> No
     release_many(connection, folder, [id] * count)
 
 
-def release_many(connection: Connection, folder: Path, ids: Iterable[int]) -> None:
+def release_many(connection: Connection, folder: Path, held: Iterable[int]) -> None:
     """One row fewer holds each of these; an id may be there several times."""
-    fewer = sorted((id, count) for id, count in Counter(ids).items())       # in one order for all: no deadlock
-    run_many(connection, "UPDATE content SET uses = uses - ? WHERE id = ?", [(count, id) for id, count in fewer])
+    fewer = sorted((id, count) for id, count in Counter(held).items())      # in one order for all: no deadlock
+    for count in sorted({count for _, count in fewer}):
+        for some in batches([id for id, each in fewer if each == count]):
+            marks, ids = listed(some)
+            run_with(connection, f"UPDATE content SET uses = uses - ? WHERE id IN ({marks})", [count, *ids])
     for some in batches([id for id, _ in fewer]):
-        gone = f"id IN ({', '.join('?' * len(some))}) AND uses <= 0"
+        marks, ids = listed(some)
+        gone = f"id IN ({marks}) AND uses <= 0"
         if connection.dialect.name != "sqlite":
             fitting = content.c.id.in_(some) & (content.c.uses <= 0)
             connection.execute(delete(piece).where(piece.c.content_id.in_(select(content.c.id).where(fitting))))
-        for (file,) in fetch(connection, f"DELETE FROM content WHERE {gone} RETURNING file", some):
-            if file is not None:
-                unlink_after_commit(connection, folder / file)
+        files = f"SELECT file AS x FROM content WHERE file IS NOT NULL AND {gone}"
+        for file in fetch_values(connection, files, ids):
+            unlink_after_commit(connection, folder / file)
+        run_with(connection, f"DELETE FROM content WHERE {gone}", ids)
 
 
 def sweep(connection: Connection, folder: Path, now: float | None = None) -> int:

@@ -13,7 +13,7 @@ from mailserver.address import Address
 from mailserver.envelope import Origin
 from mailserver.store.contents import release, release_many
 from mailserver.store.schema import spool
-from mailserver.store.statements import batches, fetch, insert_rows, run_many
+from mailserver.store.statements import batches, fetch, fetch_values, insert_rows, listed, run_many, run_with
 from mailserver.wishes import NONE, Wishes
 
 CANCELLED = 0.0         # when an entry expires that an operator wants to fail (`mailserver.store.queue.cancel`)
@@ -188,10 +188,6 @@ def next_due(connection: Connection, now: float) -> float | None:
             earliest = following if earliest is None else min(earliest, following)
 
 
-def _marks(items: Sequence[Any]) -> str:
-    return ", ".join("?" * len(items))
-
-
 def owned(connection: Connection, ids: Sequence[int], owner: str, now: float) -> bool:
     """Whether the leases of all these are still ours: asked before the final dot."""
     count = connection.execute(
@@ -239,8 +235,14 @@ def finish_many(connection: Connection, contents: Path, done: Sequence[tuple[int
     content_ids: list[int] = []
     for owner, ids in by_owner.items():
         for some in batches(sorted(ids)):
-            text = f"DELETE FROM spool WHERE owner = ? AND id IN ({_marks(some)}) RETURNING content_id"
-            content_ids += [row[0] for row in fetch(connection, text, [owner, *some])]
+            marks, named = listed(some)
+            theirs = f"FROM spool WHERE owner = ? AND id IN ({marks})"
+            if connection.dialect.name != "sqlite":
+                rows = fetch(connection, f"DELETE {theirs} RETURNING content_id", [owner, *named])
+                content_ids += [row[0] for row in rows]
+                continue
+            content_ids += map(int, fetch_values(connection, f"SELECT content_id AS x {theirs}", [owner, *named]))
+            run_with(connection, f"DELETE {theirs}", [owner, *named])
     release_many(connection, contents, content_ids)
 
 

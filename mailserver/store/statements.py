@@ -51,6 +51,22 @@ def fetch_one(connection: Connection, text: str, parameters: Sequence[Any] = ())
     return rows[0] if rows else None
 
 
+def fetch_values(connection: Connection, text: str, parameters: Sequence[Any] = ()) -> list[str]:
+    """The one column, `x`, of all rows of a query, as texts without commas.
+
+    On SQLite they come as one row: at each row the thread would give the interpreter away, and wait for it again.
+    """
+    if connection.dialect.name != "sqlite":
+        return [str(row[0]) for row in fetch(connection, text, parameters)]
+    joined = fetch(connection, f"SELECT GROUP_CONCAT(x) FROM ({text})", parameters)[0][0]
+    return str(joined).split(",") if joined is not None else []
+
+
+def run_with(connection: Connection, text: str, parameters: Sequence[Any]) -> None:
+    """Run a statement once."""
+    run_many(connection, text, [tuple(parameters)])
+
+
 def run_many(connection: Connection, text: str, rows: Sequence[tuple[Any, ...]]) -> None:
     """Run a statement once for each row of parameters."""
     if not rows:
@@ -84,6 +100,18 @@ def _insert(table: Table, count: int = 1) -> str:
     names = [column.name for column in table.columns]
     row = f"({', '.join('?' * len(names))})"
     return f'INSERT INTO "{table.name}" ({", ".join(names)}) VALUES {", ".join([row] * count)}'
+
+
+def listed(items: Sequence[Any]) -> tuple[str, list[Any]]:
+    """``?, ?, ...`` for ``IN``, and what stands for it.
+
+    NULL, which is in no list, fills it up to a power of two: so there are few texts, and the driver need not read a
+    new one each time.
+    """
+    count = 1
+    while count < len(items):
+        count *= 2
+    return ", ".join("?" * count), [*items, *[None] * (count - len(items))]
 
 
 def batches(items: Sequence[T]) -> Iterator[Sequence[T]]:

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, delete, select
 from mailserver.errors import NotFound
 from mailserver.ident import first_at
 from mailserver.store.schema import refusal, trace
-from mailserver.store.statements import batches, fetch, insert_rows
+from mailserver.store.statements import batches, fetch_values, insert_rows, listed
 
 MOST_FORGOTTEN = 5000       # records of one transaction
 
@@ -35,9 +35,11 @@ def append_many(connection: Connection, records: Sequence[tuple[int, str]]) -> N
             # Two couriers of one message tell of it at once: the first record is what they take turns by.
             first = select(trace.c.id).where(trace.c.id.in_(some), trace.c.number == 0)
             connection.execute(first.order_by(trace.c.id).with_for_update())
-        marks = ", ".join("?" * len(some))
-        text = f"SELECT id, MAX(number) FROM trace WHERE id IN ({marks}) GROUP BY id"
-        last.update(fetch(connection, text, some))
+        marks, ids = listed(some)
+        text = f"SELECT id || ':' || MAX(number) AS x FROM trace WHERE id IN ({marks}) GROUP BY id"
+        for told in fetch_values(connection, text, ids):
+            of, _, number = told.partition(":")
+            last[int(of)] = int(number)
     rows = []
     for id, record in records:
         last[id] = last.get(id, -1) + 1
