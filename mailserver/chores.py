@@ -21,7 +21,7 @@ KEEPING = 3600.0            # seconds between two rounds of tidying up
 
 
 class Chores:
-    """Renews the leases of `instance`; with `tidies`, forgets what is old, and renews by `renew` what must stay new."""
+    """Renews the leases of `instance`; with `tidies`, forgets what is old, and calls `renew` for the rest."""
 
     def __init__(
         self, database: Database, world: World, instance: str, config: Callable[[], Config], tidies: bool,

@@ -18,6 +18,7 @@ from mailserver.chores import LEASE, Chores
 from mailserver.config import Config, Listen, Outbound
 from mailserver.control.front import Front
 from mailserver.control.lines import Order, OrderFailed
+from mailserver.delivery.lanes import Lanes
 from mailserver.delivery.reports.receipts import Receipts
 from mailserver.delivery.scheduler import Scheduler
 from mailserver.delivery.tlsrpt.records import Records
@@ -392,7 +393,8 @@ class MailServer(Service):
 
     async def _retry(self, domain: str) -> int:
         """Make what waits for a domain due now (ETRN)."""
-        count = await self.database.write(spool.retry_domain, domain, self.world.now())
+        lane = Lanes(self.config.outbound).of
+        count = await self.database.write(spool.retry_domain, domain, lane, self.world.now())
         if count:
             self.wake()
         return count

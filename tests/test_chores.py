@@ -32,7 +32,7 @@ class TidyTests(SqliteCase):
         return load(file)
 
     async def test_tidy(self) -> None:
-        """Stories and feedback of more than ten days ago go, and suppressions whose time is over."""
+        """Stories and feedback of more than ten days ago go, and suppressions that are over; the rest is renewed."""
         config = self.config()
         old, young = NOW - 11 * DAY, NOW - 9 * DAY
         bookings = [Booking(at, Sort.BOUNCE, BOB, Kind.FULL, "", int(at), OWN) for at in (old, young)]
@@ -44,5 +44,11 @@ class TidyTests(SqliteCase):
         self.start()
         reactor: Any = installed_reactor
         world = World(reactor, Names(), now=lambda: NOW)
-        await Chores(self.database, world, "us/1", lambda: config, True).tidy()
+        renewed = []
+
+        async def renew() -> None:
+            renewed.append(True)
+
+        await Chores(self.database, world, "us/1", lambda: config, True, renew).tidy()
+        self.assertEqual(renewed, [True])
         self.assertEqual((self.count(trace), self.count(rows), self.count(suppression)), (1, 1, 1))

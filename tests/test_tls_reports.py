@@ -133,7 +133,9 @@ class TwoHousesTests(ServerCase):
         with them.database.transaction() as connection:
             tlsreports.keep(connection, REPORT, time.time())
         for server, table in ((us, tls_result), (them, tls_report)):
-            chores = Chores(server.database, server.world, "x", lambda server=server: server.config, True)
+            chores = Chores(
+                server.database, server.world, "x", lambda server=server: server.config, True, server.scheduler.renew
+            )
             await chores.tidy()
             self.assertNotEqual(await self.count(server, table), 0)
             server.world.now = lambda: time.time() + 5 * DAY

@@ -15,6 +15,7 @@ from mailserver.cli.chosen import choosing_some, found, with_host
 from mailserver.cli.given import configuration, opened_database
 from mailserver.cli.shown import plural
 from mailserver.control.client import NoServer, Refused, ask
+from mailserver.delivery.lanes import Lanes
 from mailserver.store import queue
 from mailserver.store.queue import Choice
 from mailserver.tomltable import Wrong
@@ -44,8 +45,9 @@ def release(choice: Choice, limit: int | None) -> None:
 @click.command("retry")
 @choosing_some
 def retry(choice: Choice, limit: int | None) -> None:
-    """Try again now."""
-    count = _change(choice, limit, queue.retry)
+    """Try again now, where the destination rests too."""
+    lane = Lanes(configuration().outbound).of
+    count = _change(choice, limit, lambda connection, ids, now: queue.retry(connection, ids, lane, now))
     click.echo(f"{plural(count, 'entry is', 'entries are')} tried again now")
 
 

@@ -17,7 +17,7 @@ from sqlalchemy import ColumnElement, Connection, Update, and_, case, delete, fu
 
 from mailserver import ident
 from mailserver.errors import NotFound
-from mailserver.store import traces
+from mailserver.store import destinations, traces
 from mailserver.store.contents import release_many
 from mailserver.store.schema import destination, spool
 from mailserver.store.spool import CANCELLED, Entry, read_entry
@@ -193,8 +193,13 @@ def free(connection: Connection, ids: Sequence[int], now: float) -> int:
     return _change(connection, ids, change, now, "released")
 
 
-def retry(connection: Connection, ids: Sequence[int], now: float) -> int:
-    """Make entries due now; returns how many.  What is held is passed over."""
+def retry(connection: Connection, ids: Sequence[int], lane: Callable[[Any], str], now: float) -> int:
+    """Make entries due now, and let their lanes, as `lane` names them, rest no more; returns how many.
+
+    What is held is passed over.
+    """
+    for some in batches(ids):
+        destinations.end_rests(connection, lane, and_(spool.c.id.in_(some), spool.c.held == 0), now)
     change = update(spool).where(spool.c.held == 0).values(next_attempt=now)
     return _change(connection, ids, change, now, "retried")
 

@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, delete, func, or_, select, text, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, func, or_, select, text, update
 
 from mailserver.address import Address
 from mailserver.envelope import Origin
+from mailserver.store import destinations
 from mailserver.store.contents import release, release_many
 from mailserver.store.schema import spool
 from mailserver.store.statements import batches, fetch, fetch_values, insert_rows, listed, run_many, run_with
@@ -284,14 +285,15 @@ def free_all(connection: Connection) -> None:
     connection.execute(update(spool).where(_leased).values(owner="", lease=0.0))
 
 
-def retry_domain(connection: Connection, domain: str, now: float) -> int:
+def retry_domain(connection: Connection, domain: str, lane: Callable[[Any], str], now: float) -> int:
     """Make the entries for a domain due now, ".domain" for all below it too; returns how many.
 
-    What was never tried is due, or waits for its release.
+    Their lanes, as `lane` names them, rest no more.  What was never tried is due, or waits for its release.
     """
     name = domain.removeprefix(".")
     theirs: ColumnElement[bool] = spool.c.domain == name
     if domain != name:
         theirs = or_(theirs, spool.c.domain.endswith(domain, autoescape=True))
-    tried = update(spool).where(theirs, spool.c.held == 0, spool.c.attempts > 0)
-    return connection.execute(tried.values(next_attempt=now)).rowcount
+    tried = and_(theirs, spool.c.held == 0, spool.c.attempts > 0)
+    destinations.end_rests(connection, lane, tried, now)
+    return connection.execute(update(spool).where(tried).values(next_attempt=now)).rowcount

@@ -25,6 +25,11 @@ def grows(work: Callable[[bytes], object], pattern: bytes, head: bytes = b"") ->
         best = min(best, more / once)
         if best < MOST / 2:
             break
+    if best >= MOST:
+        # Where the larger one needs more memory than the process had, the system's work for that is a step, no slope:
+        # what is quadratic grows as much from there on.
+        larger = _seconds(work, head + pattern * (16 * count))
+        best = min(best, larger / more)
     return best
 
 

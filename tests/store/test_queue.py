@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import event, insert
+from sqlalchemy import event
 
 from mailserver.content import Content
-from mailserver.store import contents, queue, spool, traces
+from mailserver.store import contents, destinations, queue, spool, traces
+from mailserver.store.destinations import Learned
 from mailserver.store.queue import Choice, Sums
-from mailserver.store.schema import content, destination
+from mailserver.store.schema import content
 from mailserver.store.spool import Entry
 from tests.store.cases import NOW, Contract, PostgresqlCase, SqliteCase
+
+
+def lane(row: Any) -> str:
+    """Who shares a limit, where nothing is configured."""
+    return str(row.domain)
 
 
 class QueueContract(Contract):
@@ -75,10 +81,11 @@ class QueueContract(Contract):
         self.assertEqual(self.change(queue.hold, [one.id], "again"), 0)
         self.assertEqual(self.entry_now(one).reason, "held: they ask for it")
         with self.writing() as connection:
-            self.assertEqual(spool.claim(connection, "us/1", NOW + 900, 10, 60), [])
+            self.assertEqual(spool.claim(connection, "us/1", NOW + 900, 10, {one.id: NOW + 960, two.id: NOW + 960}), [])
         self.assertEqual(self.change(queue.free, [one.id]), 1)
         with self.writing() as connection:
-            self.assertEqual([each.id for each in spool.claim(connection, "us/1", NOW, 10, 60)], [one.id])
+            claimed = spool.claim(connection, "us/1", NOW, 10, {one.id: NOW + 60, two.id: NOW + 60})
+        self.assertEqual([each.id for each in claimed], [one.id])
         told = [(each["event"], each["recipients"], each.get("why"), each["by"]) for each in self.events(1)]
         self.assertEqual(told, [
             ("held", ["carol@example.com", "dave@example.com"], "they ask for it", "an operator"),
@@ -89,7 +96,7 @@ class QueueContract(Contract):
         """What is held is not tried for it."""
         one, two = self.entry(1, next_attempt=NOW + 900), self.entry(2, next_attempt=NOW + 900, held=True)
         self.put(one, two)
-        self.assertEqual(self.change(queue.retry, [one.id, two.id, 4711]), 1)
+        self.assertEqual(self.change(queue.retry, [one.id, two.id, 4711], lane), 1)
         self.assertEqual(self.entry_now(one).next_attempt, NOW)
         self.assertEqual(self.entry_now(two).next_attempt, NOW + 900)
 
@@ -138,21 +145,44 @@ class QueueContract(Contract):
         [told] = self.events(1)
         self.assertEqual((len(told["recipients"]), told["more"]), (100, 600))
 
-    def test_resting(self) -> None:
+    def test_retry_ends_rests(self) -> None:
+        """Of the lanes where something is tried for it; what else was learned of them holds."""
+        self.let_rest("example.com", "example.net")
+        self.let_rest("example.org", until=NOW - 1)
+        tried, held, other = self.entry(1, "a@example.com"), self.entry(1, "b@example.net", held=True), self.entry(1)
+        slow = self.entry(1, "c@example.org")
+        self.put(tried, held, other, slow)
+        self.change(queue.retry, [tried.id, held.id, slow.id], lane)
+        with self.reading() as connection:
+            self.assertEqual([each.name for each in destinations.listing(connection)], ["example.net", "example.org"])
         with self.writing() as connection:
-            for name, until, connections in (
-                ("example.com", NOW + 60, 0), ("example.net", NOW - 1, 0), ("example.org", 0.0, 2),
-            ):
-                connection.execute(insert(destination).values(
-                    name=name, until=until, rule="unreachable", why="connection refused", since=NOW, failures=3,
-                    connections=connections,
-                ))
+            self.assertEqual(spool.retry_domain(connection, "example.net", lane, NOW), 0)
+            self.assertEqual(list(queue.resting(connection, NOW)), ["example.net"])
+            spool.insert_many(connection, [self.entry(1, "d@example.net", attempts=1)])
+            self.assertEqual(spool.retry_domain(connection, "example.net", lane, NOW), 1)
+            self.assertEqual(list(queue.resting(connection, NOW)), [])
+
+    def let_rest(self, *names: str, until: float = NOW + 60) -> None:
+        """Write down that these rest."""
+        with self.writing() as connection:
+            destinations.put(connection, [
+                Learned(name, until, "unreachable", "connection refused", NOW, 3, 0) for name in names
+            ])
+
+    def test_resting(self) -> None:
+        """What rests, and what gets less at a time than it would."""
+        self.let_rest("example.com")
+        self.let_rest("example.net", until=NOW - 1)
+        with self.writing() as connection:
+            destinations.put(connection, [Learned("example.org", 0.0, "busy", "421 Too many", NOW, 0, 2)])
         with self.reading() as connection:
             found = queue.resting(connection, NOW)
         self.assertEqual(list(found), ["example.com", "example.org"])
-        self.assertRegex(queue.in_words(found["example.com"], NOW), "^destination rests until .*: unreachable: conn")
-        self.assertRegex(queue.in_words(found["example.org"], NOW), "^destination gets 2 at a time: unreachable: conn")
         self.assertEqual((found["example.com"].until, found["example.com"].failures), (NOW + 60, 3))
+        self.assertRegex(queue.in_words(found["example.com"], NOW), "^destination rests until .*: unreachable: conn")
+        self.assertEqual(
+            queue.in_words(found["example.org"], NOW), "destination gets 2 at a time: busy: 421 Too many"
+        )
 
     def test_sums(self) -> None:
         self.put(
@@ -184,7 +214,7 @@ class QueueOnSqlite(QueueContract, SqliteCase):
             queue.chosen(connection, Choice(NOW, domain="example.com"))
             queue.hold(connection, [1, 2], "", NOW)
             queue.free(connection, [1, 2], NOW)
-            queue.retry(connection, [1, 2], NOW)
+            queue.retry(connection, [1, 2], lane, NOW)
             queue.reroute(connection, [1, 2], "", NOW)
             queue.remove(connection, self.database.contents, [1, 2], NOW)
             statements = [each for each in asked if " spool" in each[0]]
