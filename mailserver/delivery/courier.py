@@ -108,7 +108,13 @@ class Courier:
         final dot of this one, so that a message costs one round trip; it is then `ahead`, and the next to be given.
         """
         said, self._said = self._said, None
-        if said is None or said.load is not load:
+        if said is not None and said.load is not load:
+            if said.told:
+                # They wait for the content of that one, and whatever is said now would be it.
+                self.line.abort()
+                raise Unusable("another message was begun, which is not sent any more")
+            said = None
+        if said is None:
             self.ahead = None
             said = self._envelope(load)
             if said.told:
@@ -118,6 +124,9 @@ class Courier:
         if not said.told:
             return said.outcomes
         taken, go_ahead = await self._answers(said)
+        # Where there are more replies than commands, the refusal of one may be that of another.
+        if (go_ahead is None or go_ahead.code != 354) and self.line.has_said_more():
+            raise Unusable("answered what it was not asked")
         if go_ahead is None:
             self._must_reset = True
             return said.outcomes
@@ -279,6 +288,9 @@ class Courier:
                 except Unusable as failure:
                     last = Unanswered(f"the message was sent, but {failure}")
             outcomes[number] = last
+        if isinstance(last, Reply) and (last.severity == 3 or last.code == 421):
+            # They take it for something else, or have said goodbye: nothing more is understood here.
+            self.line.abort()
 
 
 def _chunk(load: Consignment) -> bytes:

@@ -45,7 +45,10 @@ class Pool:
         return None
 
     def keep(self, kept: Kept) -> None:
-        """It may be wanted again."""
+        """It may be wanted again; not where the envelope of a message was said that will not be sent."""
+        if kept.courier.ahead is not None:
+            kept.courier.line.abort()
+            return
         if not kept.courier.line.is_good:
             kept.courier.line.quit()
             return

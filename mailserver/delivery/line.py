@@ -174,6 +174,14 @@ class Line(Protocol):
             raise Unusable(self._lost)
         write_now(self.transport, octets)
 
+    def has_said_more(self) -> bool:
+        """Whether there is a reply to nothing that was said; a goodbye (421) is none.  Either way it is the end."""
+        if not self._replies.buffered:
+            return False
+        reply = self._next()
+        self.abort()
+        return reply is None or reply.code != 421
+
     def _unasked(self) -> None:
         reply = self._next()
         self.abort()

@@ -38,6 +38,7 @@ class _Race:
         self._source = source
         self._running: list[Deferred[Any]] = []
         self._timer: Any = None
+        self._is_over = False
         self.won: Deferred[tuple[Line, str]] = Deferred(self._stop)
         self._begin()
 
@@ -56,7 +57,7 @@ class _Race:
         running.addCallbacks(self._reached, self._failed, (line, address, running), {}, (running,))
 
     def _reached(self, result: Any, line: Line, address: str, running: Deferred[Any]) -> None:
-        if self.won.called:
+        if self._is_over:
             line.abort()
             return
         self._running.remove(running)
@@ -66,8 +67,8 @@ class _Race:
     def _failed(self, failure: Failure, running: Deferred[Any]) -> None:
         if running in self._running:
             self._running.remove(running)
-        if self.won.called:
-            return
+        if self._is_over:
+            return                  # it was let go: that is no answer to whoever waits for the winner
         if self._left:
             # It said no before its time: nobody waits for the next one any longer.
             if self._timer is not None:
@@ -77,10 +78,12 @@ class _Race:
             why: BaseException | None = failure.value
             if not isinstance(why, TemporaryFailure):
                 why = TemporaryFailure(f"no connection to {self._host}: {failure.getErrorMessage()}")
+            self._is_over = True
             self.won.errback(why)
 
     def _stop(self, _: Any = None) -> None:
         """Nobody wants the others any more."""
+        self._is_over = True
         self._left.clear()
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
