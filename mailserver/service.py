@@ -42,7 +42,7 @@ from mailserver.renewal import Renewal, read_anew, renewed
 from mailserver.residents import Residents
 from mailserver.rooms import Rooms, data_folder, find_plugins, furnish
 from mailserver.station import Station, context_of, of_mail, read_keys
-from mailserver.store import locks, spool
+from mailserver.store import interrupted, locks, spool
 from mailserver.store.database import Database
 from mailserver.store.key import load_key
 from mailserver.store.lookup import Directory
@@ -199,7 +199,8 @@ class MailServer(Service):
         self.scheduler = self._new_scheduler()
         if station is None and config.database is None:
             # One server works on these data, so whatever leases there are belonged to one that died.
-            database.write(spool.free_all)
+            freeing = Deferred.fromCoroutine(self._free_dead())
+            freeing.addErrback(lambda failure: log.failure("not all that was interrupted is told of", failure))
             database.write(locks.free, "")
         if self.delivers:
             self.tls_reporter = Reporter(
@@ -227,6 +228,12 @@ class MailServer(Service):
             for listener in self.listeners:
                 log.info("{listener}", listener=str(listener))
             self._front.ready()
+
+    async def _free_dead(self) -> None:
+        """Its first transaction comes before the scheduler's first."""
+        assert self.database is not None
+        while await self.database.write(interrupted.free_dead, self.world.now(), "", self.instance):
+            pass
 
     def _tally(self) -> Tally:
         if self.station is None:

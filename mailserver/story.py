@@ -57,7 +57,7 @@ class Story:
 
 
 def event(now: float, kind: str, **fields: Any) -> str:
-    """A later event of a story ("attempt", "delivered", "deferred", "bounced", "removed" ...), as JSON."""
+    """A later event of a story ("attempt", "interrupted", "delivered", "bounced", "removed" ...), as JSON."""
     return _encode({"at": round(now, 3), "event": kind, **fields})
 
 

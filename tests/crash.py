@@ -1,6 +1,7 @@
 """Kill a server again and again while mail comes in, and see whether anything that it promised is missing.
 
     python -m tests.crash [--kills 100] [--clients 6] [--store sql|maildir] [--workers N] [--seed N]
+    python -m tests.crash --sending ...     (`tests.crash_sending`: while it delivers to another server)
 
 A server that ``mailserver init`` made is started, several clients send mail to it over plain sockets, and it is
 killed (SIGKILL) at random moments and started again.  A client whose 250 did not come sends the same message again,
@@ -163,7 +164,7 @@ def _send(sent: Sent, content: bytes, port: int) -> None:
 class Server:
     """The files of a server, and the process that works on them."""
 
-    def __init__(self, folder: Path, store: str, away: int, workers: int) -> None:
+    def __init__(self, folder: Path, store: str, away: int, workers: int, more: str = MORE) -> None:
         self.config = folder / "mailserver.toml"
         self.base = free_base()
         self.store = store
@@ -176,7 +177,7 @@ class Server:
                 raise SystemExit(said.err)
         text = self.config.read_text().replace("networks = []", f'domains = ["{AWAY}"]\nnetworks = []')
         text = f"workers = {workers}\n{text}"
-        text += MORE.format(away=AWAY, port=away, store=store)
+        text += more.format(away=AWAY, port=away, store=store)
         self.config.write_text(text)
         self.running: Running | None = None
         self.ready = False
@@ -205,6 +206,23 @@ class Server:
             raise AssertionError(f"it ended by itself: {self.running.process.returncode}")
         self.running.process.kill()
         self.running.process.wait()
+
+    @property
+    def pid(self) -> int:
+        assert self.running is not None
+        return self.running.process.pid
+
+    @property
+    def is_dead(self) -> bool:
+        assert self.running is not None
+        return self.running.process.poll() is not None
+
+    def wait_dead(self) -> None:
+        """Wait until the kill of somebody else has been seen to."""
+        assert self.running is not None
+        code = self.running.process.wait(PATIENCE)
+        if code != -signal.SIGKILL:
+            raise AssertionError(f"it ended by itself: {code}")
 
     def kill_worker(self, chance: random.Random) -> None:
         """One of several, if any of them serves at this moment."""
@@ -341,6 +359,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--clients", type=int, default=6)
     parser.add_argument("--store", choices=("sql", "maildir"), default="sql")
     parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--sending", action="store_true")
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
     options = parser.parse_args(words)
     print(f"seed {options.seed}", flush=True)
@@ -349,7 +368,14 @@ def main(words: Sequence[str] | None = None) -> int:
     def tell(line: str) -> None:
         print(line, flush=True)
 
-    wrong = crash(folder / "server", options.kills, options.clients, options.store, options.seed, tell, options.workers)
+    if options.sending:
+        from tests import crash_sending
+
+        wrong = crash_sending.crash(folder, options.kills, options.clients, options.seed, tell, options.workers)
+    else:
+        wrong = crash(
+            folder / "server", options.kills, options.clients, options.store, options.seed, tell, options.workers
+        )
     for sentence in wrong:
         print(sentence)
     if wrong:

@@ -8,6 +8,7 @@ from typing import Any
 from mailserver.cli.shown import when
 
 DEEPER = "    "
+_OF_ATTEMPTS = ("attempt", "interrupted")
 
 
 def lines(record: Mapping[str, Any]) -> Iterator[str]:
@@ -15,7 +16,7 @@ def lines(record: Mapping[str, Any]) -> Iterator[str]:
     if "event" not in record:
         yield from _accepted(record)
         return
-    told: Callable[[dict[str, Any]], Iterator[str]] = _attempt if record["event"] == "attempt" else _other
+    told: Callable[[dict[str, Any]], Iterator[str]] = _attempt if record["event"] in _OF_ATTEMPTS else _other
     left = {key: value for key, value in record.items() if value not in (None, "", [])}
     first, *more = told(left)
     yield f"{when(record['at'])}  {first}"
@@ -27,7 +28,7 @@ def lines(record: Mapping[str, Any]) -> Iterator[str]:
 
 def _attempt(left: dict[str, Any]) -> Iterator[str]:
     """Takes out of `left` what it tells, as all of these do."""
-    number, result, said = left.pop("attempt", ""), left.pop("result", "tried"), str(left.pop("said", ""))
+    number, result, said = left.pop("attempt", ""), left.pop("result", left["event"]), str(left.pop("said", ""))
     recipient, target = left.pop("recipient", ""), left.pop("target", "")
     whom = recipient if target in ("", recipient) else f"{recipient}, which is {target}"
     yield f"attempt {number} for {whom}: {result}" + (f": {said}" if said else "")

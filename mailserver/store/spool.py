@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, func, or_, selec
 
 from mailserver.address import Address
 from mailserver.envelope import Origin
-from mailserver.store import destinations
+from mailserver.store import destinations, interrupted
 from mailserver.store.contents import release, release_many
 from mailserver.store.schema import spool
 from mailserver.store.statements import batches, fetch, fetch_values, insert_rows, listed, run_many, run_with
@@ -151,9 +151,10 @@ def claim(
     """Take entries that are due and that nobody else is trying, for `lease` seconds, and count the attempt.
 
     `following` says for each id when it would be tried again: that is written down before it is tried.  Run again
-    after its answer was lost, it finds them.
+    after its answer was lost, it finds them.  A lease that has lapsed is another's who died: the story says so.
     """
     entries: list[Entry] = []
+    lapsed: list[Any] = []
     notes: list[tuple[Any, ...]] = []
     for some in batches(sorted(following)):
         query = select(spool).where(spool.c.id.in_(some), spool.c.held == 0).order_by(spool.c.id)
@@ -165,6 +166,8 @@ def claim(
                 entries.append(entry)
             elif row.next_attempt <= now and (row.owner in ("", owner) or row.lease <= now):
                 notes.append((owner, now + lease, then, row.id))
+                if row.owner not in ("", owner):
+                    lapsed.append(row)
                 entries.append(replace(
                     entry, owner=owner, lease=now + lease, next_attempt=then, attempts=entry.attempts + 1
                 ))
@@ -173,6 +176,8 @@ def claim(
         "UPDATE spool SET owner = ?, lease = ?, next_attempt = ?, attempts = attempts + 1 WHERE id = ?",
         notes,
     )
+    if lapsed:
+        interrupted.tell(connection, lapsed, now, interrupted.LAPSED)
     return entries
 
 
@@ -276,13 +281,8 @@ def renew(connection: Connection, owner: str, until: float) -> None:
 
 
 def free(connection: Connection, owner: str) -> None:
-    """Give back all leases of an owner that starts or stops."""
+    """Give back all leases of an owner that stops; of one that died, `mailserver.store.interrupted`."""
     connection.execute(update(spool).where(_leased, spool.c.owner == owner).values(owner="", lease=0.0))
-
-
-def free_all(connection: Connection) -> None:
-    """Give back every lease: nobody else works on this database."""
-    connection.execute(update(spool).where(_leased).values(owner="", lease=0.0))
 
 
 def retry_domain(connection: Connection, domain: str, lane: Callable[[Any], str], now: float) -> int:

@@ -29,7 +29,7 @@ from mailserver.orders import checked, status_of, stopping
 from mailserver.renewal import read_anew, renewed
 from mailserver.rooms import data_folder, find_plugins, mistakes
 from mailserver.station import Opened, Station, context_of, of_mail, read_keys
-from mailserver.store import locks, spool
+from mailserver.store import interrupted, locks
 from mailserver.store.database import Database
 from mailserver.store.tenancy import Tenancy
 from mailserver.workers.charge import FIRST_SOCKET, Anew, Charge, packed
@@ -132,8 +132,8 @@ class Master(Service):
         self._database.open(migrate=True)
         if config.database is None:
             # Nobody else works on these data, so whatever leases there are belonged to processes that died.
+            self._free_dead("")
             with self._database.transaction() as connection:
-                spool.free_all(connection)
                 locks.free(connection, "")
         Shared.reset(data / SHARED)
         self._tally = Shared(data / SHARED, 0, time.monotonic)
@@ -198,9 +198,17 @@ class Master(Service):
     def _free(self, instance: str) -> None:
         """Whoever held these leases is dead."""
         if self._database is not None:
+            self._free_dead(instance)
             with self._database.transaction() as connection:
-                spool.free(connection, instance)
                 locks.free(connection, instance)
+
+    def _free_dead(self, instance: str) -> None:
+        """What it was trying, or without a name everybody, is nobody's now."""
+        more = True
+        while more:
+            assert self._database is not None
+            with self._database.transaction() as connection:
+                more = interrupted.free_dead(connection, time.time(), instance)
 
     def _later(self, number: int, wait: float) -> None:
         if not self._stopping:

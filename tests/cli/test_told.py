@@ -18,6 +18,13 @@ class ToldTests(SynchronousTestCase):
         self.assertTrue(first.startswith(when(NOW) + "  "))
         return [first.removeprefix(when(NOW) + "  "), *more]
 
+    def test_interrupted(self) -> None:
+        told = self.told("interrupted", recipient="a@example.org", target="a@example.org", attempt=1, said="it died",
+                         next=NOW)
+        self.assertEqual(told, [
+            "attempt 1 for a@example.org: interrupted: it died", f"    next attempt {when(NOW)}",
+        ])
+
     def test_delivered(self) -> None:
         told = self.told(
             "attempt", recipient="a@example.org", target="b@example.com", attempt=2, result="delivered",

@@ -6,7 +6,7 @@ from typing import Any
 
 from mailserver.content import Content
 from mailserver.errors import NotFound
-from mailserver.store import contents, queue, spool
+from mailserver.store import contents, interrupted, queue, spool, traces
 from mailserver.store.schema import content
 from mailserver.store.spool import Entry
 from mailserver.wishes import Wishes
@@ -144,8 +144,66 @@ class SpoolContract(Contract):
             spool.free(connection, US)
         self.assertEqual(self.claim(THEM, NOW + 62), [entry.id])
         with self.writing() as connection:
-            spool.free_all(connection)
+            self.assertFalse(interrupted.free_dead(connection, NOW + 63))
         self.assertEqual(self.claim(US, NOW + 63), [entry.id])
+
+    def interruptions(self, id: int) -> list[tuple[str, int, str]]:
+        with self.reading() as connection:
+            story = [each for each in traces.story(connection, id) if each.get("event") == "interrupted"]
+        return [(each["recipient"], each["attempt"], each["said"]) for each in story]
+
+    def test_what_the_dead_tried_is_told(self) -> None:
+        """The stories name the attempts that have no end; what the living try stays theirs."""
+        first, second, ours = self.entry(1), self.entry(1, "dave@example.com"), self.entry(2)
+        self.put(first, second)
+        with self.writing() as connection:
+            traces.add_many(connection, [(1, "{}"), (2, "{}")])
+        self.claim(THEM)
+        self.put(ours)
+        self.claim(US)
+        with self.writing() as connection:
+            self.assertFalse(interrupted.free_dead(connection, NOW, living=US))
+            self.assertTrue(spool.has_leases(connection, [ours.id], US))
+        self.assertEqual(self.interruptions(1), [
+            ("carol@example.com", 1, interrupted.WHY), ("dave@example.com", 1, interrupted.WHY),
+        ])
+        with self.reading() as connection:
+            self.assertEqual(queue.show(connection, first.id).reason, interrupted.WHY)
+        with self.writing() as connection:
+            interrupted.free_dead(connection, NOW, dead=THEM)
+            self.assertTrue(spool.has_leases(connection, [ours.id], US))
+            interrupted.free_dead(connection, NOW, dead=US)
+            self.assertFalse(spool.has_leases(connection, [ours.id], US))
+        self.assertEqual(len(self.interruptions(2)), 1)
+
+    def test_the_dead_are_told_of_in_bounded_transactions(self) -> None:
+        self.patch(interrupted, "MOST_FREED", 2)
+        self.put(*(self.entry(1, f"user{number}@example.com") for number in range(3)))
+        self.claim(US)
+        with self.writing() as connection:
+            self.assertTrue(interrupted.free_dead(connection, NOW))
+            self.assertFalse(interrupted.free_dead(connection, NOW))
+        self.assertEqual(len(self.interruptions(1)), 3)
+
+    def test_a_lapsed_lease_is_told(self) -> None:
+        """Where several servers work, the next one takes it over; the first time it was nobody's."""
+        self.put(self.entry(1))
+        with self.writing() as connection:
+            traces.add_many(connection, [(1, "{}")])
+        self.claim(US)
+        self.assertEqual(self.interruptions(1), [])
+        self.claim(THEM, NOW + 61)
+        self.assertEqual(self.interruptions(1), [("carol@example.com", 1, interrupted.LAPSED)])
+
+    def test_the_words_of_an_operator_stay(self) -> None:
+        """They go into the report of what shall fail."""
+        entry = self.entry(1, expires=spool.CANCELLED, reason="removed")
+        self.put(entry)
+        self.claim(US)
+        with self.writing() as connection:
+            interrupted.free_dead(connection, NOW)
+        with self.reading() as connection:
+            self.assertEqual(queue.show(connection, entry.id).reason, "removed")
 
     def test_postponed(self) -> None:
         """The remote's last words stand there until the next attempt."""
@@ -175,7 +233,8 @@ class SpoolOnSqlite(SpoolContract, SqliteCase):
             spool.next_due(connection, NOW)
             spool.renew(connection, US, NOW)
             spool.free(connection, US)
-            spool.free_all(connection)
+            interrupted.free_dead(connection, NOW)
+            interrupted.free_dead(connection, NOW, US)
             driver.set_trace_callback(None)
             plans = [connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {each}").fetchall() for each in asked]
         self.assertGreater(len(plans), 10)
