@@ -52,6 +52,9 @@ class PageTests(SynchronousTestCase):
     def test_smarthost(self) -> None:
         self.play("docs/howto/smarthost.rst")
 
+    def test_sending(self) -> None:
+        self.play("docs/howto/sending.rst")
+
     def test_outgoing_tls(self) -> None:
         self.play("docs/howto/outgoing-tls.rst")
 
@@ -108,7 +111,7 @@ class ReferenceTests(SynchronousTestCase):
     def test_every_key(self) -> None:
         """Each key that the configuration takes stands on its page, as ``key``."""
         page = (ROOT / "docs/reference/configuration.rst").read_text("utf-8")
-        source = (ROOT / "mailserver/config.py").read_text("utf-8")
+        source = "".join((ROOT / "mailserver" / name).read_text("utf-8") for name in ("config.py", "outbound.py"))
         keys = set(re.findall(r'\.(?:take|take_list|table|tables|_uses)\(\s*"(\w+)"', source))
         self.assertIn("retry_first", keys)
         self.assertEqual([key for key in sorted(keys) if not re.search(rf"``[\[\w.]*\b{key}\b\]*``", page)], [])

@@ -27,9 +27,9 @@ def grows(work: Callable[[bytes], object], pattern: bytes, head: bytes = b"") ->
             break
     if best >= MOST:
         # Where the larger one needs more memory than the process had, the system's work for that is a step, no slope:
-        # what is quadratic grows as much from there on.
-        larger = _seconds(work, head + pattern * (16 * count))
-        best = min(best, larger / more)
+        # what is quadratic grows as much below it.
+        fourth = min(_seconds(work, head + pattern * (count // 4)) for _ in range(3))
+        best = min(best, once / max(fourth, 1e-6))
     return best
 
 
