@@ -148,7 +148,7 @@ class WorkTests(HouseCase):
         entry = await self.reason("451")
         peer.replies = {}
         with self.writing() as connection:
-            self.assertEqual(queue.retry(connection, [entry.id], self.world.now()), 1)
+            self.assertEqual(queue.retry(connection, [entry.id], lambda row: row.domain, self.world.now()), 1)
         await self.empty()
 
     async def test_it_sleeps(self) -> None:
