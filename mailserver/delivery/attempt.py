@@ -25,6 +25,9 @@ class Way(NamedTuple):
     tls_optional: bool = False
 
 
+NO_WAY = Way("given up", "")    # of what is only to be ended, while its own lane rests
+
+
 @dataclass(eq=False, slots=True)
 class Attempt:
     """`following` is when its entries are due again if this one fails, in seconds since the epoch; so is `claimed`."""

@@ -33,7 +33,7 @@ from mailserver.store.accepting import Accepting, write_many
 from mailserver.store.database import Database
 from mailserver.store.spool import Entry
 from mailserver.story import event
-from mailserver.wishes import NONE
+from mailserver.wishes import NONE, Wishes
 from mailserver.world import World
 
 log = Logger()
@@ -185,6 +185,8 @@ class Ends:
         elif kind is Kind.FULL:
             following = max(following, now + FULL)
         following = max(following, until)
+        if until > entry.expires:
+            following = entry.expires   # it is given up then, though its lane still rests
         if wishes.deliver_by > now:
             following = min(following, wishes.deliver_by)
         due = sum(now - entry.created >= age for age in self._warnings)
@@ -238,6 +240,13 @@ def _untold(each: Ended, why: str, following: float) -> Ended:
         return replace(each, action=None, told=each.entry.told)
     result = replace(each.result, kind=DEFERRED, words=f"{each.result.words} (not reported yet: {why})")
     return replace(each, result=result, action=None, following=following)
+
+
+def is_over(due: spool.Due, wishes: Wishes, now: float) -> bool:
+    """Whether there is nothing to do for it but to tell its sender, if nothing can be tried now."""
+    if 0 < wishes.deliver_by <= now and wishes.by_mode.startswith("R"):
+        return True
+    return due.attempts > 0 and due.expires <= now
 
 
 def too_late(entry: Entry, now: float) -> Result | None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 
-from mailserver.delivery.attempt import Attempt
+from mailserver.delivery.attempt import NO_WAY, Attempt
 from mailserver.delivery.booking import Booking, refusal
 from mailserver.delivery.consignment import Consignment
 from mailserver.delivery.ends import too_late
@@ -112,6 +112,8 @@ class Ride:
         count = len(attempt.entries)
         if (late := too_late(attempt.entries[0], self._world.now())) is not None:
             return [late] * count
+        if attempt.way == NO_WAY:
+            return [Result(DEFERRED, each.reason) for each in attempt.entries]      # as it was; it is given up
         try:
             if attempt.entries[0].kind == "mailbox":
                 attempt.is_final = True

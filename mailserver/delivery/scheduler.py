@@ -13,11 +13,11 @@ from twisted.logger import Logger
 from mailserver.acceptance import Acceptance
 from mailserver.config import Outbound
 from mailserver.content import Content
-from mailserver.delivery.attempt import Attempt, Way
+from mailserver.delivery.attempt import NO_WAY, Attempt, Way
 from mailserver.delivery.backoff import Backoff
 from mailserver.delivery.booking import Booking
 from mailserver.delivery.classify import Kind
-from mailserver.delivery.ends import Ends
+from mailserver.delivery.ends import Ends, is_over
 from mailserver.delivery.kept import Pool
 from mailserver.delivery.lane import Lane
 from mailserver.delivery.lanes import Lanes
@@ -290,7 +290,10 @@ class Scheduler:
         for entry in due:
             if entry.id in self._ours:
                 continue                    # our lease has lapsed, as when the clock jumps; but we do try it
-            way = self._lanes.way(entry, entry.sender, Wishes.read(entry.wishes))
+            wishes = Wishes.read(entry.wishes)
+            way = self._lanes.way(entry, entry.sender, wishes)
+            if is_over(entry, wishes, now) and self._shaping.rest(way.lane, now) is not None:
+                way = NO_WAY
             key = (
                 entry.content_id, way, entry.sender, entry.prefix if entry.kind == "remote" else b"",
                 entry.target if self._booking.is_apart(entry.sender) else "",
@@ -457,6 +460,8 @@ class Scheduler:
     def _learn(self, attempt: Attempt, result: Result, kind: Kind | None) -> tuple[float, str]:
         """One more result; until when its lane rests now, and by which rule."""
         way, now = attempt.way, self._world.now()
+        if way == NO_WAY:
+            return 0.0, ""              # nobody was asked
         self._shaping.learn(way.lane, self._lanes.manner(way.domain).connections, result, kind, now)
         if self._shaping.changed:
             self._lane(way).limit = self._connections(way)

@@ -104,6 +104,7 @@ class Due(NamedTuple):
     wishes: str
     priority: int
     attempts: int
+    expires: float
 
 
 _DUE = f"SELECT {', '.join(Due._fields)} FROM spool WHERE held = 0 AND (owner = '' OR lease <= ?) AND next_attempt <= ?"

@@ -11,9 +11,7 @@ from twisted.internet.task import deferLater
 from mailserver.delivery import ends as ends_module
 from mailserver.delivery import remote as remote_module
 from mailserver.delivery import scheduler as scheduler_module
-from mailserver.delivery.lanes import Lanes
 from mailserver.errors import TemporaryFailure
-from mailserver.settings import Outbound
 from mailserver.store import queue, spool
 from mailserver.store.schema import content
 from mailserver.store.spool import Entry
@@ -150,7 +148,7 @@ class WorkTests(HouseCase):
         entry = await self.reason("451")
         peer.replies = {}
         with self.writing() as connection:
-            self.assertEqual(queue.retry(connection, [entry.id], Lanes(Outbound()).of, self.world.now()), 1)
+            self.assertEqual(queue.retry(connection, [entry.id], lambda row: row.domain, self.world.now()), 1)
         await self.empty()
 
     async def test_it_sleeps(self) -> None:
