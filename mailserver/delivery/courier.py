@@ -186,7 +186,7 @@ class Courier:
             # RFC 2852 4.1.5: who cannot keep the promise does not get it.
             return Unroutable("the server cannot promise to deliver in time (DELIVERBY)", "4.7")
         largest = offered.get("SIZE", "")
-        if largest.isdecimal() and 0 < int(largest[:20]) < load.size:
+        if largest.isascii() and largest.isdecimal() and 0 < int(largest[:20]) < load.size:
             return Unroutable(f"the server takes no message of more than {largest} octets", "3.4")
         return None
 

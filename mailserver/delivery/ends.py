@@ -115,11 +115,12 @@ class Ends:
         attempt.is_final = True
         now, until, rule = self._world.now(), 0.0, ""
         kinds = [None if each.kind == DELIVERED else classify(each) for each in results]
+        some = any(each.kind == DELIVERED for each in results)
         if not stopped and attempt.entries[0].kind == "remote":
             # One attempt teaches each thing once, however many recipients it was for.
             for kind, result in dict(zip(kinds, results, strict=True)).items():
-                until, rule = self._learned(attempt, result, kind)
-        some = any(each.kind == DELIVERED for each in results)
+                if not (some and _is_too_many(result, kind)):
+                    until, rule = self._learned(attempt, result, kind)
         ended = [
             self._ended(entry, result, kind, following, now, until, some)
             for entry, result, kind in zip(attempt.entries, results, kinds, strict=True)
@@ -180,8 +181,8 @@ class Ends:
             result = replace(result, kind=FAILED, words=words, reply=None, detail="4.7")        # RFC 2852 4.1.5
         if result.kind == FAILED:
             return Ended(entry, result, kind, following, entry.told, Action.FAILED)
-        if kind is Kind.RATE and some_delivered and result.reply is not None and result.reply.code == 452:
-            following = now             # the rest of those that are too many at once (RFC 5321 4.5.3.1.10)
+        if some_delivered and _is_too_many(result, kind):
+            following = now
         elif kind is Kind.FULL:
             following = max(following, now + FULL)
         following = max(following, until)
@@ -232,6 +233,11 @@ class Ends:
         if octets is None:
             octets = await self._database.read(contents.beginning, self._database.contents, stored.id, LARGE)
         return Original.of(Content(stored.size, octets[:LARGE]))
+
+
+def _is_too_many(result: Result, kind: Kind | None) -> bool:
+    """Whether it is one of those that are too many for one transaction, and no more than that (RFC 5321 4.5.3.1.10)."""
+    return kind is Kind.RATE and result.reply is not None and result.reply.code == 452
 
 
 def _untold(each: Ended, why: str, following: float) -> Ended:

@@ -21,8 +21,8 @@ class Rates:
     def __init__(self) -> None:
         self._paces: OrderedDict[str, _Pace] = OrderedDict()
 
-    def may_go(self, name: str, per_minute: int, now: float) -> float:
-        """0 when one may go now; else when to ask again: each who asks is told a later time."""
+    def may_go(self, name: str, per_minute: int, now: float, waits: bool = True) -> float:
+        """0 when one may go now; else when to ask again: each who `waits` for it is told a later time."""
         interval = 60.0 / per_minute
         burst = max(interval, BURST)
         pace = self._paces.get(name)
@@ -34,6 +34,8 @@ class Rates:
         earliest = pace.free + interval - burst
         if earliest <= now:
             return 0.0
+        if not waits:
+            return earliest
         pace.last = max(pace.last + interval, earliest)
         return pace.last
 

@@ -320,8 +320,13 @@ class Scheduler:
             await self._database.write(spool.wait, waits)
         return chosen
 
-    def _turn(self, way: Way, domain: str, sender: str, now: float) -> tuple[float, str] | None:
-        """When it may go, and which rate it is that it has to wait for; None: now, and it goes."""
+    def _turn(
+        self, way: Way, domain: str, sender: str, now: float, waits: bool = True
+    ) -> tuple[float, str] | None:
+        """When it may go, and which rate it is that it has to wait for; None: now, and it goes.
+
+        Who `waits` until then has the turn; others would only make it later for the next.
+        """
         rates = [(f"to {way.lane}", self._lanes.manner(domain).per_minute, "this destination")]
         if sender:
             rates.append((f"of {sender}", self._outbound.sender_per_minute, f"<{sender}>"))
@@ -332,7 +337,7 @@ class Scheduler:
             ]
         rates = [each for each in rates if each[1]]
         for name, per_minute, whose in rates:
-            if until := self._rates.may_go(name, per_minute, now):
+            if until := self._rates.may_go(name, per_minute, now, waits):
                 return until, f"waits for its turn: {per_minute} messages a minute for {whose}"
         for name, per_minute, _ in rates:
             self._rates.gone(name, per_minute, now)
@@ -371,7 +376,7 @@ class Scheduler:
             if self._shaping.rest(way.lane, now) is not None:
                 return None
         for way, _, _ in groups:
-            if self._turn(way, entries[0].domain, str(entries[0].sender or ""), now) is not None:
+            if self._turn(way, entries[0].domain, str(entries[0].sender or ""), now, waits=False) is not None:
                 return None
         following = now + self._backoff.wait(0)
         stored = Stored(entries[0].content_id, content.size, None, content.beginning)

@@ -82,6 +82,7 @@ class Talk(Protocol):
         self.buffer = b""
         self.in_content = False
         self.is_secure = False
+        self.is_over = False
         self.sender = ""
         self.recipients: list[str] = []
 
@@ -109,7 +110,7 @@ class Talk(Protocol):
         self.peer.news()
 
     def lines(self) -> Iterator[str]:
-        while True:
+        while not self.is_over:
             if self.in_content:
                 whole, end, rest = (b"\r\n" + self.buffer).partition(b"\r\n.\r\n")
                 if not end:
@@ -165,6 +166,7 @@ class Talk(Protocol):
         if callable(reply):
             reply = reply(self)
         if reply == CLOSE:
+            self.is_over = True         # what was pipelined behind it is not answered either
             self.transport.loseConnection()
             return b""
         if reply == SILENCE:

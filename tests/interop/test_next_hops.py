@@ -1,0 +1,108 @@
+"""Postfix and Exim as next hops: what our wishes become there, and what comes back of them."""
+
+from __future__ import annotations
+
+import email
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.threads import deferToThread
+from twisted.trial.unittest import SynchronousTestCase
+
+from mailserver.wishes import Wishes
+from tests.cli.commands import STANDARD, free_base
+from tests.cli.running import PATIENCE
+from tests.delivery.house import HouseCase
+from tests.interop.postfix import Postfix
+from tests.interop.test_bounces import BACK, MORE
+from tests.interop.test_relay import House
+from tests.plain import Client
+
+
+class KeptTests(HouseCase):
+    """Over one connection to Postfix, which sends what it takes on to a peer of ours."""
+
+    timeout = 120
+
+    async def begin(self, **outbound: Any) -> Any:
+        self.last = self.peer()
+        self.last.extensions += ["SMTPUTF8", "DSN"]
+        self.postfix = Postfix("127.0.0.1", self.last.port)
+        self.addCleanup(deferToThread, self.postfix.stop)
+        await deferToThread(self.postfix.start)
+        return self.work(
+            route={"example.com": f"tcp:127.0.0.1:{self.postfix.port}"}, connections_per_host=1, **outbound
+        )
+
+    async def test_twenty(self) -> None:
+        """In chunks, pipelined, the envelopes ahead: all arrive, each whole and for whom it was."""
+        wanted = {}
+        for number in range(20):
+            body = f"I am {number}\r\n.\r\n..\r\nMAIL FROM:<x@y>\r\n" + "x" * (number * 997 % 5000)
+            wanted[f"u{number}@example.com"] = body.encode() + b"\r\n"
+            await self.send(
+                f"u{number}@example.com", content=b"From: a@b.example\r\nSubject: x\r\n\r\n" + wanted[f"u{number}@example.com"]
+            )
+        await self.begin()
+        await self.until(self._is_empty, 30)
+        await self.until(lambda: len(self.last.messages) >= 20, 30)
+        arrived = {to: octets.partition(b"\r\n\r\n")[2] for _, [to], octets in self.last.messages}
+        self.assertEqual(arrived, wanted)
+        log = await deferToThread(self.postfix.log)
+        self.assertEqual(len(re.findall(r"smtpd\[\d+\]: connect from", log)), 2)    # one looked whether it runs
+        self.assertIn(" bdat=", log)
+
+    async def test_wishes(self) -> None:
+        """RET, ENVID, NOTIFY and ORCPT arrive, and an address beyond ASCII: Postfix passes on what it was told."""
+        await self.begin()
+        await self.send(
+            "b\u00f6b@example.com", wishes=Wishes(utf8=True, ret="HDRS", envid="QQ 3+1"), notify="FAILURE,DELAY",
+            orcpt="rfc822;Old@x.example", content="Subject: gr\u00fc\u00dfe\r\n\r\nx\r\n".encode(),
+        )
+        await self.until(lambda: self.last.messages, 30)
+        [mail] = [each for each in self.last.heard if each.startswith("MAIL")]
+        [rcpt] = [each for each in self.last.heard if each.startswith("RCPT")]
+        for each in ("SMTPUTF8", "RET=HDRS", "ENVID=QQ+203+2B1"):
+            self.assertIn(each, mail)
+        self.assertIn("<b\u00f6b@example.com>", rcpt)
+        self.assertRegex(rcpt, "NOTIFY=(FAILURE,DELAY|DELAY,FAILURE)")
+        self.assertIn("ORCPT=rfc822;Old@x.example", rcpt)
+
+
+class SuccessTests(SynchronousTestCase):
+    """From ann@one.example by Postfix to two.example."""
+
+    def setUp(self) -> None:
+        folder = Path(self.mktemp()).absolute()
+        base = free_base((*STANDARD, *(1000 + port for port in STANDARD)))
+        self.one = House(folder / "one", "one.example", "ann", base)
+        more = "mydestination = two.example\nlocal_recipient_maps =\nlocal_transport = discard\n"
+        postfix = self.postfix = Postfix("127.0.0.1", base + 1025, BACK.format(port=base + 25) + "\n" + more)
+        with open(self.one.config, "a") as file:
+            file.write(MORE.format(port=postfix.port))
+        self.one.config.write_text(self.one.config.read_text().replace("networks = []", 'networks = ["127.0.0.1"]'))
+        for each in (self.one, postfix):
+            self.addCleanup(each.stop)
+            each.start()
+
+    def test_a_success_comes_back(self) -> None:
+        """From Postfix, which had the wish from us: the sender's ENVID and ORCPT are in it, and it is no failure."""
+        with Client(self.one.base + 25) as client:
+            client.say("EHLO desk.one.example")
+            client.say("MAIL FROM:<ann@one.example> ENVID=QQ314 RET=HDRS")
+            client.say("RCPT TO:<bob@two.example> NOTIFY=SUCCESS ORCPT=rfc822;Bobby@two.example")
+            client.say("DATA")
+            client.say("From: ann@one.example\r\nSubject: hello\r\n\r\nHello.\r\n.")
+        until = time.monotonic() + PATIENCE
+        while not (found := self.one.mail()):
+            assert time.monotonic() < until, self.postfix.log()
+            time.sleep(0.2)
+        [arrived] = found
+        parts: Any = email.message_from_bytes(arrived).get_payload()
+        whole, recipient = parts[1].get_payload()
+        self.assertEqual((whole["Reporting-MTA"], whole["Original-Envelope-Id"]), ("dns; postfix.example.net", "QQ314"))
+        self.assertEqual(recipient["Original-Recipient"], "rfc822;Bobby@two.example")
+        self.assertIn(recipient["Action"], ("delivered", "relayed"))
+        self.assertEqual([each for each in self.one.json("feedback", "list") if each["sort"] == "bounce"], [])
