@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from mailserver.delivery.consignment import Consignment
+from mailserver.delivery.conversion import converted_at_hand, converted_in_pieces, limit
 from mailserver.delivery.line import Line, TlsFailed, Unanswered, Unusable
 from mailserver.delivery.result import Unroutable
 from mailserver.errors import MailserverError
@@ -30,9 +31,13 @@ GO_AHEAD = Reply(354, "", "Send chunks")        # what DATA would be answered wi
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Said:
-    """The envelope of a message as this server is told it; `told` are the numbers of the recipients."""
+    """The envelope of a message as this server is told it; `told` are the numbers of the recipients.
+
+    `sent` is what it gets of `load`: the same, or a conversion of it.
+    """
 
     load: Consignment
+    sent: Consignment
     commands: Sequence[bytes]
     told: Sequence[int]
     outcomes: list[Any]             # one for each recipient in the end
@@ -116,7 +121,7 @@ class Courier:
             said = None
         if said is None:
             self.ahead = None
-            said = self._envelope(load)
+            said = await self._prepared(load)
             if said.told:
                 await self._say_envelope(said)
         self.ahead = None
@@ -143,19 +148,36 @@ class Courier:
             # RFC 2920 3.1: it waits for a content all the same; it gets an empty one, for nobody.
             await self.line.ask(b".\r\n")
             return said.outcomes
-        await self._send(load, following)
+        await self._send(said.sent, following)
         await self._last_words(said.outcomes, taken)
         return said.outcomes
 
     # -- the envelope
 
-    def _envelope(self, load: Consignment) -> _Said:
-        """Who can be told to this server, and with which commands."""
-        addresses = [each.address for each in load.recipients]
+    async def _prepared(self, load: Consignment) -> _Said:
+        """The envelope of any message, whose content may have to be read for it."""
+        limits = limit(load, self.offered) if load.whole is None else None
+        if limits is None or self._refusal(load) is not None:
+            return self._envelope(load)
+        try:
+            return self._envelope(load, await converted_in_pieces(load, limits))
+        except Unroutable as refusal:
+            return _refused(load, refusal)
+
+    def _envelope(self, load: Consignment, sent: Consignment | None = None) -> _Said:
+        """Who can be told to this server, and with which commands; the content is at hand, or was `_prepared`."""
         refusal = self._refusal(load)
-        outcomes: list[Outcome | None] = [refusal] * len(addresses)
+        if refusal is None and sent is None and (limits := limit(load, self.offered)) is not None:
+            try:
+                sent = converted_at_hand(load, limits)
+                refusal = self._refusal(sent)               # it may have become too large
+            except Unroutable as reason:
+                refusal = reason
         if refusal is not None:
-            return _Said(load, (), (), outcomes)
+            return _refused(load, refusal)
+        original, load = load, sent or load
+        addresses = [each.address for each in load.recipients]
+        outcomes: list[Outcome | None] = [None] * len(addresses)
         utf8 = load.utf8_header or client.needs_utf8([load.sender, *addresses])
         told = range(len(addresses))
         if utf8 and "SMTPUTF8" not in self.offered:
@@ -171,7 +193,7 @@ class Courier:
             commands.append(client.rcpt(*recipient) if dsn else client.rcpt(recipient.address))
         if not self._in_chunks(load):
             commands.append(b"DATA\r\n")
-        return _Said(load, commands, told, outcomes)
+        return _Said(original, load, commands, told, outcomes)
 
     def _refusal(self, load: Consignment) -> MailserverError | None:
         """Why this server may not have it at all."""
@@ -180,8 +202,6 @@ class Courier:
             return Unroutable("the server does not take header fields beyond ASCII (SMTPUTF8)", "6.9")
         if wishes.require_tls and "REQUIRETLS" not in offered:
             return Unroutable("the server does not offer REQUIRETLS, which the sender wants", "7.30")   # RFC 8689 5
-        if load.body == "BINARYMIME" and not {"BINARYMIME", "CHUNKING"} <= offered.keys():
-            return Unroutable("the server does not take binary content (BINARYMIME)", "6.3")
         if wishes.deliver_by and wishes.by_mode.startswith("R") and "DELIVERBY" not in offered:
             # RFC 2852 4.1.5: who cannot keep the promise does not get it.
             return Unroutable("the server cannot promise to deliver in time (DELIVERBY)", "4.7")
@@ -271,7 +291,7 @@ class Courier:
         if "PIPELINING" not in self.offered or self.is_lmtp:
             return b""
         load = following()
-        if load is None:
+        if load is None or (load.whole is None and limit(load, self.offered) is not None):
             return b""
         self.ahead = load
         said = self._envelope(load)
@@ -291,6 +311,10 @@ class Courier:
         if isinstance(last, Reply) and (last.severity == 3 or last.code == 421):
             # They take it for something else, or have said goodbye: nothing more is understood here.
             self.line.abort()
+
+
+def _refused(load: Consignment, refusal: MailserverError) -> _Said:
+    return _Said(load, load, (), (), [refusal] * len(load.recipients))
 
 
 def _chunk(load: Consignment) -> bytes:

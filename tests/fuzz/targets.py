@@ -9,7 +9,7 @@ from pathlib import Path
 CORPUS = Path(__file__).parent.parent / "corpus"
 NAMES = (
     "address", "control", "dns", "dots", "feedback", "header", "multiline", "pop3", "proxy", "received", "sasl",
-    "smtp_client", "smtp_server", "stuffing", "tls_report",
+    "sevenbit", "smtp_client", "smtp_server", "stuffing", "tls_report",
 )
 
 
