@@ -14,6 +14,7 @@ from mailserver.wishes import Wishes
 from tests.cli.commands import STANDARD, free_base
 from tests.cli.running import PATIENCE
 from tests.delivery.house import HouseCase
+from tests.interop.exim_hop import EximHop
 from tests.interop.postfix import Postfix
 from tests.interop.test_bounces import BACK, MORE
 from tests.interop.test_relay import House
@@ -67,6 +68,33 @@ class KeptTests(HouseCase):
         self.assertIn("<b\u00f6b@example.com>", rcpt)
         self.assertRegex(rcpt, "NOTIFY=(FAILURE,DELAY|DELAY,FAILURE)")
         self.assertIn("ORCPT=rfc822;Old@x.example", rcpt)
+
+
+class EximTests(HouseCase):
+    timeout = 120
+
+    async def test_twenty(self) -> None:
+        """In chunks over one connection, each with its wishes, which Exim writes into its log."""
+        exim = EximHop()
+        self.addCleanup(deferToThread, exim.stop)
+        await deferToThread(exim.start)
+        wanted = []
+        for number in range(20):
+            text = f"I am {number}\n.\n..\n" + ("y" * 90 + "\n") * number
+            wanted.append(text.encode())
+            await self.send(
+                f"u{number}@example.com", content=f"Subject: x\n\n{text}".replace("\n", "\r\n").encode(),
+                wishes=Wishes(ret="HDRS", envid=f"E{number}"), notify="FAILURE,DELAY", orcpt="rfc822;old@x.example",
+            )
+        scheduler = self.work(route={"example.com": f"tcp:127.0.0.1:{exim.port}"}, connections_per_host=1)
+        await self.until(self._is_empty, 30)
+        await scheduler.stop()
+        self.assertEqual(sorted(exim.bodies()), sorted(wanted))
+        headers = [path.read_text() for path in (exim.folder / "spool/input").rglob("*-H")]
+        for number in range(20):
+            self.assertEqual(len([each for each in headers if f"-dsn_envid E{number}\n" in each]), 1)
+        self.assertEqual(len([each for each in headers if "rfc822;old@x.example" in each]), 20)
+        self.assertEqual(len([each for each in headers if "-dsn_ret 1" in each or "-dsn_ret 2" in each]), 20)
 
 
 class SuccessTests(SynchronousTestCase):
