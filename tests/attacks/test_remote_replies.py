@@ -1,4 +1,4 @@
-"""What other servers say to us: whatever it is, mail stays, and nothing of it becomes a record, a log line or a command."""
+"""What other servers say to us: whatever it is, mail stays, and none of it becomes a record, a log line, a command."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class RepliesTests(HouseCase):
         return id, entry
 
     async def test_what_would_be_written_elsewhere(self) -> None:
-        """Controls, escapes, JSON, formats: in the queue, the story and the log it is one line, and nothing but words."""
+        """Controls, escapes, JSON, formats: in the queue, the story and the log it is one line of words."""
         for words in HOSTILE:
             peer = self.peer()
             peer.replies = {"RCPT": b"451-4.7.1 " + words + b"\r\n451 4.7.1 " + words + b"\r\n"}
@@ -123,7 +123,8 @@ class RepliesTests(HouseCase):
         """What makes no sense is not believed: the mail goes as if it were not offered."""
         for keywords in (
             ["SIZE -1"], ["SIZE 99999999999999999999999999"], ["SIZE \u0661\u0662"], ["SIZE 1 2 3"], ["SIZE"],
-            ["LIMITS MAILMAX=0 RCPTMAX=0 RCPTDOMAINMAX=-1", "LIMITS"], ["8BITMIME"] * 80, ["", " ", "=", "PIPELINING=NO"],
+            ["LIMITS MAILMAX=0 RCPTMAX=0 RCPTDOMAINMAX=-1", "LIMITS"], ["8BITMIME"] * 80,
+            ["", " ", "=", "PIPELINING=NO"],
             ["AUTH " + "X" * 3000], ["DSN {x} %s", "MT-PRIORITY \x1b[2J", "DELIVERBY -5", "FUTURERELEASE x y"],
             ["SMTPUTF8 no", "REQUIRETLS maybe"],
         ):
@@ -143,7 +144,7 @@ class RepliesTests(HouseCase):
 
     async def test_garbage_for_a_handshake(self) -> None:
         """220 to STARTTLS and then no TLS: another connection, in the clear, where that is allowed."""
-        for garbage in (b"\0" * 5000, b"250 Ok\r\n" * 100, b"\x15\x03\x03\x00\x02\x02\x28", b"\x16\x03\x03\xff\xff" * 9):
+        for garbage in (b"\0" * 5000, b"250 Ok\r\n" * 100, b"\x15\x03\x03\x00\x02\x02\x28", b"\x16\x03\x03\xff" * 9):
             peer = self.peer()
             peer.extensions = ["STARTTLS", "PIPELINING"]
 

@@ -303,7 +303,7 @@ class CountTests(KeptCase):
             await scheduler.stop()
 
     async def test_a_refusal_that_is_another_s(self) -> None:
-        """One reply too many, and the refusal of one recipient would be the refusal of all: nobody's mail comes back."""
+        """One reply too many, and the refusal of one recipient would be that of all: nobody's mail comes back."""
         self.to.replies = {
             ".": self.once(3, b"250 Taken\r\n250 Taken\r\n", b"250 2.0.0 Taken\r\n"),
             "RCPT TO:<nobody": b"550 5.1.1 No such user\r\n",

@@ -1,4 +1,4 @@
-"""A host's addresses in a race (RFC 8305): who answers first, who is not waited for, and what is told when nobody does."""
+"""A host's addresses in a race (RFC 8305): who answers first, who is not waited for, what is told of nobody."""
 
 from __future__ import annotations
 

@@ -258,7 +258,8 @@ class RestTests(HouseCase):
         for number in range(8):
             await self.send(f"v{number}@routed.example")
         await self.send("bob@zebra.example", "eve@aardvark.example")
-        route = {"routed.example": resting.endpoint, "zebra.example": quick.endpoint, "aardvark.example": quick.endpoint}
+        route = dict.fromkeys(("zebra.example", "aardvark.example"), quick.endpoint)
+        route["routed.example"] = resting.endpoint
         began = reactor.seconds()
         self.work(route=route)
         await self.until(lambda: sum(len(each[1]) for each in quick.messages) == 2, 20)

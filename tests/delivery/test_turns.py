@@ -83,7 +83,7 @@ class RateTests(HouseCase):
     async def test_the_turn_comes(self) -> None:
         """And all are delivered, none of them tried more than once."""
         self.patch(scheduler_module, "LOOK", 0.1)
-        count, times, _ = await self.turns(20, per_minute=60)
+        _, times, _ = await self.turns(20, per_minute=60)
         self.later(times[-1] + 1)
         self.later(15)
         await deferLater(reactor, 0.3)

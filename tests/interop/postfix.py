@@ -52,6 +52,7 @@ trace     unix  -  -  n  -     0  bounce
 proxymap  unix  -  -  n  -     -  proxymap
 smtp      unix  -  -  n  -     -  smtp
 lmtp      unix  -  -  n  -     -  lmtp
+discard   unix  -  -  n  -     -  discard
 error     unix  -  -  n  -     -  error
 retry     unix  -  -  n  -     -  error
 anvil     unix  -  -  n  -     1  anvil
