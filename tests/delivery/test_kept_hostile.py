@@ -304,20 +304,31 @@ class CountTests(KeptCase):
 
     async def test_a_refusal_that_is_another_s(self) -> None:
         """One reply too many, and the refusal of one recipient would be that of all: nobody's mail comes back."""
+        twice = []
+
+        def taken(talk: Talk) -> bytes:
+            if b"<nobody@" in talk.buffer and not twice:
+                twice.append(talk)
+                return b"250 2.0.0 Taken\r\n" * 2
+            return b"250 2.0.0 Taken\r\n"
+
         self.to.replies = {
-            ".": self.once(3, b"250 Taken\r\n250 Taken\r\n", b"250 2.0.0 Taken\r\n"),
+            ".": taken,
             "RCPT TO:<nobody": b"550 5.1.1 No such user\r\n",
         }
         ids = [
-            await self.send(f"a{number}@example.com", f"b{number}@example.com", "nobody@example.com")
-            for number in range(8)
+            await self.send(
+                f"a{number}@example.com", f"b{number}@example.com", *(["nobody@example.com"] if number > 5 else [])
+            )
+            for number in range(12)
         ]
         self.begin()
         await self.empty()
         for id in ids:
             told = {each["target"][0]: each["result"] for each in await self.attempts(id)}
-            self.assertEqual(told, {"a": "delivered", "b": "delivered", "n": "failed"})
-        self.assertEqual(len(self.to.messages), 8)
+            self.assertEqual(told, {"a": "delivered", "b": "delivered"} | ({"n": "failed"} if "n" in told else {}))
+        self.assertTrue(twice)
+        self.assertEqual(len(self.to.messages), 12)
 
     async def test_fewer_replies_than_commands(self) -> None:
         """What is not answered is not delivered; nothing moves up in its place."""
@@ -394,13 +405,13 @@ class UnwantedTests(KeptCase):
             return b"250 2.0.0 Taken\r\n"
 
         self.to.replies = {".": slow}
-        for number in range(8):
-            await self.send(f"yes{number}@example.com", *(["no@example.com"] if number % 2 else []))
+        for number in range(20):
+            await self.send(f"yes{number:02d}@example.com", "no@example.com")
         self.begin()
         await self.empty()
         await deferLater(reactor, 0.2)
         self.assertTrue(done)
         self.assertEqual(sorted(name for each in self.to.messages for name in each[1] if name[0] == "y"),
-                         [f"yes{number}@example.com" for number in range(8)])
+                         [f"yes{number:02d}@example.com" for number in range(20)])
         for _, _, octets in self.to.messages:
             self.assertNotIn(b"MAIL FROM", octets)
