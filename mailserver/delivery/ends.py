@@ -104,8 +104,11 @@ class Ends:
         attempt.is_final = await self._database.read(spool.owned, ids, self._instance, self._world.now())
         return attempt.is_final
 
-    async def conclude(self, attempt: Attempt, results: Sequence[Result]) -> None:
-        """Write down how it ended, and with it, in one transaction, what those are told who sent it."""
+    async def conclude(self, attempt: Attempt, results: Sequence[Result]) -> float | None:
+        """Write down how it ended, and with it, in one transaction, what those are told who sent it.
+
+        Returns when the first of those that were not delivered is tried again, if any is.
+        """
         following = attempt.following
         stopped = attempt.is_stopped and all(each.kind == DEFERRED for each in results)
         if stopped:
@@ -159,6 +162,7 @@ class Ends:
         count(self._figures, attempt.way.lane, happened, now)
         if self._events is not None:
             tell(self._events, happened, now)
+        return min((each.following for each in ended if each.result.kind == DEFERRED), default=None)
 
     def _ended(
         self, entry: Entry, result: Result, kind: Kind | None, following: float, now: float, until: float,

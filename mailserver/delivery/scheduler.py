@@ -509,20 +509,22 @@ class Scheduler:
         self._lane(attempt.way).tried(all(each.kind == DELIVERED for each in results))
         concluding = Deferred.fromCoroutine(self._ends.conclude(attempt, results))
         concluding.addErrback(self._failed, attempt)
-        concluding.addCallback(lambda _: self._concluded(attempt))
+        concluding.addCallback(self._concluded, attempt)
 
     def _failed(self, failure: Any, attempt: Attempt) -> None:
         self._stray += [each.id for each in attempt.entries]
         if self._running:
             log.failure("an attempt was not written down", failure)
 
-    def _concluded(self, attempt: Attempt) -> None:
+    def _concluded(self, following: float | None, attempt: Attempt) -> None:
         lane = self._lane(attempt.way)
         lane.at_hand -= 1
         self._forget(attempt)
         if lane.is_empty and not lane.ahead:
             self._open.pop(lane.name, None)
-        if self._backlog and lane.room > lane.ahead // 2:
+        if following is not None and following < self._world.now() + LOOK:
+            self.wake()                     # it is due before we would look again
+        elif self._backlog and lane.room > lane.ahead // 2:
             self.wake()
 
     def _forget(self, attempt: Attempt) -> None:
