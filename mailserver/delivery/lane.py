@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from mailserver.delivery.attempt import Attempt
 
-MOST_AHEAD = 64         # attempts claimed beyond those that are being tried
+MOST_AHEAD = 400        # attempts claimed beyond those that are being tried
 
 
 @dataclass(eq=False, slots=True)
