@@ -269,7 +269,6 @@ class Remote:
 
     async def stop(self) -> None:
         """Close what is still open: nobody waits for the answer to a QUIT any more."""
-        await self._demands.stop()
         for line in list(self._lines):
             line.abort()
             await line.gone

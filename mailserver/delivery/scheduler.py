@@ -165,11 +165,7 @@ class Scheduler:
                 left += attempt.entries
                 self._forget(attempt)
         if left:
-            ids = [each.id for each in left]
-            try:
-                await self._database.write(spool.give_back, ids, self._instance, self._world.now())
-            except Exception:
-                log.failure("what was not tried was not given back; its leases will lapse")
+            await self._give_back([each.id for each in left])
 
     def _give_up(self) -> None:
         for ride in list(self._rides):
@@ -400,13 +396,27 @@ class Scheduler:
             if self._running:
                 self._begin(attempt, lane)
             else:
-                self._stray += [each.id for each in attempt.entries]
+                self._hand_back(attempt)
 
     def forget(self, attempts: Sequence[Attempt]) -> None:
         """They are not written down, or nobody knows."""
         for attempt in attempts:
             self._lane(attempt.way).at_hand -= 1
-            self._stray += [each.id for each in attempt.entries]
+            if self._running:
+                self._stray += [each.id for each in attempt.entries]
+            else:
+                self._hand_back(attempt)
+
+    def _hand_back(self, attempt: Attempt) -> None:
+        """It was handed over when nobody works here any more: else our heartbeat would renew its lease for ever."""
+        Deferred.fromCoroutine(self._give_back([each.id for each in attempt.entries]))
+
+    async def _give_back(self, ids: Sequence[int]) -> None:
+        """They were no attempt, and are due."""
+        try:
+            await self._database.write(spool.give_back, ids, self._instance, self._world.now())
+        except Exception:
+            log.failure("what was not tried was not given back; its leases will lapse")
 
     # -- working
 

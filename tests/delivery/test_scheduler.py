@@ -13,6 +13,7 @@ from mailserver.delivery import remote as remote_module
 from mailserver.delivery import scheduler as scheduler_module
 from mailserver.errors import TemporaryFailure
 from mailserver.store import queue, spool
+from mailserver.store.accepting import write_many
 from mailserver.store.schema import content
 from mailserver.store.spool import Entry
 from tests.delivery.house import HouseCase
@@ -329,6 +330,26 @@ class StopTests(HouseCase):
         await scheduler.stop()
         [entry] = await self.queue()
         self.assertEqual(entry.state(self.world.now()), "ready")
+
+    async def test_handed_over_when_it_is_too_late(self) -> None:
+        """A message is being written down while its scheduler retires, as at a reload: the next one sends it."""
+        peer = self.peer()
+        scheduler = self.route(to=peer)
+        write_with = self.database.write_with
+
+        async def meanwhile(group: Any, item: Any, *args: Any) -> Any:
+            answer = await write_with(group, item, *args)
+            if group is write_many:
+                await scheduler.retire()
+            return answer
+
+        self.patch(self.database, "write_with", meanwhile)
+        await self.send("bob@example.com")
+        self.schedulers.remove(scheduler)
+        self.patch(self.database, "write_with", write_with)
+        self.route(to=peer)
+        await self.empty()
+        self.assertEqual(len(peer.messages), 1)
 
     async def test_nothing_to_do(self) -> None:
         scheduler = self.work()
