@@ -84,6 +84,7 @@ class Scheduler:
         self._rates = Rates()
         self._recalled = False                  # whether what was learned before was read
         self._flushing: Any = None              # the timer after which what was learned is written down
+        self._flushes = 0                       # that are being written
         self._booking = Booking(database, outbound, world, key)
         self._ends = Ends(
             database, acceptance, outbound, world, hostname, instance, self._booking, self._learn, events, figures
@@ -352,6 +353,8 @@ class Scheduler:
 
         So that what can be sent at once is not looked for, claimed and read again.  `begin` follows, or `forget`.
         """
+        if not self._recalled:
+            return None                     # what rests is not known yet
         now = self._world.now()
         groups: dict[Any, list[Entry]] = {}
         for entry in entries:
@@ -466,7 +469,7 @@ class Scheduler:
             self._shaping.recall(await self._database.read(destinations.listing))
             self._recalled = True
         resting = self._shaping.resting(now) - self._shaping.changed
-        if resting and self._flushing is None:
+        if resting and self._flushing is None and not self._flushes:
             for name in resting - await self._database.read(destinations.rests, resting, now):
                 self._shaping.forget(name)
                 if name in self._open:
@@ -483,10 +486,12 @@ class Scheduler:
             if self._flushing is None and self._running:
                 self._flushing = self._world.clock.callLater(FLUSH, self._flush)
         rest = self._shaping.rest(way.lane, now)
+        if rest is not None and way.lane in self._shaping.changed and self._running:
+            # Written before the attempt's end is: an operator who reads of the one can end the other.
+            self._flush()
         return (rest.until, rest.rule) if rest is not None else (0.0, "")
 
     def _flush(self) -> None:
-        self._flushing = None
         Deferred.fromCoroutine(self._write_learned())
 
     async def _write_learned(self) -> None:
@@ -496,10 +501,13 @@ class Scheduler:
         if not self._shaping.changed:
             return
         learned, forgotten = self._shaping.take_changed()
+        self._flushes += 1
         try:
             await self._database.write(destinations.put, learned, forgotten)
         except Exception:
             log.failure("what was learned of destinations is not written down")
+        finally:
+            self._flushes -= 1
 
     def at_work(self) -> list[dict[str, Any]]:
         """Who is being sent to, for ``mailserver queue top``."""

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
+
+from sqlalchemy import Connection
+from twisted.internet import reactor as installed_reactor
+from twisted.internet.task import deferLater
 
 from mailserver.delivery import scheduler as scheduler_module
 from mailserver.delivery.lanes import Lanes
@@ -12,6 +17,8 @@ from mailserver.store.destinations import Learned
 from mailserver.wishes import Wishes
 from tests.delivery.house import HouseCase
 from tests.delivery.peers import Peer
+
+reactor: Any = installed_reactor
 
 LIFE = 432000.0         # of `HouseCase`
 
@@ -38,6 +45,33 @@ class RestingTests(HouseCase):
         await self.send("bob@example.com")
         [entry] = await self.queue()
         self.assertEqual((entry.attempts, peer.heard), (0, []))
+        await self.database.write(queue.retry, [entry.id], self.lane(peer), self.world.now())
+        await self.empty()
+        self.assertEqual(len(peer.messages), 1)
+
+    async def test_before_it_is_known(self) -> None:
+        """What comes in while a server that has just begun still reads what rests is not sent there."""
+        peer = await self.resting(1800)
+        listing = destinations.listing
+
+        def slow(connection: Connection) -> list[Learned]:
+            time.sleep(0.3)
+            return listing(connection)
+
+        self.patch(destinations, "listing", slow)
+        self.route(to=peer)
+        await self.send("bob@example.com")
+        await deferLater(reactor, 0.6)
+        self.assertEqual(peer.heard, [])
+
+    async def test_an_operator_is_heard_at_once(self) -> None:
+        """Also in the moment in which it begins to rest: what was learned just now does not outlive his word."""
+        peer = self.peer()
+        peer.replies = {"RCPT": b"451 4.7.1 Too many messages from your address, slow down\r\n"}
+        self.route(to=peer)
+        await self.send("bob@example.com")
+        entry = await self.reason("slow down")
+        peer.replies = {}
         await self.database.write(queue.retry, [entry.id], self.lane(peer), self.world.now())
         await self.empty()
         self.assertEqual(len(peer.messages), 1)
