@@ -24,7 +24,7 @@ FLOORS: tuple[tuple[tuple[str, ...], ...], ...] = (
         ("smtp",), ("pop3",), ("sasl",), ("mime",), ("header", "received", "tlsrpt"), ("feedback",),
         ("tomlplaces", "tomltable", "tomlvalues"),
     ),
-    (("interfaces",),),
+    (("interfaces", "imapstore"),),
     (("net",), ("world",), ("logs",), ("notify",), ("collector",)),
     (("store",), ("control",)),
     (
