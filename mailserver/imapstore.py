@@ -223,8 +223,16 @@ class IImapMailbox(IMailbox):
         sent, subject, by_from, by_to, by_cc, display_from, display_to, message_id, refs, thread.
         """
 
-    def scan(uids: Ranges, work: Callable[[int, bytes, Any], Any]) -> AsyncIterator[Sequence[tuple[int, Any]]]:
-        """UID and ``work(uid, prefix, content)`` of each message, in a thread.
+    def octets(uid: int, start: int, end: int, most: int) -> AsyncIterator[bytes]:
+        """Octets of a message, prefix and content, from `start` to `end`, at most `most` at a time.
+
+        Raises `NotFound` when it is gone.
+        """
+
+    def scan(
+        uids: Ranges, work: Callable[[int, bytes, Any], Any], most: int
+    ) -> AsyncIterator[Sequence[tuple[int, Any]]]:
+        """UID and ``work(uid, prefix, content)`` of each message, in a thread; of about `most` octets in one step.
 
         `content` is bytes, or a buffer of a file, which `work` must not keep.
         """

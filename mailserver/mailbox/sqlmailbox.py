@@ -102,11 +102,24 @@ class SqlMailbox:
                 yield made
             after, left = last, _behind(left, last)
 
-    async def scan(self, uids: Ranges, work: Work) -> AsyncIterator[Sequence[tuple[int, Any]]]:
+    async def octets(self, uid: int, start: int, end: int, most: int) -> AsyncIterator[bytes]:
+        place = 0
+        async for octets in self.read(uid):
+            if place + len(octets) > start:
+                piece = octets[max(0, start - place) : end - place]
+                for begin in range(0, len(piece), most):
+                    yield piece[begin : begin + most]
+            place += len(octets)
+            if place >= end:
+                return
+
+    async def scan(
+        self, uids: Ranges, work: Work, most: int = SCANNED
+    ) -> AsyncIterator[Sequence[tuple[int, Any]]]:
         left, after = list(uids), 0
         while left:
             found, elsewhere, last = await self._database.read(
-                _scanned, work, self._database.contents, self.row, left, after
+                _scanned, work, self._database.contents, self.row, left, after, most
             )
             for uid, prefix, content_id in elsewhere:
                 content, copy = await contents.as_content(self._database, content_id, self._server.in_thread)
@@ -143,10 +156,11 @@ def _rendered(
 
 
 def _scanned(
-    connection: Connection, work: Work, folder: Path, mailbox_id: int, uids: Sequence[tuple[int, int]], after: int
+    connection: Connection, work: Work, folder: Path, mailbox_id: int, uids: Sequence[tuple[int, int]], after: int,
+    most: int,
 ) -> tuple[list[tuple[int, Any]], list[tuple[int, bytes, int]], int]:
     """What `work` finds in messages that are at hand; those that lie in pieces; and where to go on."""
-    rows, last = viewing.octets(connection, mailbox_id, uids, after, SCANNED, ROWS)
+    rows, last = viewing.octets(connection, mailbox_id, uids, after, most, ROWS)
     found, elsewhere = [], []
     for uid, prefix, content_id, file, data in rows:
         if data is not None:
