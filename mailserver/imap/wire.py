@@ -152,7 +152,8 @@ class ServerWire:
             del buffer[: self._line]
             self._begin()
             self._tag = None
-            self._swallower = Swallower(0, self._limits.swallowed)
+            # Whoever cannot end a line is not waited for as long as a message would be.
+            self._swallower = Swallower(0, min(self._limits.swallowed, 4 * self._limits.command))
             raise ImapError(str(broken), tag=tag) from None
         self._seen = len(buffer)
         return end

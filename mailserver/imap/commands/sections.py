@@ -162,7 +162,7 @@ def _part(reader: Reader) -> tuple[tuple[int, ...], str]:
     part: list[int] = []
     for place, word in enumerate(words):
         if not word.isdigit():
-            return tuple(part), ".".join(words[place:])
+            return tuple(part), ".".join(words[place:]) or "."      # a dot that nothing follows is no section
         if len(word) > 7 or not 0 < int(word) <= MOST_PART:
             raise ImapError("there is no such part")
         part.append(int(word))
