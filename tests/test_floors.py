@@ -21,7 +21,8 @@ FLOORS: tuple[tuple[tuple[str, ...], ...], ...] = (
         "events", "figures",
     ),),
     (
-        ("smtp",), ("imap",), ("pop3",), ("sasl",), ("mime", "header", "received", "tlsrpt"), ("feedback",),
+        ("smtp",), ("imap",), ("pop3",), ("sasl",), ("mime",), ("header", "received", "tlsrpt"),
+        ("feedback",),
         ("tomlplaces", "tomltable", "tomlvalues"),
     ),
     (("interfaces", "imapstore"),),

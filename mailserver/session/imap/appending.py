@@ -1,4 +1,4 @@
-"""Messages that a client brings: APPEND, with several MULTIAPPEND, and REPLACE (RFC 9051 6.3.12, RFC 3502, RFC 8508)."""
+"""Messages that a client brings: APPEND of one or several, and REPLACE (RFC 9051 6.3.12, RFC 3502, RFC 8508)."""
 
 from __future__ import annotations
 
@@ -47,9 +47,8 @@ class Appending:
             raise ImapError("the command is taken back", "NO")              # RFC 3502 6.3.11
         if len(self._messages) >= MOST_MESSAGES or self._in_memory > MOST_HELD:
             raise ImapError("too many messages at once", "NO", "LIMIT")
-        if not self._messages:
-            if not await self._policy.store.status(session.account, {self._command.mailbox}):
-                raise ImapError("there is no such mailbox", "NO", "TRYCREATE")
+        if not self._messages and not await self._policy.store.status(session.account, {self._command.mailbox}):
+            raise ImapError("there is no such mailbox", "NO", "TRYCREATE")
         quota = await self._policy.store.quota(session.account)
         if not isinstance(self._command, Replace) and not quota.has_room(self._held + draft.size):
             raise OverQuota("there is no room for it: the quota is used up")

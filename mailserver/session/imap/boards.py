@@ -24,17 +24,17 @@ class Boards:
         mailbox = await self._store.open(account, name)
         entry = self._used.get(mailbox.id)
         if entry is None:
-            board = self._kept.pop(mailbox.id, None)
-            state = await mailbox.load() if board is None else None
+            kept = self._kept.pop(mailbox.id, None)
+            state = await mailbox.load() if kept is None else None
             entry = self._used.get(mailbox.id)                  # somebody else may have opened it meanwhile
             if entry is None:
-                if board is None:
+                if kept is None:
                     assert state is not None
-                    board = Board(mailbox, state)
-                entry = self._used[mailbox.id] = [board, 0]
-                board.watch(self._store.watch(mailbox, board.heard))
+                    kept = Board(mailbox, state)
+                entry = self._used[mailbox.id] = [kept, 0]
+                kept.watch(self._store.watch(mailbox, kept.heard))
         entry[1] += 1
-        board = entry[0]
+        board: Board = entry[0]
         try:
             await board.refresh(force=True)
         except BaseException:

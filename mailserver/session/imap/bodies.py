@@ -162,7 +162,8 @@ def _value(item: Item, prefix: bytes, octets: Any, root: Part | None) -> bytes |
     size = sum(end - start for start, end in spans)
     if size > AT_HAND and len(spans) == 1:
         return Span(name, *spans[0], size)
-    return fetched.item(name, literal(b"".join(_slice(prefix, octets, *each) for each in spans).replace(b"\0", b"\x80")))
+    found = b"".join(_slice(prefix, octets, *each) for each in spans)
+    return fetched.item(name, literal(found.replace(b"\0", b"\x80")))         # a NUL is for BINARY, and the size is told
 
 
 def _spans(asked: Section, prefix: bytes, octets: Any, root: Part | None) -> list[tuple[int, int]] | None:
@@ -184,10 +185,10 @@ def _spans(asked: Section, prefix: bytes, octets: Any, root: Part | None) -> lis
     names = frozenset(each.lower().encode() for each in asked.fields)
     wanted = asked.text == "HEADER.FIELDS"
     end = _fields_end(octets, body - above)
-    spans = [(each.start, each.end) for each in fields(prefix, 0, above, most=1 << 62) if (each.name in names) is wanted]
-    spans += [
-        (each.start + above, each.end + above)
-        for each in fields(octets, 0, end, most=1 << 62) if (each.name in names) is wanted
+    spans = [
+        (each.start + before, each.end + before)
+        for where, before, until in ((prefix, 0, above), (octets, above, end))
+        for each in fields(where, 0, until, most=1 << 62) if (each.name in names) is wanted
     ]
     return [*spans, (end + above, body)] if end + above < body else spans
 

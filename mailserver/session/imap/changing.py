@@ -49,7 +49,7 @@ async def store(session: ImapSession, command: Store) -> Reply:
     changed = [uid for uid, _ in stored.changed]
     lines = []
     if selected.board.keywords != had:
-        lines.append(responses.flags(_known(selected)))
+        lines.append(responses.flags(selected.known_flags))
     if not command.silent:
         lines += _unchanged(session, selected, found, {*changed, *stored.modified}, command.by_uid)
     code = ""
@@ -60,12 +60,6 @@ async def store(session: ImapSession, command: Store) -> Reply:
         "stored", lines, code, quiet=set(changed) if command.silent else (), may_expunge=command.by_uid,
         with_uid=command.by_uid,
     )
-
-
-def _known(selected: Selected) -> responses.Flags:
-    from mailserver.session.imap.selecting import ALL_FLAGS
-
-    return responses.Flags(ALL_FLAGS, selected.board.keywords)
 
 
 def _unchanged(

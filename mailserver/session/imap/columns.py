@@ -78,7 +78,8 @@ class Columns:
         if key is Attribute.FLAGS:
             return self._selected.spelled_many(values, columns["uid"])
         if key is Attribute.SAVEDATE:
-            return map(spell_date_time, (saved or then for saved, then in zip(values, columns["received"], strict=True)))
+            dates = zip(values, columns["received"], strict=True)
+            return (spell_date_time(saved or received) for saved, received in dates)
         if key is Attribute.THREADID:
             return map(thread_id, values, columns["content_id"])
         if key is Attribute.EMAILID:

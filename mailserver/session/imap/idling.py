@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 log = Logger()
 
-LONGEST = 1860.0            # seconds: a peer begins anew after 29 minutes (RFC 2177 3); after this it is asked for a word
+LONGEST = 1860.0            # seconds, after which the peer has to say something; it does so in 29 minutes (RFC 2177 3)
 
 
 class Idling:

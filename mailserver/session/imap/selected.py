@@ -9,11 +9,13 @@ from collections.abc import Collection, Iterable, Sequence
 from mailserver.errors import NotFound
 from mailserver.imap import fetched, responses
 from mailserver.imap.error import ImapError
-from mailserver.imap.flags import spell
+from mailserver.imap.flags import SYSTEM as NAMES
+from mailserver.imap.flags import Flags, spell
 from mailserver.imap.numbers import SequenceSet
 from mailserver.imapstore import KEYWORD, SYSTEM, Ranges
 from mailserver.session.imap.board import Board
 
+ALL_FLAGS = sum(NAMES.values())
 MOST_AT_ONCE = 2000         # lines that are written without letting others have a turn
 
 
@@ -91,6 +93,11 @@ class Selected:
 
     # -- what they are like
 
+    @property
+    def known_flags(self) -> Flags:
+        """Those that messages here can have."""
+        return Flags(ALL_FLAGS, self.board.keywords)
+
     def spelled(self, flags: int, uid: int = 0) -> bytes:
         """Flags as they are sent."""
         if self._keywords is not self.board.keywords:
@@ -156,11 +163,10 @@ class Selected:
         changed = board.changed_since(self.modseq)
         if self.uids is not board.uids and may_expunge:
             told += self._expunge(vanishes)
-        if self.uids is board.uids:
-            if len(board.uids) != self.count:
-                self.count = len(board.uids)
-                self.claim()
-                told += [responses.exists(self.count), responses.recent(self.recent_count)]
+        if self.uids is board.uids and len(board.uids) != self.count:
+            self.count = len(board.uids)
+            self.claim()
+            told += [responses.exists(self.count), responses.recent(self.recent_count)]
         # Where it may not be said now who is gone, what is new behind them waits too, but not the flags.
         self.modseq = board.modseq
         shapes = _shapes(with_uid, with_modseq)

@@ -9,7 +9,6 @@ from mailserver.imap import fetched, listings, responses
 from mailserver.imap.commands.mailboxes import Qresync, Select
 from mailserver.imap.commands.messages import Check, Close, Unselect
 from mailserver.imap.error import ImapError
-from mailserver.imap.flags import SYSTEM as NAMES
 from mailserver.imap.flags import Flags
 from mailserver.imapstore import MOST_KEYWORDS
 from mailserver.interfaces import SEEN
@@ -18,8 +17,6 @@ from mailserver.session.imap.selected import Selected
 
 if TYPE_CHECKING:
     from mailserver.session.imap.session import ImapSession
-
-ALL_FLAGS = sum(NAMES.values())
 
 
 async def select(session: ImapSession, command: Select) -> Reply:
@@ -36,7 +33,7 @@ async def select(session: ImapSession, command: Select) -> Reply:
         session.enable(frozenset({"CONDSTORE"}))
     selected.claim()
     lines = [responses.status("OK", "the one before is closed", "CLOSED")] if had else []
-    known = Flags(ALL_FLAGS, board.keywords)
+    known = selected.known_flags
     lines += [
         responses.exists(selected.count),
         responses.flags(known),
