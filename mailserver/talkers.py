@@ -82,6 +82,7 @@ def talker(house: House, listen: Listen) -> Callable[[str, int], Talker]:
 
 def pop3_policy(house: House, listen: Listen) -> Pop3Policy:
     """For POP3."""
+    pop3 = house.config.pop3
     return Pop3Policy(
         hostname=house.config.hostname,
         world=house.world,
@@ -92,6 +93,11 @@ def pop3_policy(house: House, listen: Listen) -> Pop3Policy:
         tls=listen.tls != "none",
         clear_passwords=house.config.clear_passwords,
         lease=house.lease,
+        tally=house.limits.tally,
+        login_delay=pop3.login_delay,
+        expire=pop3.expire,
+        language=pop3.language,
+        refuses_utf8=pop3.utf8_messages == "refuse",
         figures=house.figures,
     )
 
