@@ -309,7 +309,9 @@ class _Reader:
             expire=table.take("expire", default.expire, values.days_or_never),
             login_delay=table.take("login_delay", default.login_delay, values.duration_or_none),
             language=table.take("language", default.language, values.one_of(tuple(LANGUAGES))),
-            utf8_messages=table.take("utf8_messages", default.utf8_messages, values.one_of(("refuse", "send"))),
+            utf8_messages=table.take(
+                "utf8_messages", default.utf8_messages, values.one_of(("downgrade", "refuse", "send"))
+            ),
         )
         table.end()
         return pop3

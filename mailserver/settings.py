@@ -172,7 +172,7 @@ class Pop3:
     expire: int | None = None               # days for which messages are kept at the least; None: for ever
     login_delay: float = 0.0                # seconds from one login of an account to its next
     language: str = "en"                    # what "LANG *" means
-    utf8_messages: str = "refuse"           # those with UTF-8 in the header, to who has not said UTF8: refuse, send
+    utf8_messages: str = "downgrade"        # with UTF-8 in the header, who did not say UTF8: downgrade, refuse, send
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,7 +97,7 @@ def pop3_policy(house: House, listen: Listen) -> Pop3Policy:
         login_delay=pop3.login_delay,
         expire=pop3.expire,
         language=pop3.language,
-        refuses_utf8=pop3.utf8_messages == "refuse",
+        utf8_messages=pop3.utf8_messages,
         figures=house.figures,
     )
 

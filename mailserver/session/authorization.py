@@ -78,7 +78,7 @@ class Authorization:
     async def begin(self, argument: str) -> bytes | Account:
         """AUTH with a mechanism: a challenge, not yet in base64, or who it is; raises `Pop3Error`."""
         self._refuse_clear()
-        words = argument.split()
+        words = [word for word in argument.split(" ") if word]     # spaces alone part words, not all that Python takes
         make = MECHANISMS.get(words[0].upper())
         if make is None or len(words) > 2:
             raise Pop3Error(phrases.NO_SUCH_MECHANISM)

@@ -10,6 +10,7 @@ from mailserver.interfaces import Message
 from mailserver.pop3 import phrases
 from mailserver.pop3.languages import Voice
 from mailserver.pop3.multiline import END, Stuffer, Top
+from mailserver.pop3.surrogate import needs_utf8, surrogate
 from mailserver.pop3.wire import Pop3Error
 
 SMALL = 64 * 1024           # octets up to which a message is answered from memory
@@ -22,14 +23,14 @@ class Maildrop:
     """The messages of one locked mailbox, numbered from 1.
 
     Whoever takes one message after the other gets several of them by one question to the store.
-    `ascii_only`: a message with UTF-8 in its header is refused (RFC 6856 2.1, 5).
+    `utf8` says what happens to one with UTF-8 in its header (RFC 6856 2.1): "send", "refuse", or "downgrade".
     """
 
-    def __init__(self, mailbox: Any, messages: Sequence[Message], voice: Voice, ascii_only: bool) -> None:
+    def __init__(self, mailbox: Any, messages: Sequence[Message], voice: Voice, utf8: str) -> None:
         self._mailbox = mailbox                     # IMailbox
         self._messages = messages
         self._voice = voice
-        self._ascii_only = ascii_only
+        self._utf8 = utf8
         self._deleted: set[int] = set()             # numbers
         self.count = len(messages)                  # of what is not marked
         self.octets = sum(each.size for each in messages)
@@ -106,21 +107,30 @@ class Maildrop:
         top = None if lines is None else Top(lines)
         stuffer = Stuffer()
         if message.size <= SMALL:
-            octets = await self._small(number, message)
-            if self._ascii_only:
-                _refuse_utf8(octets)
-            return b"".join((
-                self._head(len(octets), top), stuffer.feed(top.feed(octets) if top else octets), stuffer.end()
-            ))
+            octets = self._suited(await self._small(number, message))
+            head = self._head(len(octets), top)
+            return b"".join((head, stuffer.feed(top.feed(octets) if top else octets), stuffer.end()))
         pieces = self._mailbox.read(message.uid)
         try:
             first = await _header(pieces)
-            if self._ascii_only:
-                _refuse_utf8(first)
+            suited = self._suited(first)
         except BaseException:
             await _close(pieces)
             raise
-        return self._head(message.size, top), _response(first, pieces, stuffer, top)
+        size = message.size + len(suited) - len(first)
+        return self._head(size, top), _response(suited, pieces, stuffer, top)
+
+    def _suited(self, octets: bytes) -> bytes:
+        """A message, or its beginning, as this client may have it; raises `Pop3Error` when it may not."""
+        if self._utf8 == "send":
+            return octets
+        end = octets.find(b"\r\n\r\n")
+        header = octets if end < 0 else octets[:end]
+        if not needs_utf8(header):
+            return octets
+        if self._utf8 == "refuse":
+            raise Pop3Error(phrases.NEEDS_UTF8)
+        return surrogate(header) + octets[len(header):]
 
     def _head(self, size: int, top: Top | None) -> bytes:
         return self._voice.ok() if top else self._voice.ok(phrases.OCTETS, size)
@@ -157,22 +167,6 @@ async def _header(pieces: AsyncIterator[bytes]) -> bytes:
         if len(header) > LONGEST_HEADER or header.find(b"\r\n\r\n", max(0, len(header) - len(piece) - 3)) >= 0:
             break
     return bytes(header)
-
-
-def _refuse_utf8(octets: bytes) -> None:
-    """Raises `Pop3Error` for what RFC 6532 alone lets stand in a header.
-
-    Octets beyond ASCII that are no UTF-8 are another thing: mail from before MIME, which passes as it always has.
-    """
-    end = octets.find(b"\r\n\r\n")
-    header = octets if end < 0 else octets[:end]
-    if header.isascii():
-        return
-    try:
-        header.decode("utf-8")
-    except UnicodeDecodeError:
-        return
-    raise Pop3Error(phrases.NEEDS_UTF8)
 
 
 async def _response(

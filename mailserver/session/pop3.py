@@ -39,8 +39,8 @@ MOST_JOINED = 64 * 1024     # octets of answers that may go out together, before
 class Pop3Policy:
     """What all POP3 sessions of one listener share; `lease` and `login_delay` are in seconds, `expire` in days.
 
-    `tally` is that of all processes of the server.  `refuses_utf8`: whether a message with UTF-8 in its header is
-    refused to who has not said UTF8 (RFC 6856 2.1).
+    `tally` is that of all processes of the server.  `utf8_messages`: what who has not said UTF8 gets of a message with
+    UTF-8 in its header (RFC 6856 2.1), as `mailserver.session.maildrop.Maildrop` has it.
     """
 
     hostname: str
@@ -56,7 +56,7 @@ class Pop3Policy:
     login_delay: float = 0.0
     expire: int | None = None
     language: str = "en"
-    refuses_utf8: bool = True
+    utf8_messages: str = "downgrade"
     figures: Figures = field(default_factory=Figures)
 
 
@@ -258,7 +258,8 @@ class Pop3Session:
             return self._err(phrases.IN_USE)
         try:
             mailbox = await policy.store.open(account, INBOX)
-            drop = Maildrop(mailbox, await mailbox.messages(), self._voice, policy.refuses_utf8 and not self._utf8)
+            utf8 = "send" if self._utf8 else policy.utf8_messages
+            drop = Maildrop(mailbox, await mailbox.messages(), self._voice, utf8)
         except NotFound:
             await self._lock.release()
             log.error("{id}: {login} has no {mailbox}", id=spell(self._id), login=str(account.address), mailbox=INBOX)

@@ -61,8 +61,8 @@ class LanguageTests(Pop3Case):
 
 class Utf8Tests(Pop3Case):
     async def test_refused(self) -> None:
-        """Who has not said UTF8 hears why it does not get a message; others pass as they always have."""
-        server = await self.serve(services="pop3")
+        """Where the operator says so, who has not said UTF8 hears why it does not get a message; others pass."""
+        server = await self.serve('[pop3]\nutf8_messages = "refuse"', services="pop3")
         await self.fill(server, UTF8, OLD, BODY)
         await self.play_file(await self.connect(server, "pop3"), "pop3_utf8.txt")
         self.assertEqual(await self.mailbox(server, "alice"), [UTF8, BODY])
@@ -74,7 +74,7 @@ class Utf8Tests(Pop3Case):
 
     async def test_large(self) -> None:
         """A message that is streamed is refused before anything of it is promised."""
-        server = await self.serve(services="pop3")
+        server = await self.serve('[pop3]\nutf8_messages = "refuse"', services="pop3")
         long = b"X-Filler: " + b"x" * 900 + b"\r\n"
         body = b"\r\n" + b"x" * 70 * 1024 + b"\r\n"
         # The second has its UTF-8 behind what is read of a message at once.
@@ -87,6 +87,24 @@ class Utf8Tests(Pop3Case):
                 if heard == "+OK":
                     await self.multiline_octets(line)
         self.assertRegex(await self.say(line, "STAT"), r"^\+OK 4 ")
+
+    async def test_downgraded(self) -> None:
+        """Else it gets a surrogate of the same text, small or large, and the octets that are announced."""
+        server = await self.serve(services="pop3")
+        body = b"\r\n" + b"x" * 70 + b"\r\n"
+        for more in (body, body * 1000):
+            await self.fill(server, UTF8 + more, OLD + more)
+            line = await self.log_in(server)
+            head = await self.say(line, "RETR 1")
+            heard = await self.multiline(line)
+            self.assertEqual(heard, UTF8.replace("一".encode(), b"=?utf-8?B?5LiA?=") + more)
+            self.assertEqual(head, f"+OK {len(heard)} octets")
+            await self.say(line, "TOP 1 0")
+            self.assertEqual(await self.multiline(line), b"Subject: =?utf-8?B?5LiA?=\r\n\r\n")
+            line.say(b"RETR 2\r\nDELE 1\r\nDELE 2\r\nQUIT\r\n")
+            await line.closed
+            self.assertIn(OLD + more, line.heard)
+            self.assertEqual(await self.left(server), 0)
 
     async def multiline_octets(self, line: Line) -> None:
         while await line.line() != ".":
