@@ -63,7 +63,8 @@ class SurrogateTests(SynchronousTestCase):
     def test_addresses(self) -> None:
         """One that cannot be written to is text, and nobody answers it by mistake."""
         for value in (
-            "用户@例子.org", "x <用户@example.org>", "<用户@example.org>", '"用户"@example.org', "用户 <用户@example.org>",
+            "用户@例子.org", "x <用户@example.org>", "<用户@example.org>", '"用户"@example.org',
+            "用户 <用户@example.org>",
         ):
             seen = shown(f"From: {value}")
             self.assertIn("用户", seen)
