@@ -21,9 +21,7 @@ import argparse
 import os
 import platform
 import resource
-import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -37,13 +35,13 @@ from benchmarks.larder import Larder, Unavailable
 from benchmarks.mailboxes import MAILBOXES, USERS, Mailboxes, OursMailboxes
 from benchmarks.mails import SIZE, mails
 from benchmarks.readings import Reading, mbsync_version, readings
+from benchmarks.stage import PAGE_CACHE, Stage
 from benchmarks.table import NONE, Table, middle, ratio
 
 RUNS = ("cold", "read", "mbsync", "write", "idle")
 PATIENCE = 600.0            # seconds for one command
 SETTLED = 2.0               # seconds after which memory is looked at
 KIB, MB = 1024, 1_000_000
-PAGE_CACHE = Path("/proc/sys/vm/drop_caches")
 
 
 @dataclass(frozen=True)
@@ -60,49 +58,6 @@ class Idle:
 
     memory: float
     wall: float
-
-
-class Stage:
-    """One server in folders of its own, measured; ended by `close`."""
-
-    def __init__(self, kind: type[Mailboxes], where: str, larder: Larder) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix="mb-", dir=where)).absolute()
-        self._folder.chmod(0o755)
-        self.peer = kind(self._folder / "server", USERS, larder)
-        self.peer.folder.mkdir(exist_ok=True)
-        self._group = measure.Group.make()
-
-    @contextmanager
-    def _counted(self) -> Iterator[None]:
-        if self._group is None:
-            yield
-        else:
-            with self._group.entered():
-                yield
-
-    @property
-    def meter(self) -> measure.Meter:
-        return self._group or measure.Tree(self.peer.pid)
-
-    def start(self) -> None:
-        with self._counted():
-            self.peer.start()
-
-    def start_cold(self, drop: bool) -> None:
-        """End it and start it again, with nothing left that it knew."""
-        self.peer.stop()
-        self.peer.forget()
-        if drop:
-            os.sync()
-            PAGE_CACHE.write_text("1")
-        with self._counted():
-            self.peer.run()
-
-    def close(self) -> None:
-        self.peer.stop()
-        if self._group is not None:
-            self._group.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
 
 
 @dataclass
@@ -226,8 +181,8 @@ class Bench:
                         f"{kind.name}, {what}", f"{self.idle:,}" if there else NONE,
                         middle([each.memory for each in there], ",.1f"), middle([each.wall for each in there], ".3f"),
                     ])
-            made.append(Table("Sessions in IDLE", ["", "sessions", "KiB of memory\nfor each", "seconds until\nall heard"],
-                              rows))
+            head = ["", "sessions", "KiB of memory\nfor each", "seconds until\nall heard"]
+            made.append(Table("Sessions in IDLE", head, rows))
         return made
 
     def _lines(self, kinds: Sequence[type[Mailboxes]], title: str, part: str) -> Table:
@@ -319,7 +274,7 @@ def main() -> None:
     print("", *(table.as_text() for table in tables), sep="\n")
     if options.rst:
         said = (
-            f"Medians of {options.rounds} rounds; messages of {SIZE // KIB} KiB, {options.appended:,} of them appended; "
+            f"Medians of {options.rounds} rounds; messages of {SIZE // KIB} KiB, {options.appended:,} appended, "
             f"{'the page cache emptied' if options.drop else 'the page cache as it is'} for what is cold; "
             f"{os.cpu_count()} cores, Python {platform.python_version()}, "
             f"Linux {platform.release().partition('-')[0]}; {time.strftime('%B %Y')}.\n"

@@ -15,7 +15,6 @@ from benchmarks.larder import Larder, Unavailable
 from benchmarks.mails import Mail
 from benchmarks.ours import Ours
 from benchmarks.peer import DOMAIN, PATIENCE, Peer, Program, free_port, make_maildirs, said_version
-from mailserver.address import Address
 from mailserver.config import SERVICES
 from mailserver.store import credentials, directory
 from mailserver.store.database import Database
