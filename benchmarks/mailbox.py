@@ -11,8 +11,8 @@ write   flags on all, COPY and MOVE of all, APPEND one by one by one connection 
 idle    1,000 sessions in IDLE, in clear and inside TLS: memory for each, and the time until all have heard of a message
 
 The servers take turns, each begins each round with empty folders, and the middle of the rounds is told.  CPU and memory
-are the kernel's figures for all processes of a server; the client, which looks at nothing that it hears, runs on the same
-cores.  `--drop` empties the kernel's page cache before each line of `cold`, which the whole machine feels.
+are the kernel's figures for all processes of a server; the client, which looks at nothing that it hears, runs on the
+same cores.  `--drop` empties the kernel's page cache before each line of `cold`, which the whole machine feels.
 """
 
 from __future__ import annotations
