@@ -24,7 +24,8 @@ from mailserver.reply import Reply
 from mailserver.rooms import Rooms
 from mailserver.session.offers import Offers
 from mailserver.session.policy import SmtpPolicy, everybody
-from mailserver.session.pop3 import Pop3Policy, Pop3Session
+from mailserver.session.pop3 import Pop3Session
+from mailserver.session.pop3policy import Pop3Policy
 from mailserver.session.refuse import NoMail
 from mailserver.session.smtp import SmtpSession
 from mailserver.store import traces

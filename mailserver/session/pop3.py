@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field, replace
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from math import ceil
 
 from twisted.logger import Logger
 
-from mailserver.authentication import Authentication
 from mailserver.envelope import Client, Tls
 from mailserver.errors import NotFound, TemporaryFailure
-from mailserver.figures import Figures
 from mailserver.ident import spell
-from mailserver.interfaces import INBOX, Account, IMailboxStore
+from mailserver.interfaces import INBOX, Account
 from mailserver.net.answer import About, Answer, Then
-from mailserver.net.tally import Tally
 from mailserver.pop3 import phrases
 from mailserver.pop3.capabilities import capabilities
 from mailserver.pop3.languages import LISTING, Voice, chosen, said
@@ -26,38 +23,12 @@ from mailserver.sasl import MECHANISMS
 from mailserver.session.authorization import Authorization, WrongLogin
 from mailserver.session.maildrop import Maildrop
 from mailserver.session.maildroplock import MaildropLock
-from mailserver.store.database import Database
-from mailserver.world import World
+from mailserver.session.pop3policy import Pop3Policy
+from mailserver.session.pop3transaction import Transaction
 
 log = Logger()
 
 MOST_ERRORS = 50
-MOST_JOINED = 64 * 1024     # octets of answers that may go out together, before it is seen whether the peer reads
-
-
-@dataclass(frozen=True)
-class Pop3Policy:
-    """What all POP3 sessions of one listener share; `lease` and `login_delay` are in seconds, `expire` in days.
-
-    `tally` is that of all processes of the server.  `utf8_messages`: what who has not said UTF8 gets of a message with
-    UTF-8 in its header (RFC 6856 2.1), as `mailserver.session.maildrop.Maildrop` has it.
-    """
-
-    hostname: str
-    world: World
-    authentication: Authentication
-    store: IMailboxStore
-    database: Database
-    instance: str
-    tally: Tally
-    tls: bool = False
-    clear_passwords: bool = False
-    lease: float = 90.0
-    login_delay: float = 0.0
-    expire: int | None = None
-    language: str = "en"
-    utf8_messages: str = "downgrade"
-    figures: Figures = field(default_factory=Figures)
 
 
 class Pop3Session:
@@ -71,18 +42,14 @@ class Pop3Session:
         self._voice = Voice()
         self._authorization = self._stranger()
         self._utf8 = False
-        self._drop: Maildrop | None = None
+        self._transaction: Transaction | None = None
         self._lock = MaildropLock(policy.database, f"{policy.instance}/{spell(self._id)}")
-        self._unpaced = 0           # octets answered since the last stream
-        self._is_streaming = False
         self._is_leaving = False
         self._errors = 0
         self._gone = False
         self._answers: dict[str, Callable[[Command], Awaitable[Answer]]] = {
             "CAPA": self._capa, "QUIT": self._quit, "STLS": self._stls, "UTF8": self._utf8_mode, "LANG": self._lang,
             "USER": self._name, "PASS": self._pass, "AUTH": self._auth,
-            "NOOP": self._noop, "STAT": self._stat, "LIST": self._list, "UIDL": self._list,
-            "RETR": self._retr, "TOP": self._top, "DELE": self._dele, "RSET": self._rset,
         }
 
     # -- a Talker
@@ -119,7 +86,7 @@ class Pop3Session:
                 answer = await self._proceed(await self._authorization.go_on(command))
             else:
                 verb = command.verb
-                answer = await self._answers[verb](command)
+                answer = await self._answers.get(verb, self._transact)(command)
         except WrongLogin as error:
             answer = Answer(self._refusal(error), Then.CLOSE if error.fatal else Then.GO_ON)
         except Pop3Error as error:
@@ -169,7 +136,7 @@ class Pop3Session:
         return self._voice.err(phrases.TOO_MANY)
 
     def failed(self) -> bytes:
-        if self._is_streaming:
+        if self._transaction is not None and self._transaction.is_streaming:
             return b""          # in the middle of a message there is nothing to say: no end of it is what tells
         return self._voice.err(phrases.INTERNAL, spell(self._id))
 
@@ -271,7 +238,7 @@ class Pop3Session:
             await self._lock.release()
         elif wait:
             policy.tally.take(*visit)
-        self._drop = drop
+        self._transaction = Transaction(drop, self._voice)
         self._wire.state = State.TRANSACTION
         self._client = replace(self._client, login=account.address)
         tls = self._client.tls
@@ -284,67 +251,13 @@ class Pop3Session:
 
     # -- transaction
 
-    @property
-    def _open_drop(self) -> Maildrop:
-        assert self._drop is not None
-        return self._drop
-
-    async def _noop(self, command: Command) -> Answer:
-        return self._ok()
-
-    async def _stat(self, command: Command) -> Answer:
-        drop = self._open_drop
-        return Answer(said(f"+OK {drop.count} {drop.octets}"))
-
-    async def _list(self, command: Command) -> Answer:
-        drop = self._open_drop
-        if command.argument:
-            return Answer(said(f"+OK {drop.line(command.verb, command.number)}"))
-        head = self._voice.ok(phrases.MESSAGES_AND_OCTETS, drop.count, drop.octets)
-        return self._paced(head + drop.listing(command.verb))
-
-    async def _retr(self, command: Command) -> Answer:
-        return self._message(await self._open_drop.read(command.number))
-
-    async def _top(self, command: Command) -> Answer:
-        return self._message(await self._open_drop.read(command.number, command.lines))
-
-    def _message(self, response: bytes | tuple[bytes, AsyncIterator[bytes]]) -> Answer:
-        if isinstance(response, bytes):
-            return self._paced(response)
-        head, pieces = response
-        self._unpaced = 0
-        return Answer(head, stream=self._streamed(pieces))
-
-    def _paced(self, octets: bytes) -> Answer:
-        """A long answer: after so many octets one goes as a stream, which waits for a peer that does not read."""
-        self._unpaced += len(octets)
-        if self._unpaced <= MOST_JOINED:
-            return Answer(octets)
-        self._unpaced = 0
-        return Answer(b"", stream=_once(octets))
-
-    async def _streamed(self, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        self._is_streaming = True
-        try:
-            async for piece in pieces:
-                yield piece
-        finally:
-            if isinstance(pieces, AsyncGenerator):
-                await pieces.aclose()
-        self._is_streaming = False
-
-    async def _dele(self, command: Command) -> Answer:
-        self._open_drop.mark(command.number)
-        return self._ok(phrases.MARKED, command.number)
-
-    async def _rset(self, command: Command) -> Answer:
-        self._open_drop.unmark()
-        return self._ok()
+    async def _transact(self, command: Command) -> Answer:
+        assert self._transaction is not None
+        return await self._transaction.answer(command)
 
     async def _quit(self, command: Command) -> Answer:
         self._is_leaving = True         # the lock stays until all is done, even if the peer is gone by then
-        drop = self._drop
+        drop = None if self._transaction is None else self._transaction.drop
         answer = self._ok(phrases.BYE)
         if drop is not None and drop.marked:
             try:
@@ -358,7 +271,3 @@ class Pop3Session:
                 answer = self._err(phrases.NOT_DELETED, spell(self._id))
         await self._lock.release()
         return Answer(answer.data, Then.CLOSE)
-
-
-async def _once(octets: bytes) -> AsyncIterator[bytes]:
-    yield octets

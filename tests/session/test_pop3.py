@@ -18,7 +18,7 @@ from mailserver.content import LARGE
 from mailserver.interfaces import INBOX, Account, Delivery
 from mailserver.net.answer import Answer, Then
 from mailserver.service import MailServer
-from mailserver.session import authorization, pop3
+from mailserver.session import authorization, pop3, pop3transaction
 from mailserver.session.pop3 import Pop3Session
 from mailserver.store import locks
 from mailserver.store.contents import Incoming
@@ -479,7 +479,7 @@ class HostileTests(Pop3Case):
             joined = joined + len(answer.data) if answer.stream is None else 0
             longest = max(longest, joined)
         self.assertGreater(longest, 0)
-        self.assertLess(longest, 2 * pop3.MOST_JOINED)
+        self.assertLess(longest, 2 * pop3transaction.MOST_JOINED)
         talker.lost()
 
     async def test_listing_again_and_again(self) -> None:
