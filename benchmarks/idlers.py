@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-from benchmarks.imap import Imap, lax_tls
+from benchmarks.imap import LAST, Imap, lax_tls
 from benchmarks.mailboxes import PASSWORD, Mailboxes
 from benchmarks.mails import Mail
 from benchmarks.peer import PATIENCE
@@ -22,7 +22,7 @@ def idlers(peer: Mailboxes, count: int, tls: bool) -> Iterator[list[Imap]]:
     with ExitStack() as stack:
         made = []
         for number in range(count):
-            session = Imap(peer.imap_port)
+            session = Imap(peer.imap_port, buffer=LAST)
             stack.callback(session.close)
             if tls:
                 session.start_tls(context)

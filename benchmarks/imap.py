@@ -39,10 +39,10 @@ def lax_tls() -> ssl.SSLContext:
 class Imap:
     """One session; raises `AssertionError` for a command that is not answered with OK."""
 
-    def __init__(self, port: int, patience: float = PATIENCE) -> None:
+    def __init__(self, port: int, patience: float = PATIENCE, buffer: int = BUFFER) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port), patience)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._buffer = memoryview(bytearray(BUFFER))
+        self._buffer = memoryview(bytearray(buffer))
         self._expect(b"* OK", "connected")
 
     def _line(self) -> bytes:
