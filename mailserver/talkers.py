@@ -24,7 +24,8 @@ from mailserver.reply import Reply
 from mailserver.rooms import Rooms
 from mailserver.session.offers import Offers
 from mailserver.session.policy import SmtpPolicy, everybody
-from mailserver.session.pop3 import Pop3Policy, Pop3Session
+from mailserver.session.pop3 import Pop3Session
+from mailserver.session.pop3policy import Pop3Policy
 from mailserver.session.refuse import NoMail
 from mailserver.session.smtp import SmtpSession
 from mailserver.store import traces
@@ -82,6 +83,7 @@ def talker(house: House, listen: Listen) -> Callable[[str, int], Talker]:
 
 def pop3_policy(house: House, listen: Listen) -> Pop3Policy:
     """For POP3."""
+    pop3 = house.config.pop3
     return Pop3Policy(
         hostname=house.config.hostname,
         world=house.world,
@@ -92,6 +94,11 @@ def pop3_policy(house: House, listen: Listen) -> Pop3Policy:
         tls=listen.tls != "none",
         clear_passwords=house.config.clear_passwords,
         lease=house.lease,
+        tally=house.limits.tally,
+        login_delay=pop3.login_delay,
+        expire=pop3.expire,
+        language=pop3.language,
+        utf8_messages=pop3.utf8_messages,
         figures=house.figures,
     )
 
