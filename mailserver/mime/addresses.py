@@ -16,7 +16,7 @@ _USUAL = re.compile(
     % (_ATOM, _ATOM, _ATOM, _ATOM)
 )
 _TOKEN = re.compile(
-    rb'(\s++)|"((?:[^"\\]|\\.)*+)"?|(\[(?:[^\[\]\\]|\\.)*+\]?)|([()<>@,;:\]])|((?:\\.|[^\s()<>@,;:"\[\]\\])++)|(\\)',
+    rb'(\s++|\([^()\\]*+\))|"((?:[^"\\]|\\.)*+)"?|(\[(?:[^\[\]\\]|\\.)*+\]?)|([()<>@,;:\]])|((?:\\.|[^\s()<>@,;:"\[\]\\])++)|(\\)',
     re.DOTALL,
 )
 _PAIR = re.compile(rb"\\(.)", re.DOTALL)
@@ -86,6 +86,8 @@ class _Reader:
             self._at = found.end()
             blank, quoted, literal, special, atom, _ = found.groups()
             if blank is not None:
+                if blank[0] == 40:
+                    self._comment = blank[1:-1].strip() or self._comment
                 self._add(b" ")
             elif quoted is not None:
                 self._add(_PAIR.sub(rb"\1", quoted) if b"\\" in quoted else quoted)

@@ -8,48 +8,42 @@ from mailserver.mime.part import Kind, Part
 from mailserver.mime.strings import nstring, string
 
 
-def bodystructure(part: Part) -> bytes:
-    """With the extension data."""
-    return b"".join(_pieces(part, True))
+def bodies(part: Part) -> tuple[bytes, bytes]:
+    """BODY, and BODYSTRUCTURE, which says the same and the extension data.
+
+    They are put together from pieces, so that what stands deep is not copied once more for each level.
+    """
+    short: list[bytes] = []
+    full: list[bytes] = []
+    _write(part, short, full)
+    return b"".join(short), b"".join(full)
 
 
-def body(part: Part) -> bytes:
-    """Without the extension data."""
-    return b"".join(_pieces(part, False))
-
-
-def _pieces(part: Part, extended: bool) -> list[bytes]:
-    """In pieces, so that what stands deep is not copied once more for each level."""
-    done: list[bytes] = []
-    _write(part, extended, done)
-    return done
-
-
-def _write(part: Part, extended: bool, done: list[bytes]) -> None:
-    done.append(b"(")
+def _write(part: Part, short: list[bytes], full: list[bytes]) -> None:
     if part.kind is Kind.MULTIPART:
+        short.append(b"(")
+        full.append(b"(")
         for each in part.parts:
-            _write(each, extended, done)
-        done.append(b" " + _text(part.subtype))
-        if extended:
-            done.append(b" " + _parameters(part.parameters))
+            _write(each, short, full)
+        said = b" " + _text(part.subtype)
+        extension = _parameters(part.parameters)
     else:
-        done.append(
-            b"%b %b %b %b %b %b %d" % (
-                _text(part.type), _text(part.subtype), _parameters(part.parameters), nstring(part.id),
-                nstring(part.description), _text(part.encoding or "7bit"), part.size,
-            )
+        said = b"(%b %b %b %b %b %b %d" % (
+            _text(part.type), _text(part.subtype), _parameters(part.parameters), nstring(part.id),
+            nstring(part.description), _text(part.encoding or "7bit"), part.size,
         )
         if part.kind is Kind.MESSAGE:
-            done.append(b" %b " % envelope(part.parts[0].fields))
-            _write(part.parts[0], extended, done)
+            inner = part.parts[0]
+            said += b" %b " % envelope(inner.fields)
+            short.append(said)
+            full.append(said)
+            _write(inner, short, full)
+            said = b""
         if part.kind is Kind.MESSAGE or part.type == "text":
-            done.append(b" %d" % part.lines)
-        if extended:
-            done.append(b" " + nstring(part.md5))
-    if extended:
-        done.append(b" %b %b %b" % (_disposition(part), _languages(part), nstring(part.location)))
-    done.append(b")")
+            said += b" %d" % part.lines
+        extension = nstring(part.md5)
+    short.append(said + b")")
+    full.append(b"%b %b %b %b %b)" % (said, extension, _disposition(part), _languages(part), nstring(part.location)))
 
 
 def _text(word: str) -> bytes:

@@ -17,7 +17,8 @@ from mailserver.mime.part import Kind, Part
 DEEPEST = 100               # messages and multiparts inside of each other
 MOST_PARTS = 1000           # the last takes all that is left
 LONGEST_BOUNDARY = 250      # octets; RFC 2046 5.1.1 allows 70
-MOST_HEADER = 1 << 20       # octets of fields that are looked at, in the whole message
+MOST_HEADER = 512 * 1024    # octets of fields that are looked at, in the whole message
+MOST_LINES = 500_000        # that begin as a delimiter does and are none; behind so many, no more parts are found
 
 ENVELOPE = frozenset(
     (b"date", b"subject", b"from", b"sender", b"reply-to", b"to", b"cc", b"bcc", b"in-reply-to", b"message-id")
@@ -67,6 +68,7 @@ class _Walk:
         self._delimiters: dict[bytes, list[int]] = {}       # how deep the multiparts of a boundary stand
         self._count = 0                                     # of parts
         self._room = MOST_HEADER
+        self._chances = MOST_LINES
         self._counted = self._lines = self._messages = 0
 
     def walk(self) -> Part:
@@ -152,13 +154,13 @@ class _Walk:
             boundary = (meant(part.parameters, b"boundary") or "").encode()
         boundary = boundary.rstrip(b" \t")
         part.kind = Kind.MULTIPART
-        if 0 < len(boundary) <= LONGEST_BOUNDARY:
+        if 0 < len(boundary) <= LONGEST_BOUNDARY and self._chances >= 0:
             part.boundary = boundary
             self._delimiters.setdefault(boundary, []).append(depth)
 
     def _forget(self, part: _Open) -> None:
-        if part.boundary is not None and self._delimiters:
-            depths = self._delimiters[part.boundary]
+        depths = self._delimiters.get(part.boundary) if part.boundary is not None else None
+        if part.boundary is not None and depths is not None:
             depths.pop()
             if not depths:
                 del self._delimiters[part.boundary]
@@ -172,6 +174,10 @@ class _Walk:
             if most < self._size:
                 return None
             end = self._size
+        self._chances -= 1
+        if self._chances < 0:
+            self._delimiters.clear()
+            return None
         said = octets[line + 2 : end].rstrip(b" \t\r")
         begins = self._delimiters.get(said)
         ends = self._delimiters.get(said[:-2]) if said.endswith(b"--") else None

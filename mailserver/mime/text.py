@@ -12,7 +12,7 @@ from mailserver.mime.transfer import decoded
 
 MOST_TEXT = 1 << 20         # characters that are searched
 LONGEST_PREVIEW = 200       # characters (RFC 8970 3.2)
-_MOST_OCTETS = 4 << 20      # of one part, decoded
+_MOST_OCTETS = 2 << 20      # of one part, decoded
 _FOR_PREVIEW = 16 * 1024    # octets of a part that are looked at for a preview
 _FOR_LATE_PREVIEW = 256 * 1024      # where those show nothing: styles
 _LONG_ENOUGH = 2000         # characters, white space and all

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mailserver.mime import dates, sorting, words
-from mailserver.mime.bodystructure import body, bodystructure
+from mailserver.mime.bodystructure import bodies
 from mailserver.mime.envelope import envelope
 from mailserver.mime.octets import Octets
 from mailserver.mime.part import Kind, Part
@@ -47,13 +47,14 @@ def understand(octets: Octets) -> Understood:
     fields = root.fields
     subject = words.decode(fields.get(b"subject", b""))[:_LONGEST_SUBJECT]
     thread = base(subject)
+    body, bodystructure = bodies(root)
     sender, to, cc = (sorting.first(fields.get(name)) for name in (b"from", b"to", b"cc"))
     return Understood(
         root=root,
         structure=dump(root),
         envelope=envelope(fields),
-        body=body(root),
-        bodystructure=bodystructure(root),
+        body=body,
+        bodystructure=bodystructure,
         preview=preview(octets, root),
         header_size=root.body - root.start,
         sent=dates.sent(fields.get(b"date", b"")),
