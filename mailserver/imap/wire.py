@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import re
-
 from mailserver.imap.commands.append import BEGINNINGS, Append, Draft, Replace, read_draft
 from mailserver.imap.commands.connection import base64
-from mailserver.imap.commands.table import PARSERS, State, allow, may_have_literals, read_name
+from mailserver.imap.commands.table import State, may_have_literals
 from mailserver.imap.error import Hungry, ImapError
 from mailserver.imap.events import Announced, Cancelled, Done, Event, Piece, Request, Response, Wanted
+from mailserver.imap.heads import Head, read_head, read_tag, read_whole
 from mailserver.imap.limits import BEFORE_LOGIN, Limits, after_login
 from mailserver.imap.lines import Broken, Swallower, line_end
 from mailserver.imap.literal import LONGEST_MARKER, Marker, announced
 from mailserver.imap.reader import Reader
-
-LONGEST_TAG = 64            # octets
-
-_TAG: re.Pattern[bytes] = re.compile(rb"([^\x00-\x20(){%%*\"\\+\x7f-\xff]{1,%d})(?: |\Z)" % LONGEST_TAG)
 
 
 class ServerWire:
@@ -24,6 +19,8 @@ class ServerWire:
 
     `utf8`: names of mailboxes are UTF-8 (after ENABLE of UTF8=ACCEPT or IMAP4rev2).  `limits` hold from the login on.
     However the octets are cut into pieces, the events and the errors are the same, but for the pieces of messages.
+
+    An error whose tag is that of an `Announced` command ends that one: what has come of its messages is void.
     """
 
     __slots__ = (
@@ -54,7 +51,7 @@ class ServerWire:
         self._left: int | None = None                   # octets of a granted message that are still to come
         self._command: tuple[str, Append | Replace] | None = None      # the one whose messages come
         self._in_brackets = False       # of UTF8 (...)
-        self._head: tuple[str, str] | None = None       # tag and name of a command that has had a literal
+        self._head: Head | None = None                  # tag and name of a command that has had a literal
 
     @property
     def buffered(self) -> int:
@@ -76,7 +73,7 @@ class ServerWire:
         self._tag, self._idling = tag, True
 
     def grant(self) -> None:
-        """The literal may come; if it `waits`, the session has to say so ("+ ")."""
+        """The literal may come; if it waits, the session has to say so ("+ "), and then goes on with `next`."""
         marker = self._asked()
         self._marker = None
         if self._command is None:
@@ -85,7 +82,10 @@ class ServerWire:
             self._left = marker.size
 
     def refuse(self, error: ImapError) -> None:
-        """The literal may not come: `next` raises this error, with the command's tag, as soon as that is over."""
+        """The literal may not come: `next` raises this error, with the command's tag, as soon as that is over.
+
+        If the literal waits, that is at once, though nothing may be buffered.
+        """
         self._refuse(error, self._asked())
 
     def _asked(self) -> Marker:
@@ -129,7 +129,7 @@ class ServerWire:
                 octets = bytes(buffer[:end])
                 del buffer[: end + 2]
                 self._begin()
-                return self._whole(octets)
+                return read_whole(octets, self.state, self.utf8)
             self._line = self._seen = end + 2
             if (event := self._ask(marker)) is not None or self._is_refused:
                 return event
@@ -148,7 +148,7 @@ class ServerWire:
         try:
             end = line_end(buffer, self._line, self._seen, self._limits.command)
         except Broken as broken:
-            tag = self._tag or (self._command[0] if self._command else _tag_of(bytes(buffer[: broken.place])))
+            tag = self._tag or (self._command[0] if self._command else read_tag(bytes(buffer[: broken.place])))
             del buffer[: self._line]
             self._begin()
             self._tag = None
@@ -158,34 +158,10 @@ class ServerWire:
         self._seen = len(buffer)
         return end
 
-    def _whole(self, octets: bytes) -> Request:
-        """A command that is all here."""
-        tag = _tag_of(octets)
-        try:
-            reader = Reader(octets, self.utf8)
-            name = self._name(reader, tag)
-            command = PARSERS[name](reader)
-            if name in BEGINNINGS:
-                read_draft(reader)      # which is not there: it would have been announced
-            reader.end()
-        except ImapError as error:
-            error.tag = tag
-            raise
-        return Request(tag or "", command)
-
-    def _name(self, reader: Reader, tag: str | None) -> str:
-        if tag is None:
-            raise ImapError("a tag and a command are missing")
-        reader.at = len(tag)
-        reader.space()
-        name = read_name(reader)
-        allow(name, self.state)
-        return name
-
     def _ask(self, marker: Marker) -> Event | None:
         """A literal is announced at the end of what is here of a command; None: nobody has to be asked about it."""
         try:
-            if self._head is None or self._head[1] in BEGINNINGS:
+            if self._head is None or self._head.name in BEGINNINGS:
                 event = self._ask_first(marker)
                 if event is not None:
                     return event
@@ -201,29 +177,23 @@ class ServerWire:
             return None
         self._marker = marker
         if marker.waits:
-            return Wanted(self._head[0] if self._head else "", marker.size)
+            return Wanted(self._head.tag if self._head else "", marker.size)
         self.grant()
         return None
 
     def _ask_first(self, marker: Marker) -> Event | None:
         """Whether this command may have a literal at all, or is about to bring a message."""
-        octets = bytes(self._buffer[: self._line])
-        tag = _tag_of(octets)
+        reader = Reader(bytes(self._buffer[: self._line]), self.utf8, is_open=True)
         try:
-            reader = Reader(octets, self.utf8, is_open=True)
-            name = self._name(reader, tag)
-            if not may_have_literals(name, self.state):
+            self._head = head = read_head(reader, self.state)
+            if not may_have_literals(head.name, self.state):
                 raise ImapError("no literal is taken here", code="TOOBIG")
-            self._head = tag or "", name
-            if name not in BEGINNINGS:
+            if head.name not in BEGINNINGS:
                 return None
-            command = BEGINNINGS[name](reader)
-            return self._announce(tag or "", command, read_draft(reader), marker)
+            command = BEGINNINGS[head.name](reader)
+            return self._announce(head.tag, command, read_draft(reader), marker)
         except Hungry:
             return None
-        except ImapError as error:
-            error.tag = tag
-            raise
 
     def _announce(self, tag: str, command: Append | Replace, draft: Draft, marker: Marker) -> Event:
         limits = self.limits
@@ -276,7 +246,7 @@ class ServerWire:
     def _refuse(self, error: ImapError, marker: Marker | None) -> None:
         """Give up the command, of which all is used up to `_line`; a literal that does not wait follows there."""
         if error.tag is None:
-            error.tag = self._command[0] if self._command else self._head[0] if self._head else None
+            error.tag = self._command[0] if self._command else self._head.tag if self._head else None
         del self._buffer[: self._line]
         self._begin()
         self._refusal = error
@@ -301,8 +271,3 @@ class ServerWire:
         except ImapError as error:
             error.tag = tag
             raise
-
-
-def _tag_of(octets: bytes) -> str | None:
-    found = _TAG.match(octets)
-    return None if found is None else found[1].decode("ascii")

@@ -13,8 +13,9 @@ from mailserver.imap.commands.table import State
 from mailserver.imap.error import ImapError
 from mailserver.imap.events import Announced, Cancelled, Done, Piece, Request, Response, Wanted
 from mailserver.imap.flags import Flags
+from mailserver.imap.heads import LONGEST_TAG
 from mailserver.imap.limits import BEFORE_LOGIN, Limits, after_login
-from mailserver.imap.wire import LONGEST_TAG, ServerWire
+from mailserver.imap.wire import ServerWire
 from tests.imap.heard import commands, cut, hear, refused
 
 NEW, IN = State.NOT_AUTHENTICATED, State.SELECTED
@@ -59,7 +60,8 @@ class CommandTests(SynchronousTestCase):
         for line, tag in (
             (b"", None), (b"x", "x"), (b"x ", "x"), (b"+ NOOP", None), (b"* NOOP", None), (b"x XYZZY", "x"),
             (b"x NOOP now", "x"), (b"x NOOP  ", "x"), (b" x NOOP", None), (b"x UID NOOP", "x"), (b"x UID", "x"),
-            (b"GET / HTTP/1.1", "GET"), (b"\xff\xfe NOOP", None), (b"a(b NOOP", None), (b"x SELECT", "x"),
+            (b"x {1}", "x"), (b"x UID {1}", "x"), (b"GET / HTTP/1.1", "GET"), (b"\xff\xfe NOOP", None),
+            (b"a(b NOOP", None), (b"x SELECT", "x"),
             (b'x SELECT "INBOX', "x"), (b"x SELECT {5", "x"), (b"x SELECT {-1}", "x"), (b"x SELECT {x}", "x"),
             (b'x SELECT "a\\b"', "x"), (b"x" * LONGEST_TAG + b" XYZZY", "x" * LONGEST_TAG),
             (b"x" * (LONGEST_TAG + 1) + b" NOOP", None),
