@@ -24,7 +24,7 @@ __all__ = [
     "load", "parse_account",
 ]
 
-SERVICES = ("smtp", "submission", "lmtp", "pop3", "no-mail", "http")
+SERVICES = ("smtp", "submission", "lmtp", "pop3", "imap", "no-mail", "http")
 TLS_WAYS = ("none", "starttls", "implicit")
 ON_ERROR = ("defer", "skip")
 SHARED = ("tcp:", "tcp6:", "unix:", "systemd:")         # endpoints whose sockets several processes may have

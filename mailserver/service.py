@@ -52,7 +52,6 @@ from mailserver.world import World
 
 log = Logger()
 
-POP3_IDLE = 600.0           # seconds, RFC 1939 3: at least ten minutes
 
 
 class MailServer(Service):
@@ -126,7 +125,6 @@ class MailServer(Service):
                 self._conversations,
                 tls if listen.tls != "none" else None,
                 listen.tls == "implicit",
-                POP3_IDLE if listen.service == "pop3" else 0.0,
                 inside(listen.proxy),
             )
             listener = Listener(self.reactor, listen.endpoint, factory, listen.service)

@@ -28,6 +28,7 @@ from mailserver.session.pop3transaction import Transaction
 
 log = Logger()
 
+PATIENCE = 600.0            # seconds of silence, RFC 1939 3: at least ten minutes
 MOST_ERRORS = 50
 
 
@@ -113,6 +114,11 @@ class Pop3Session:
 
     def _err(self, phrase: phrases.Phrase, *values: object) -> Answer:
         return Answer(self._voice.err(phrase, *values))
+
+    patience = PATIENCE
+
+    def hurry(self) -> None:
+        """No answer waits for news."""
 
     def tls_started(self, tls: Tls) -> None:
         self._wire.restart()

@@ -163,7 +163,7 @@ def _value(item: Item, prefix: bytes, octets: Any, root: Part | None) -> bytes |
     if size > AT_HAND and len(spans) == 1:
         return Span(name, *spans[0], size)
     found = b"".join(_slice(prefix, octets, *each) for each in spans)
-    return fetched.item(name, literal(found.replace(b"\0", b"\x80")))         # a NUL is for BINARY, and the size is told
+    return fetched.item(name, literal(found.replace(b"\0", b"\x80")))      # a NUL is for BINARY; sizes stay
 
 
 def _spans(asked: Section, prefix: bytes, octets: Any, root: Part | None) -> list[tuple[int, int]] | None:

@@ -53,9 +53,8 @@ async def rename(session: ImapSession, command: mailboxes.Rename) -> Reply:
         raise ImapError("INBOX is always there", "NO", "ALREADYEXISTS")
     await session.policy.store.rename(account(session), command.mailbox, command.to)
     selected = session.selected
-    if selected is not None and command.mailbox != INBOX:
-        if selected.name == command.mailbox or selected.name.startswith(f"{command.mailbox}/"):
-            selected.name = command.to + selected.name[len(command.mailbox):]
+    if selected is not None and command.mailbox != INBOX and f"{selected.name}/".startswith(f"{command.mailbox}/"):
+        selected.name = command.to + selected.name[len(command.mailbox):]
     return Reply("renamed")
 
 
