@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
+
+from twisted.internet.task import LoopingCall
 
 from mailserver.address import Address
 from mailserver.content import Content
@@ -93,6 +96,26 @@ class FeedbackTests(FilterContract, KeyedCase):
         await self.sent("dave@example.com")
         self.assertIn("not ours", await self.judge(DSN))
         self.assertEqual(await self.booked(), [])
+
+    async def test_about_very_many(self) -> None:
+        """A thousand strangers are named to a message that a thousand got: nobody else waits for that."""
+        await self.sent(*(f"known{number}@example.com" for number in range(1000)))
+        block = b"Final-Recipient: rfc822;u%d@x.org\r\nOriginal-Recipient: rfc822;v%d@x.org\r\nAction: failed\r\n\r\n"
+        start = DSN.index(b"Original-Recipient:")
+        named = b"".join(block % (number, number) for number in range(1000))
+        octets = DSN[:start] + named + DSN[DSN.index(b"\r\n--", start):]
+        longest, last = 0.0, time.monotonic()
+
+        def look() -> None:
+            nonlocal longest, last
+            longest, last = max(longest, time.monotonic() - last), time.monotonic()
+
+        looking = LoopingCall(look)
+        looking.start(0.01)
+        self.addCleanup(looking.stop)
+        self.assertIn("not ours", await self.judge(octets))
+        look()
+        self.assertLess(longest, 1.0)
 
     async def test_keyed(self) -> None:
         """It came to a reverse-path that only we can have made: whatever it says, it speaks of that recipient."""
