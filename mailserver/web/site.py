@@ -23,6 +23,7 @@ log = Logger()
 
 IDLE = 60.0                 # seconds of silence after which a connection ends
 MOST = 100                  # connections at a time
+LONGEST_BODY = 16 * 1024    # octets of a request's body, which nobody here reads
 
 
 class Pages:
@@ -45,9 +46,26 @@ def site(pages: Pages, tls: Callable[[], Any] | None = None) -> Any:
     root.putChild(b"metrics", _Metrics(pages))
     root.putChild(b"livez", _Live())
     root.putChild(b"readyz", _Ready(pages))
-    factory = _Few(root, timeout=IDLE)
+    factory = _Few(root, _Asked, timeout=IDLE)
     factory.noisy = False
     return factory if tls is None else TLSMemoryBIOFactory(_Newest(tls), False, factory)
+
+
+class _Asked(Request):
+    """twisted.web writes a body to the disk, in the reactor's thread, however long it is; here it stays in memory."""
+
+    _octets = 0
+
+    def gotLength(self, length: int | None) -> None:
+        super().gotLength(0)
+
+    def handleContentChunk(self, data: bytes) -> None:
+        self._octets += len(data)
+        if self._octets > LONGEST_BODY:
+            transport: Any = self.channel.transport
+            transport.abortConnection()
+        else:
+            super().handleContentChunk(data)
 
 
 class _Few(Site):
