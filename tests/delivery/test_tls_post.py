@@ -9,8 +9,9 @@ from twisted.internet import reactor as installed_reactor
 from twisted.internet.protocol import Factory, Protocol
 from twisted.trial.unittest import TestCase
 
+from mailserver.delivery.tls.https import is_elsewhere
 from mailserver.delivery.tlsrpt import post as module
-from mailserver.delivery.tlsrpt.post import Post, _is_elsewhere, read_status
+from mailserver.delivery.tlsrpt.post import Post, read_status
 from mailserver.errors import PermanentFailure, TemporaryFailure
 from mailserver.testing import Names
 from mailserver.world import World
@@ -73,9 +74,9 @@ class PostTests(TestCase):
     def test_where_elsewhere_is(self) -> None:
         for address in ("127.0.0.1", "10.0.0.1", "169.254.169.254", "::1", "fd00::1", "fe80::1", "::ffff:192.168.1.1",
                         "0.0.0.0", "224.0.0.1", "100.64.0.1", "2002:7f00:1::1", "64:ff9b::7f00:1", "ff02::1"):
-            self.assertFalse(_is_elsewhere(address), address)
-        for address in ("8.8.8.8", "2001:4860:4860::8888"):
-            self.assertTrue(_is_elsewhere(address), address)
+            self.assertFalse(is_elsewhere(address), address)
+        for address in ("8.8.8.8", "2001:4860:4860::8888", "64:ff9b::808:808"):
+            self.assertTrue(is_elsewhere(address), address)
 
     async def test_silence(self) -> None:
         taker = self.taker(0)
