@@ -71,7 +71,7 @@ class Feedback:
             if is_new and (kind := _EVENTS.get(booking.sort)) is not None:
                 self._server.tell(Event(kind, booking.message_id, booking.at, "", str(booking.recipient), {
                     "class": str(booking.kind), "status": booking.status, "reply": booking.text,
-                    "reporter": booking.reporter,
+                    "reporter": booking.reporter, "proof": booking.proof,
                 }))
         first = bookings[0]
         what = f"{first.sort} of {first.recipient} ({first.kind})"

@@ -71,7 +71,8 @@ class FeedbackTests(FilterContract, KeyedCase):
         )
         story = await self.server.database.read(traces.story, ID)
         self.assertEqual([each["event"] for each in story[1:]], ["feedback", "feedback"])
-        self.assertEqual([(each.kind, each.more["class"]) for each in self.server.told], [("bounced", "gone")])
+        told = [(each.kind, each.more["class"], each.more["proof"]) for each in self.server.told]
+        self.assertEqual(told, [("bounced", "gone", "trace")])
         self.assertIn("known already", await self.judge(DSN))
         self.assertEqual(len(await self.booked()), 2)
 
@@ -145,6 +146,7 @@ class FeedbackTests(FilterContract, KeyedCase):
         self.assertEqual(found.kind, "complaint")
         [told] = self.server.told
         self.assertEqual((told.kind, told.id, told.recipient), ("complained", ID, "bob@example.com"))
+        self.assertEqual(told.more["proof"], "verp")
         await self.judge(octets, sender="loop@provider.example")
         self.assertEqual(len(self.server.told), 1)          # what is known already is no news
 
