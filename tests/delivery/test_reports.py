@@ -56,7 +56,8 @@ def fields(part: Message) -> list[Message]:
 
 
 def asks(notify: str = "", **others: Any) -> Any:
-    wishes = Wishes(notify=notify, **{key: others.pop(key) for key in ("orcpt", "envid", "ret") if key in others})
+    named = ("orcpt", "envid", "ret", "require_tls")
+    wishes = Wishes(notify=notify, **{key: others.pop(key) for key in named if key in others})
     return make_entry(1, 1, others.pop("target", "bob@example.com"), wishes=wishes, **others)
 
 
@@ -168,6 +169,7 @@ class ReportTests(SynchronousTestCase):
         self.assertEqual(back(asks(ret="HDRS"))[0], "text/rfc822-headers")
         self.assertEqual(back(asks(ret=""))[0], "text/rfc822-headers")
         self.assertEqual(back(asks(ret="FULL"), action=Action.DELAYED)[0], "text/rfc822-headers")
+        self.assertEqual(back(asks(ret="FULL", require_tls=True))[0], "text/rfc822-headers")        # RFC 8689 5
         large = b"\r\n" + b"x\r\n" * MOST_WHOLE
         self.assertEqual(back(asks(ret="FULL"), body=large)[0], "text/rfc822-headers")
         self.assertEqual(back(asks(ret="FULL"), body=b"\r\n--BOUNDARY--\r\n")[0], "text/rfc822-headers")
