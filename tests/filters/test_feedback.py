@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
 import time
 from pathlib import Path
 from typing import Any
@@ -186,6 +188,21 @@ class BouncesTests(ForwarderContract, KeyedCase):
 
 
 class KeyTests(KeyedCase):
+    def test_durable(self) -> None:
+        """Mail that has left with it comes back for days: not only the file, also its name is on the disk."""
+        folder = self.server.data / "other"
+        folder.mkdir()
+        synced: list[bool] = []
+
+        def fsync(descriptor: int) -> None:
+            synced.append(stat.S_ISDIR(os.fstat(descriptor).st_mode) and (folder / KEY).exists())
+            sync(descriptor)
+
+        sync = os.fsync
+        self.patch(os, "fsync", fsync)
+        load_key(folder / KEY)
+        self.assertEqual(synced, [False, True])
+
     def test_kept(self) -> None:
         """It is made once, for nobody else to read."""
         self.assertEqual(load_key(self.server.data / KEY), self.key)
