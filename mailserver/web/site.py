@@ -69,23 +69,35 @@ class _Asked(Request):
 
 
 class _Few(Site):
-    """No more than `MOST` connections, and nothing in the log for what was well asked."""
+    """No more than `MOST` connections, and nothing in the log for what was well asked.
 
-    _open = 0
+    Whoever comes then takes the place of the one that is there longest: an answer takes a moment, and whoever trickles
+    octets cannot keep others from hearing that the server lives.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._open: dict[Any, None] = {}        # transports, the oldest first
 
     def buildProtocol(self, addr: Any) -> Any:
-        if self._open >= MOST:
-            return None
         protocol: Any = super().buildProtocol(addr)
-        if protocol is not None:
-            self._open += 1
-            lost = protocol.connectionLost
+        make, lose = protocol.makeConnection, protocol.connectionLost
 
-            def gone(reason: Any) -> None:
-                self._open -= 1
-                lost(reason)
+        def made(transport: Any) -> None:
+            if len(self._open) >= MOST:
+                oldest = next(iter(self._open))
+                del self._open[oldest]
+                oldest.abortConnection()
+            self._open[transport] = None
 
-            protocol.connectionLost = gone
+            def lost(reason: Any) -> None:
+                self._open.pop(transport, None)
+                lose(reason)
+
+            protocol.connectionLost = lost
+            make(transport)
+
+        protocol.makeConnection = made
         return protocol
 
     def log(self, request: Any) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from twisted.internet.threads import deferToThread
 
 from mailserver.service import MailServer
+from mailserver.web import site
 from tests.serving import ServerCase
 from tests.web.test_exposition import read
 
@@ -172,6 +173,23 @@ class HealthTests(SiteCase):
             self.assertEqual(await deferToThread(send, head, octets), b"")
         self.assertRegex(await deferToThread(send, b"Content-Length: 64\r\n", b"x"), b"^HTTP/1.1 405 ")
         self.assertEqual(await self.get(server, "/livez"), (200, b"ok\n"))
+
+    async def test_who_says_nothing(self) -> None:
+        """Strangers who hold all the connections do not make the server look dead: the oldest has to go."""
+        self.patch(site, "MOST", 5)
+        server = await self.serve(services="smtp http")
+        [listener] = [each for each in server.listeners if each.service == "http"]
+        where = listener.port.getHost()  # type: ignore[union-attr]
+        held = [socket.create_connection((where.host, where.port), timeout=5) for _ in range(5)]
+        for each in held:
+            self.addCleanup(each.close)
+            each.sendall(b"GET /livez HTTP/1.1\r\nX-Slow: ")
+        for _ in range(3):
+            self.assertEqual(await self.get(server, "/livez"), (200, b"ok\n"))
+        with self.assertRaises(ConnectionError):
+            await deferToThread(held[0].recv, 1)
+        held[4].sendall(b"x\r\n\r\n")
+        self.assertRegex(await deferToThread(held[4].recv, 20), b"^HTTP/1.1 200 ")
 
     async def test_no_room(self) -> None:
         """Mail would be deferred: somebody else should get it."""
