@@ -43,6 +43,13 @@ class PostTests(TestCase):
         self.assertEqual(await self.post(taker).send(self.uri(taker), b"\x1f\x8bpacked"), "answered 201")
         self.assertEqual(taker.taken, [("/v1/tls?x=1", "application/tlsrpt+gzip", b"\x1f\x8bpacked")])
 
+    async def test_no_name_for_a_certificate(self) -> None:
+        """What the DNS has and no certificate can be for: it is not now, in words, and no error of ours."""
+        for name in ("a_b.example.com", "-x.example.com"):
+            self.names.add(name, "A", "127.0.0.1")
+            with self.assertRaises(TemporaryFailure):
+                await self.post(self.taker()).send(f"https://{name}/", b"x")
+
     async def test_refused(self) -> None:
         """Some answers are for good, some for now; nobody is followed elsewhere."""
         taker = self.taker(404, 500, 429, 302)

@@ -71,13 +71,13 @@ class Post:
         why = f"{name} has no address that may be used"
         for address in (await self._addresses(name))[:MOST_ADDRESSES]:
             kind = TCP6ClientEndpoint if ":" in address else TCP4ClientEndpoint
-            endpoint = wrapClientTLS(
-                optionsForClientTLS(name, trustRoot=self._trust),
-                kind(self._world.reactor, address, port, CONNECT),
-            )
             factory = Factory.forProtocol(_Answer)
             factory.noisy = False
             try:
+                endpoint = wrapClientTLS(
+                    optionsForClientTLS(name, trustRoot=self._trust),       # no certificate can be for some names
+                    kind(self._world.reactor, address, port, CONNECT),
+                )
                 connection: Any = await endpoint.connect(factory)
             except CancelledError:
                 raise
