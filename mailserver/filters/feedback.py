@@ -97,7 +97,7 @@ class Feedback:
             told = told or next(iter(report.recipients), None)
             return (self._booking(report, told, mine, path.message, book.VERP),) if told is not None else ()
         for id in self._ids(report):
-            known = await self._server.database.read(book.recipients_of, id)
+            known = await self._server.database.read(book.sent_to, id)
             # Of a thousand recipients each is looked for among the thousand who got the message.
             found = await self._server.in_thread(self._named, report, known, id)
             if found:

@@ -21,6 +21,7 @@ from mailserver.forwarding.bounces import KEY, Bounces
 from mailserver.ident import read
 from mailserver.store import feedback, suppressions, traces
 from mailserver.store.key import load_key
+from mailserver.story import event
 from mailserver.testing import FilterContract, ForwarderContract, PluginCase, a_client, an_envelope
 from mailserver.testing.cases import answer
 
@@ -49,6 +50,11 @@ class FeedbackTests(FilterContract, KeyedCase):
     async def sent(self, *recipients: str) -> None:
         record = json.dumps({"id": "0D34H7V8M2W0E", "recipients": recipients})
         await self.server.database.write(traces.add_many, [(ID, record)])
+        ends = [
+            (ID, event(1.0, "attempt", recipient=each, target=each, result="delivered", host="mx.example.com:25"))
+            for each in recipients
+        ]
+        await self.server.database.write(traces.append_many, ends)
 
     async def judge(self, octets: bytes, sender: str = "", to: str = "alice@example.org") -> str:
         """What it says in the trace."""
@@ -72,7 +78,7 @@ class FeedbackTests(FilterContract, KeyedCase):
             [("delay", "carol@example.com", "unreachable", "trace"), ("bounce", "robert@example.com", "gone", "trace")],
         )
         story = await self.server.database.read(traces.story, ID)
-        self.assertEqual([each["event"] for each in story[1:]], ["feedback", "feedback"])
+        self.assertEqual([each["event"] for each in story[3:]], ["feedback", "feedback"])
         told = [(each.kind, each.more["class"], each.more["proof"]) for each in self.server.told]
         self.assertEqual(told, [("bounced", "gone", "trace")])
         self.assertIn("known already", await self.judge(DSN))
@@ -99,6 +105,15 @@ class FeedbackTests(FilterContract, KeyedCase):
         await self.sent("dave@example.com")
         self.assertIn("not ours", await self.judge(DSN))
         self.assertEqual(await self.booked(), [])
+
+    async def test_what_did_not_leave(self) -> None:
+        """The sender of what is delivered here knows its id: he books nothing about who got it."""
+        record = json.dumps({"id": "0D34H7V8M2W0E", "recipients": ["robert@example.com"]})
+        here = event(1.0, "attempt", recipient="robert@example.com", target="robert@example.com", result="delivered")
+        await self.server.database.write(traces.add_many, [(ID, record)])
+        await self.server.database.write(traces.append_many, [(ID, here)])
+        self.assertIn("not ours", await self.judge(DSN))
+        self.assertEqual((await self.booked(), self.server.told), ([], []))
 
     async def test_about_very_many(self) -> None:
         """A thousand strangers are named to a message that a thousand got: nobody else waits for that."""
