@@ -116,6 +116,11 @@ class ValuesTests(ConfigTestCase):
         )
         self.assertEqual(config.relay_domains, ("example.net", "*"))
 
+    def test_the_name_of_a_source(self) -> None:
+        """It is said in EHLO, where names are in A-labels (RFC 5891 4.4)."""
+        config = self.load(SMALLEST + '[[outbound.source]]\naddress = "192.0.2.1"\nhello = "M\u00fcnchen.example"\n')
+        self.assertEqual([each.hello for each in config.outbound.sources], ["xn--mnchen-3ya.example"])
+
     def test_routes_take_domains_in_any_case(self) -> None:
         config = self.load(SMALLEST + '[outbound.route]\n"Example.NET" = "tcp:127.0.0.1:2526"\n')
         self.assertEqual(config.outbound.route, {"example.net": "tcp:127.0.0.1:2526"})

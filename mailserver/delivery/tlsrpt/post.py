@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -15,6 +14,7 @@ from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.internet.ssl import optionsForClientTLS
 from twisted.python.failure import Failure
 
+from mailserver.delivery.tls.https import is_elsewhere
 from mailserver.errors import MailserverError, NotFound, PermanentFailure, TemporaryFailure
 from mailserver.net.connect import in_turn
 from mailserver.world import World
@@ -71,13 +71,13 @@ class Post:
         why = f"{name} has no address that may be used"
         for address in (await self._addresses(name))[:MOST_ADDRESSES]:
             kind = TCP6ClientEndpoint if ":" in address else TCP4ClientEndpoint
-            endpoint = wrapClientTLS(
-                optionsForClientTLS(name, trustRoot=self._trust),
-                kind(self._world.reactor, address, port, CONNECT),
-            )
             factory = Factory.forProtocol(_Answer)
             factory.noisy = False
             try:
+                endpoint = wrapClientTLS(
+                    optionsForClientTLS(name, trustRoot=self._trust),       # no certificate can be for some names
+                    kind(self._world.reactor, address, port, CONNECT),
+                )
                 connection: Any = await endpoint.connect(factory)
             except CancelledError:
                 raise
@@ -95,17 +95,7 @@ class Post:
                 found += [each.address for each in await self._world.resolver.query(name, type)]
             except NotFound as error:
                 raise TemporaryFailure(str(error)) from None
-        return in_turn([each for each in found if self._allow_loopback() or _is_elsewhere(each)])
-
-
-def _is_elsewhere(address: str) -> bool:
-    """Whether it is in the Internet: neither ours nor of a network that strangers have no business in."""
-    ip: Any = ipaddress.ip_address(address)
-    ip = getattr(ip, "ipv4_mapped", None) or getattr(ip, "sixtofour", None) or ip
-    return bool(ip.is_global) and not ip.is_multicast and ip not in _TRANSLATED
-
-
-_TRANSLATED = ipaddress.ip_network("64:ff9b::/96")          # RFC 6052: a way to any IPv4 address
+        return in_turn([each for each in found if self._allow_loopback() or is_elsewhere(each)])
 
 
 def read_status(octets: bytes) -> int | None:
