@@ -294,7 +294,7 @@ class MailServer(Service):
         """What it does when it is told to."""
         present = Present(self._conversations, self.station.number if self.station else 0, self.world.now)
         work = Work(
-            lambda: self.scheduler if self.delivers else None, self.wake,
+            lambda: self.scheduler if self.delivers else None, self.changed,
             lambda: self.figures.pace.told(self.world.now()),
         )
         return {
@@ -394,6 +394,13 @@ class MailServer(Service):
         else:
             self.spooled()
 
+    def changed(self) -> None:
+        """Somebody has made entries of the spool due, or changed them otherwise."""
+        if self.delivers:
+            self.scheduler.changed()
+        else:
+            self.spooled()
+
     # -- while it runs
 
     async def _retry(self, domain: str) -> int:
@@ -401,7 +408,7 @@ class MailServer(Service):
         lane = Lanes(self.config.outbound).of
         count = await self.database.write(spool.retry_domain, domain, lane, self.world.now())
         if count:
-            self.wake()
+            self.changed()
         return count
 
 

@@ -104,7 +104,7 @@ class DecisionTests(SynchronousTestCase):
         self.assertEqual(decide(required, HOST, None, False, NOW).detail, "7.30")
 
     def test_the_sender_does_without(self) -> None:
-        """The other side's policies do not count, and neither does memory; the configuration does (RFC 8689 5)."""
+        """The other side's policies do not count, and neither does memory; the configuration does (RFC 8689 3)."""
         known = replace(PLAIN, tls_optional=True, sts=ENFORCED, remembered=remembered(times=9))
         self.assertEqual(self.level(known), ("may", "the sender wrote TLS-Required: No", True))
         self.assertEqual(self.level(replace(known, level="verify")), ("verify", "configured", False))
@@ -215,7 +215,7 @@ class MemoryTests(HouseCase):
         self.assertEqual((found.missing, found.tls), (0.0, "y"))
 
     async def test_a_message_that_does_without(self) -> None:
-        """It may go in the clear; that is no reason for the next one to (RFC 8689 5 is about that message alone)."""
+        """It may go in the clear; that is no reason for the next one to (RFC 8689 3 is about that message alone)."""
         for _ in range(OFTEN):
             await self.see(Outcome.secured("x"))
         careless = await self.see(Outcome.in_clear(), wishes=Wishes(tls_optional=True))

@@ -155,7 +155,7 @@ class Demands:
             level = demand.level if demand.level in (VERIFY, DANE) and not outcome.is_unproven else ENCRYPT
             self._lately.pop(policy.domain, None)
             if policy.tls_optional and outcome.kind == CLEAR:
-                # That one was allowed to (RFC 8689 5), and nothing follows from it for the others.
+                # That one was allowed to (RFC 8689 3), and nothing follows from it for the others.
                 outcome = replace(outcome, kind=FAILED)
             self._memory.note(policy.domain, policy.remembered, level, outcome)
 
