@@ -90,7 +90,7 @@ class _Reader:
 
     def config(self) -> Config:
         root = self.root
-        hostname = root.take("hostname", REQUIRED, values.domain)
+        hostname = root.take("hostname", REQUIRED, lambda value: domain_key(values.domain(value)))     # as it is said
         data = root.take("data", REQUIRED, self._path)
         database = root.take("database", None, self._database)
         workers = root.take("workers", 1, values.workers)

@@ -59,6 +59,11 @@ class BadConfigsTests(TestCase):
 class DefaultsTests(ConfigTestCase):
     """What two lines mean."""
 
+    def test_a_hostname_beyond_ascii(self) -> None:
+        """It is said in greetings and Received fields, which know A-labels alone (RFC 5321 2.3.5)."""
+        config = self.load('hostname = "mx.Bücher.example"\ndata = "data"\n')
+        self.assertEqual(config.hostname, "mx.xn--bcher-kva.example")
+
     def test_smallest(self) -> None:
         config = self.load(SMALLEST)
         self.assertEqual(config.hostname, "mx.example.org")
