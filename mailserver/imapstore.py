@@ -8,7 +8,7 @@ mod-sequence, by one for each transaction, and whoever `watch`\\ es it is told, 
 from __future__ import annotations
 
 from array import array
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -213,6 +213,14 @@ class IImapMailbox(IMailbox):
         """To a mailbox of this store, with flags, dates and all, in one transaction: all of them or none.
 
         What is gone already is left out.  Raises `NotFound` when that mailbox does not exist, and `OverQuota`.
+        """
+
+    def lines(
+        first: int, uids: Sequence[int], names: Sequence[str], flags: Mapping[int, bytes]
+    ) -> Awaitable[bytes | None]:
+        """The FETCH lines of messages, by UID, whose sequence numbers begin with `first`, as the store can write them.
+
+        `names` are items (RFC 9051 6.4.5), `flags` how flags are spelled.  None: it cannot; ask for `rows`, or `scan`.
         """
 
     def rows(uids: Ranges, wanted: Wanted) -> AsyncIterator[Any]:

@@ -63,7 +63,7 @@ class House:
     @cached_property
     def boards(self) -> Boards:
         """Mailboxes that are open, whichever listener their sessions came by."""
-        return Boards(next(iter(self.rooms.stores.values())))
+        return Boards(next(iter(self.rooms.stores.values())), self.world.clock.seconds)
 
     def incoming(self, id: int) -> Incoming:
         """A place for the octets of the content with this id."""

@@ -15,7 +15,7 @@ from zope.interface import implementer
 from mailserver.imapstore import Changes, Copied, Flags, IImapMailbox, Ranges, State, Stored, Wanted
 from mailserver.interfaces import Account, IServer, Message
 from mailserver.mailbox.digester import Digester
-from mailserver.store import changing, contents, messages, viewing
+from mailserver.store import changing, contents, messages, rendering, viewing
 from mailserver.store.database import Database
 from mailserver.store.mailboxes import object_id
 
@@ -89,6 +89,13 @@ class SqlMailbox:
         return await self._database.write(
             changing.copy, self.row, uids, (account.id, name), self._server.now(), move, self._usual
         )
+
+    async def lines(
+        self, first: int, uids: Sequence[int], names: Sequence[str], flags: Mapping[int, bytes]
+    ) -> bytes | None:
+        if not self._database.is_sqlite or not rendering.can_write(names):
+            return None
+        return await self._database.read(rendering.lines, self.row, first, uids, names, flags)
 
     async def rows(self, uids: Ranges, wanted: Wanted) -> AsyncIterator[Any]:
         left, after = list(uids), 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from twisted.internet.task import deferLater
@@ -11,17 +11,21 @@ from mailserver.imap import fetched, responses
 from mailserver.imap.commands.fetch import Fetch
 from mailserver.imap.commands.sections import Attribute, Binary, Body, Item
 from mailserver.imap.error import ImapError
-from mailserver.imapstore import Flags
+from mailserver.imapstore import Flags, Wanted
 from mailserver.interfaces import SEEN
-from mailserver.session.imap.bodies import is_of_octets, with_octets
+from mailserver.session.imap.bodies import AT_HAND, is_of_octets, with_octets
 from mailserver.session.imap.changing import places
-from mailserver.session.imap.columns import Columns
+from mailserver.session.imap.columns import Columns, name_of
 from mailserver.session.imap.reply import Reply
 from mailserver.session.imap.selected import MOST_AT_ONCE, Selected
 
 if TYPE_CHECKING:
     from mailserver.session.imap.session import ImapSession
 
+ROWS = 500                  # messages of one step
+MOST_SPELLINGS = 50         # of flags, that the store is told of
+WHOLE = {"BODY[]", "RFC822"}
+IN_UTF_8 = {Attribute.ENVELOPE, Attribute.BODY, Attribute.BODYSTRUCTURE}      # written otherwise for who takes that
 ON_BOARD = {Attribute.FLAGS, Attribute.UID, Attribute.MODSEQ}
 
 
@@ -44,15 +48,76 @@ async def fetch(session: ImapSession, command: Fetch) -> Reply:
     if any(map(_marks_seen, command.items)) and not selected.read_only:
         await selected.board.mailbox.store(selected.ranges(found), "+", Flags(SEEN))
         await selected.refresh(force=True)
-    items = command.items
-    if set(items) <= ON_BOARD:
-        stream = _from_board(session, selected, found, items)
-    elif not any(map(is_of_octets, items)):
-        columns = Columns(selected, items, session.wire.utf8)
-        stream = selected.board.mailbox.rows(selected.ranges(found), columns.wanted())
+    if set(command.items) <= ON_BOARD:
+        stream = _from_board(session, selected, found, command.items)
     else:
-        stream = with_octets(session, selected, selected.ranges(found), items)
+        stream = _from_store(session, selected, found, command.items)
     return Reply("fetched", lines, stream=stream, may_expunge=command.by_uid)
+
+
+async def _from_store(
+    session: ImapSession, selected: Selected, found: Sequence[range], items: Sequence[Item]
+) -> AsyncIterator[bytes]:
+    """What the store can write, and what has to be made of its rows and octets."""
+    names = [name_of(each).decode("ascii") for each in items]
+    is_whole = any(name in WHOLE for name in names)
+    may_write = not (session.wire.utf8 and any(each in IN_UTF_8 for each in items))
+    mailbox = selected.board.mailbox
+    for places, flags in _steps(selected, found, Attribute.FLAGS in items):
+        groups = [places]
+        if may_write and is_whole:
+            groups = await _weighed(selected, places)
+        for each in groups:
+            written = None
+            if may_write and flags is not None:
+                written = await mailbox.lines(each.start + 1, selected.uids[each.start : each.stop], names, flags)
+            if written is not None:
+                # A NUL is for BINARY alone (RFC 9051 4.3); the size stays.
+                yield written.replace(b"\0", b"\x80") if is_whole else written
+                continue
+            may_write = may_write and len(each) > 1
+            ranges = selected.ranges([each])
+            if any(map(is_of_octets, items)):
+                async for piece in with_octets(session, selected, ranges, items):
+                    yield piece
+            else:
+                async for piece in mailbox.rows(ranges, Columns(selected, items, session.wire.utf8).wanted()):
+                    yield piece
+
+
+def _steps(
+    selected: Selected, found: Sequence[range], with_flags: bool
+) -> Iterator[tuple[range, Mapping[int, bytes] | None]]:
+    """So many messages at a time, with how their flags are spelled; None when there are too many spellings."""
+    board = selected.board
+    for each in found:
+        for start in range(each.start, each.stop, ROWS):
+            places = each[start - each.start : start - each.start + ROWS]
+            flags: Mapping[int, bytes] | None = {}
+            if with_flags:
+                known = set(board.flags[places.start : places.stop]) if selected.uids is board.uids else set()
+                uids = selected.uids
+                fits = known and len(known) <= MOST_SPELLINGS and not selected.has_recent(
+                    uids[places.start], uids[places.stop - 1]
+                )
+                flags = {value: selected.spelled(value) for value in known} if fits else None
+            yield places, flags
+
+
+async def _weighed(selected: Selected, places: range) -> list[range]:
+    """The same in steps of so many octets as may be at hand."""
+    wanted = Wanted(("uid", "size"), list)
+    sizes = {
+        uid: size async for rows in selected.board.mailbox.rows(selected.ranges([places]), wanted) for uid, size in rows
+    }
+    groups, start, octets = [], places.start, 0
+    for place in places:
+        size = sizes.get(selected.uids[place], 0)
+        if octets and octets + size > AT_HAND:
+            groups.append(range(start, place))
+            start, octets = place, 0
+        octets += size
+    return [*groups, range(start, places.stop)]
 
 
 def _marks_seen(item: Item) -> bool:

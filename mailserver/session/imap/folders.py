@@ -44,6 +44,7 @@ async def delete(session: ImapSession, command: mailboxes.Delete) -> Reply:
     if session.selected is not None and session.selected.name == command.mailbox:
         session.unselect()
     await session.policy.store.delete(account(session), command.mailbox)
+    session.policy.boards.forget_names()
     return Reply("deleted")
 
 
@@ -52,6 +53,7 @@ async def rename(session: ImapSession, command: mailboxes.Rename) -> Reply:
     if command.to == INBOX:
         raise ImapError("INBOX is always there", "NO", "ALREADYEXISTS")
     await session.policy.store.rename(account(session), command.mailbox, command.to)
+    session.policy.boards.forget_names()
     selected = session.selected
     if selected is not None and command.mailbox != INBOX and f"{selected.name}/".startswith(f"{command.mailbox}/"):
         selected.name = command.to + selected.name[len(command.mailbox):]

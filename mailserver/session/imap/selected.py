@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterable, Sequence
 
 from mailserver.errors import NotFound
@@ -15,6 +15,7 @@ from mailserver.imap.numbers import SequenceSet
 from mailserver.imapstore import KEYWORD, SYSTEM, Ranges
 from mailserver.session.imap.board import Board
 
+RECENT = b"\\Recent"
 ALL_FLAGS = sum(NAMES.values())
 MOST_AT_ONCE = 2000         # lines that are written without letting others have a turn
 
@@ -113,15 +114,21 @@ class Selected:
         return known
 
     def spelled_many(self, flags: Sequence[int], uids: Sequence[int]) -> list[bytes]:
-        """Flags of several messages as they are sent."""
-        if self._recent:
-            return [self.spelled(each, uid) for each, uid in zip(flags, uids, strict=True)]
+        """Flags of several messages, by UID, as they are sent."""
         known = {each: self.spelled(each) for each in set(flags)}
-        return [known[each] for each in flags]
+        found = [known[each] for each in flags]
+        for low, high in self._recent:
+            for place in range(bisect_left(uids, low), bisect_right(uids, high)):
+                found[place] = b"%b %b)" % (found[place][:-1], RECENT) if found[place] != b"()" else b"(%b)" % RECENT
+        return found
 
     def is_recent(self, uid: int) -> bool:
         """Whether this session was the first to be told of it (RFC 3501 2.3.2)."""
         return any(low <= uid <= high for low, high in self._recent)
+
+    def has_recent(self, low: int, high: int) -> bool:
+        """Whether any UID between these is."""
+        return any(first <= high and low <= last for first, last in self._recent)
 
     def claim(self) -> None:
         """What nobody was told of is recent for this session, unless it only looks."""

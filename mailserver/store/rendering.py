@@ -1,0 +1,76 @@
+"""FETCH lines that SQLite writes by itself: what is stored as it is sent need not pass through the interpreter row by row.
+
+With 10,000 messages it takes a third of the time; whatever it cannot write is left to who asks, as is all on PostgreSQL.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy import Connection
+
+from mailserver.store.digests import VERSION
+from mailserver.store.statements import fetch
+
+_CRLF = "x'0D0A'"
+_MONTHS = "'JanFebMarAprMayJunJulAugSepOctNovDec'"
+_DAY = "strftime('%d', message.received, 'unixepoch')"
+
+# How an item is written, by the name that the answer has for it.
+PLAIN = {
+    "UID": "message.uid",
+    "RFC822.SIZE": "message.size",
+    "MODSEQ": "'(' || message.modseq || ')'",
+    "INTERNALDATE": (
+        f"'\"' || replace(substr({_DAY}, 1, 1), '0', ' ') || substr({_DAY}, 2) || '-'"
+        f" || substr({_MONTHS}, 3 * strftime('%m', message.received, 'unixepoch') - 2, 3)"
+        " || strftime('-%Y %H:%M:%S +0000\"', message.received, 'unixepoch')"
+    ),
+}
+OF_DIGEST = {"ENVELOPE": "digest.envelope", "BODY": "digest.body", "BODYSTRUCTURE": "digest.structure"}
+WHOLE = {"BODY[]", "RFC822"}
+_OCTETS = f"'{{' || message.size || '}}' || {_CRLF} || message.prefix || content.data"
+
+
+def can_write(names: Sequence[str]) -> bool:
+    """Whether all these items can be written here."""
+    return all(name in PLAIN or name in OF_DIGEST or name in WHOLE or name == "FLAGS" for name in names)
+
+
+def lines(
+    connection: Connection, mailbox_id: int, first: int, uids: Sequence[int], names: Sequence[str],
+    flags: Mapping[int, bytes],
+) -> bytes | None:
+    """The lines of messages, by UID, of which the first has the number `first`; those that are gone are left out.
+
+    `flags` says how flags are spelled.  None: some of it cannot be written here.
+    """
+    if connection.dialect.name != "sqlite":
+        return None
+    parameters: list[object] = []
+    values = []
+    for name in names:
+        if name == "FLAGS":
+            values.append(f"CASE message.flags {'WHEN ? THEN ? ' * len(flags)}END" if flags else "NULL")
+            parameters += [each for value, spelled in flags.items() for each in (value, spelled.decode("ascii"))]
+        else:
+            values.append(PLAIN.get(name) or OF_DIGEST.get(name) or _OCTETS)
+    items = " || ' ".join(f"{name} ' || {value}" for name, value in zip(names, values, strict=True))
+    joins = ""
+    if OF_DIGEST.keys() & set(names):
+        joins += f" LEFT JOIN digest ON digest.content_id = message.content_id AND digest.version = {VERSION}"
+    if WHOLE & set(names):
+        joins += " LEFT JOIN content ON content.id = message.content_id"
+    text = (
+        "SELECT COUNT(*), COUNT(line), CAST(group_concat(line, '') AS BLOB) FROM ("
+        f"SELECT '* ' || (? + asked.key) || ' FETCH ({items} || ')' || {_CRLF} AS line"
+        f" FROM json_each(?) AS asked CROSS JOIN message{joins}"
+        " WHERE message.mailbox_id = ? AND message.uid = asked.value)"
+    )
+    found, written, octets = fetch(
+        connection, text, [first, *parameters, json.dumps(list(uids)), mailbox_id]
+    )[0]
+    if found != written:
+        return None
+    return bytes(octets) if octets is not None else b""
