@@ -116,7 +116,7 @@ class SinkProcess:
 
     def took(self) -> tuple[dict[tuple[str, str], list[Copy]], dict[str, str]]:
         """(recipient, key) -> copies; and the ids of our messages, by key."""
-        records = [json.loads(line) for line in self._journal.read_text().splitlines()]
+        records = [json.loads(line) for line in self._journal.read_bytes().split(b"\n") if line]
         answered = {each["number"]: each["at"] for each in records if each["what"] == "answered"}
         copies: dict[tuple[str, str], list[Copy]] = {}
         ids: dict[str, str] = {}
