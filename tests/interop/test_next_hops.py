@@ -37,7 +37,7 @@ class KeptTests(HouseCase):
         )
 
     async def test_twenty(self) -> None:
-        """In chunks, pipelined, the envelopes ahead: all arrive, each whole and for whom it was."""
+        """Pipelined, the envelopes ahead: all arrive, each whole and for whom it was."""
         wanted = {}
         for number in range(20):
             body = f"I am {number}\r\n.\r\n..\r\nMAIL FROM:<x@y>\r\n" + ("x" * 90 + "\r\n") * (number * 7)
@@ -50,8 +50,8 @@ class KeptTests(HouseCase):
         arrived = {to: octets.partition(b"\r\n\r\n")[2] for _, [to], octets in self.last.messages}
         self.assertEqual(arrived, wanted)
         await scheduler.stop()
-        await self.until(lambda: "bdat=" in self.postfix.log())
-        self.assertRegex(self.postfix.log(), r"disconnect from .* ehlo=1 mail=20 rcpt=20 bdat=20 ")
+        await self.until(lambda: "data=" in self.postfix.log())
+        self.assertRegex(self.postfix.log(), r"disconnect from .* ehlo=1 mail=20 rcpt=20 data=20 ")
 
     async def test_wishes(self) -> None:
         """RET, ENVID, NOTIFY and ORCPT arrive, and an address beyond ASCII: Postfix passes on what it was told."""
@@ -74,7 +74,7 @@ class EximTests(HouseCase):
     timeout = 120
 
     async def test_twenty(self) -> None:
-        """In chunks over one connection, each with its wishes, which Exim writes into its log."""
+        """Over one connection, each with its wishes, which Exim writes into its log."""
         exim = EximHop()
         self.addCleanup(deferToThread, exim.stop)
         await deferToThread(exim.start)
