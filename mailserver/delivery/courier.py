@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from mailserver.delivery.consignment import Consignment
-from mailserver.delivery.conversion import converted_at_hand, converted_in_pieces, limit
+from mailserver.delivery.conversion import InThread, converted_at_hand, converted_elsewhere, limit, takes_long
 from mailserver.delivery.line import Line, TlsFailed, Unanswered, Unusable
 from mailserver.delivery.result import Unroutable
 from mailserver.errors import MailserverError
@@ -47,10 +47,12 @@ class Courier:
     """Speaks SMTP, or LMTP, on a line; every method raises `Unusable` when nothing can be had from this host now."""
 
     def __init__(
-        self, line: Line, hostname: str, lmtp: bool = False, now: Callable[[], float] = lambda: 0.0
+        self, line: Line, hostname: str, in_thread: InThread, lmtp: bool = False,
+        now: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self.line = line
         self._hostname = hostname
+        self._in_thread = in_thread
         self.is_lmtp = lmtp
         self._now = now
         self._said: _Said | None = None         # the envelope of `ahead`
@@ -159,11 +161,10 @@ class Courier:
 
     async def _prepared(self, load: Consignment) -> _Said:
         """The envelope of any message, whose content may have to be read for it."""
-        limits = limit(load, self.offered) if load.whole is None else None
-        if limits is None or self._refusal(load) is not None:
+        if self._refusal(load) is not None or not takes_long(load, self.offered):
             return self._envelope(load)
         try:
-            return self._envelope(load, await converted_in_pieces(load, limits))
+            return self._envelope(load, await converted_elsewhere(load, self.offered, self._in_thread))
         except Unroutable as refusal:
             return _refused(load, refusal)
 
@@ -173,9 +174,10 @@ class Courier:
         if refusal is None and sent is None and (limits := limit(load, self.offered)) is not None:
             try:
                 sent = converted_at_hand(load, limits)
-                refusal = self._refusal(sent)               # it may have become too large
             except Unroutable as reason:
                 refusal = reason
+        if refusal is None and sent is not None:
+            refusal = self._refusal(sent)                   # it may have become too large
         if refusal is not None:
             return _refused(load, refusal)
         original, load = load, sent or load
@@ -299,7 +301,7 @@ class Courier:
         if "PIPELINING" not in self.offered or self.is_lmtp:
             return b""
         load = following()
-        if load is None or self._in_chunks(load) or (load.whole is None and limit(load, self.offered) is not None):
+        if load is None or self._in_chunks(load) or takes_long(load, self.offered):
             return b""
         self.ahead = load
         said = self._envelope(load)

@@ -26,10 +26,10 @@ class KeptTests(HouseCase):
 
     timeout = 120
 
-    async def begin(self, **outbound: Any) -> Any:
+    async def begin(self, more: str = "", **outbound: Any) -> Any:
         self.last = self.peer()
         self.last.extensions += ["SMTPUTF8", "DSN"]
-        self.postfix = Postfix("127.0.0.1", self.last.port)
+        self.postfix = Postfix("127.0.0.1", self.last.port, more)
         self.addCleanup(deferToThread, self.postfix.stop)
         await deferToThread(self.postfix.start)
         return self.work(
@@ -52,6 +52,37 @@ class KeptTests(HouseCase):
         await scheduler.stop()
         await self.until(lambda: "data=" in self.postfix.log())
         self.assertRegex(self.postfix.log(), r"disconnect from .* ehlo=1 mail=20 rcpt=20 data=20 ")
+
+    async def test_seven_bits(self) -> None:
+        """To one that takes nothing beyond ASCII: all of it arrives, and decoded it is what was sent.
+
+        Small and large, text and parts; what cannot be sent like that comes back, and Postfix never saw it.
+        """
+        texts = ["gr\u00fc\u00dfe\r\n", "\u2028.\r\n.\r\n\u00e9" * 3000, "hello\r\n", "\u00fc" * 300_000 + "\r\n"]
+        head = "From: a@b.example\r\nSubject: x\r\nMIME-Version: 1.0\r\n"
+        plain = "Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n"
+        parts = "Content-Type: multipart/mixed; boundary=b\r\nContent-Transfer-Encoding: 8bit\r\n\r\n"
+        for number, text in enumerate(texts):
+            await self.send(f"u{number}@example.com", content=(head + plain + text).encode())
+            whole = f"{head}{parts}--b\r\n{plain}{text}\r\n--b\r\n{plain}{text}\r\n--b--\r\n"
+            await self.send(f"v{number}@example.com", content=whole.encode())
+        await self.send("no@example.com", content=b"Subject: \xff\r\n\r\nx\r\n")
+        await self.begin("smtpd_discard_ehlo_keywords = 8bitmime, chunking, smtputf8\n")
+        await self.until(self._is_empty, 60)
+        [report] = await self.reports()
+        self.assertIn(b"\r\nFinal-Recipient: rfc822; no@example.com\r\nAction: failed\r\nStatus: 5.6.3\r\n", report)
+        await self.until(lambda: len(self.last.messages) >= 2 * len(texts), 60)
+        self.assertEqual(len(self.last.messages), 2 * len(texts))
+        for _, [to], octets in self.last.messages:
+            self.assertTrue(octets.isascii(), to)
+            message: Any = email.message_from_bytes(octets)
+            text = texts[int(to[1])]
+            leaves = message.get_payload() if message.is_multipart() else [message]
+            self.assertEqual(len(leaves), 2 if to[0] == "v" else 1)
+            for leaf in leaves:
+                self.assertEqual(leaf.get_payload(decode=True).replace(b"\r\n", b"\n").rstrip(b"\n"),
+                                 text.replace("\r\n", "\n").rstrip("\n").encode())
+        self.assertNotIn("no@example.com", self.postfix.log())
 
     async def test_wishes(self) -> None:
         """RET, ENVID, NOTIFY and ORCPT arrive, and an address beyond ASCII: Postfix passes on what it was told."""
