@@ -145,13 +145,14 @@ class SuccessTests(SynchronousTestCase):
             each.start()
 
     def test_a_success_comes_back(self) -> None:
-        """From Postfix, which had the wish from us: the sender's ENVID and ORCPT are in it, and it is no failure."""
+        """From Postfix, which had the wish from us: the sender's ENVID and ORCPT are in it; booked as a delivery."""
         with Client(self.one.base + 25) as client:
             client.say("EHLO desk.one.example")
             client.say("MAIL FROM:<ann@one.example> ENVID=QQ314 RET=HDRS")
             client.say("RCPT TO:<bob@two.example> NOTIFY=SUCCESS ORCPT=rfc822;Bobby@two.example")
             client.say("DATA", 354)
-            client.say("From: ann@one.example\r\nSubject: hello\r\n\r\nHello.\r\n.")
+            said = client.say("From: ann@one.example\r\nSubject: hello\r\n\r\nHello.\r\n.")
+        id = said.rpartition(" ")[2]
         until = time.monotonic() + PATIENCE
         while not (found := self.one.mail()):
             assert time.monotonic() < until, self.postfix.log()
@@ -162,4 +163,11 @@ class SuccessTests(SynchronousTestCase):
         self.assertEqual((whole["Reporting-MTA"], whole["Original-Envelope-Id"]), ("dns; postfix.example.net", "QQ314"))
         self.assertEqual(recipient["Original-Recipient"], "rfc822;Bobby@two.example")
         self.assertIn(recipient["Action"], ("delivered", "relayed"))
-        self.assertEqual([each for each in self.one.json("feedback", "list") if each["sort"] == "bounce"], [])
+        [booked] = self.one.json("feedback", "list")
+        self.assertEqual(
+            [booked[each] for each in ("sort", "recipient", "message", "proof", "reporter")],
+            ["delivered", "bob@two.example", id, "trace", "postfix.example.net"],
+        )
+        self.assertEqual(booked["status"][:2], "2.")
+        self.assertIn("feedback", [each.get("event") for each in self.one.json("trace", id)])
+        self.assertEqual(self.one.json("suppression", "list"), [])
