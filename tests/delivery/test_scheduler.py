@@ -12,7 +12,7 @@ from mailserver.delivery import ends as ends_module
 from mailserver.delivery import remote as remote_module
 from mailserver.delivery import scheduler as scheduler_module
 from mailserver.errors import TemporaryFailure
-from mailserver.store import queue, spool
+from mailserver.store import contents, queue, spool
 from mailserver.store.accepting import write_many
 from mailserver.store.schema import content
 from mailserver.store.spool import Entry
@@ -410,6 +410,21 @@ class TroubleTests(HouseCase):
         self.patch(self.database, "write", lost)
         await self._is_delivered_once()
         self.assertEqual(len(self.flushLoggedErrors(TemporaryFailure)), 1)
+
+    async def test_what_was_claimed_cannot_be_read(self) -> None:
+        """The same for what was claimed well and cannot be looked at then."""
+        self.patch(scheduler_module, "LOOK", 0.1)
+        load_many, times = contents.load_many, []
+
+        def fails(*args: Any) -> Any:
+            times.append(1)
+            if len(times) < 3:
+                raise TemporaryFailure("the database went away")
+            return load_many(*args)
+
+        self.patch(contents, "load_many", fails)
+        await self._is_delivered_once()
+        self.assertEqual((len(times), len(self.flushLoggedErrors(TemporaryFailure))), (3, 2))
 
     async def _is_delivered_once(self) -> None:
         """Of what lay in the queue; its attempt was counted, so it is due a little later."""
