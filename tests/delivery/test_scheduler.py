@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from functools import partial
 from typing import Any
 
 from twisted.internet import reactor as installed_reactor
+from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 
 from mailserver.delivery import ends as ends_module
@@ -350,6 +352,26 @@ class StopTests(HouseCase):
         self.route(to=peer)
         await self.empty()
         self.assertEqual(len(peer.messages), 1)
+
+    async def test_claimed_when_it_is_too_late(self) -> None:
+        """What was being claimed when the server stopped was no attempt: no number is missing in its story."""
+        peer = self.peer()
+        await self.send("bob@example.com")
+        load_many, stopping = contents.load_many, []
+
+        def slowly(*args: Any) -> Any:
+            reactor.callFromThread(lambda: stopping.append(Deferred.fromCoroutine(scheduler.stop())))
+            time.sleep(0.1)
+            return load_many(*args)
+
+        self.patch(contents, "load_many", slowly)
+        scheduler = self.route(to=peer)
+        await self.until(lambda: stopping)
+        await stopping[0]
+        self.schedulers.remove(scheduler)
+        [entry] = await self.queue()
+        self.assertEqual((entry.attempts, entry.owner, peer.talks), (0, "", []))
+        self.assertLessEqual(entry.next_attempt, self.world.now())
 
     async def test_nothing_to_do(self) -> None:
         scheduler = self.work()
