@@ -112,17 +112,21 @@ class Program(Peer):
 
     def start(self) -> None:
         self.mailboxes.mkdir(parents=True)
+        self.begin()
+        try:
+            wait_for_port(self.port)
+        except AssertionError as error:
+            said = (self.folder / "log").read_text("utf-8", "replace")
+            raise AssertionError(f"{self.name}: {error}; it said:\n{said[-2000:]}") from None
+
+    def begin(self) -> None:
+        """Run the command."""
         command = self.prepare()
         with open(self.folder / "log", "wb") as log:
             self._process = subprocess.Popen(
                 command, cwd=self.folder, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
                 env={**os.environ, **self.environment()}, start_new_session=True,
             )
-        try:
-            wait_for_port(self.port)
-        except AssertionError as error:
-            said = (self.folder / "log").read_text("utf-8", "replace")
-            raise AssertionError(f"{self.name}: {error}; it said:\n{said[-2000:]}") from None
 
     def stop(self) -> None:
         process, self._process = self._process, None

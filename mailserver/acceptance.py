@@ -32,7 +32,7 @@ from mailserver.store.database import Database
 from mailserver.store.spool import Entry
 from mailserver.story import Story
 from mailserver.verdict import RemoveHeader
-from mailserver.wishes import NONE
+from mailserver.wishes import NONE, Wishes
 from mailserver.world import World
 
 log = Logger()
@@ -308,17 +308,18 @@ class Acceptance:
         assert self.receipts is not None
         found = []
         for octets in self.receipts(delivered, expanded, content, client.may_relay):
-            sender = (delivered or expanded)[0].sender
-            assert sender is not None
+            first = (delivered or expanded)[0]
+            assert first.sender is not None
             try:
-                found.append(await self.report(sender, octets))
+                found.append(await self.report(first.sender, octets, first.wishes.require_tls))
             except PermanentFailure as failure:
                 log.warn("nobody can be told of a delivery: {why}", why=str(failure))
         return found
 
-    async def report(self, recipient: Address, octets: bytes) -> Accepting:
+    async def report(self, recipient: Address, octets: bytes, require_tls: bool = False) -> Accepting:
         """A report for somebody, as it is to be written in the transaction that it tells of.
 
+        What it tells of may have had to go by TLS (`require_tls`): so has the report (RFC 8689 5).
         Raises `PermanentFailure` when there is nobody who could get it; `spooled` follows when it is written.
         """
         id = self._world.new_id()
@@ -327,7 +328,8 @@ class Acceptance:
         if routed.refusal is not None:
             raise PermanentFailure(f"{recipient}: {routed.refusal}")
         content = Content.of(octets)
-        envelope = Envelope(id, Origin.INTERNAL, None, (recipient,), content.size, "8BITMIME")
+        wishes = Wishes(require_tls=True) if require_tls else NONE
+        envelope = Envelope(id, Origin.INTERNAL, None, (recipient,), content.size, "8BITMIME", wishes)
         return await self._accepting(envelope, content, OURSELVES, story, [routed], "a report, accepted")
 
     def spooled(self, accepted: Accepting) -> None:

@@ -9,7 +9,18 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from mailserver.config import Config
-from mailserver.store import contents, feedback, locks, spool, suppressions, tls, tlsreports, tlsresults, traces
+from mailserver.store import (
+    contents,
+    feedback,
+    locks,
+    spool,
+    suppressions,
+    tls,
+    tlsreports,
+    tlsresults,
+    traces,
+    viewing,
+)
 from mailserver.store.database import Database
 from mailserver.world import World
 
@@ -72,6 +83,7 @@ class Chores:
                 pass
             while await self._database.write(suppressions.purge, self._world.now()):
                 pass
+            await self._database.write(viewing.forget_expunged, self._world.now())
             await self._database.read(contents.sweep, self._database.contents)
             await self._renew()
         except Exception:

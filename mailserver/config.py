@@ -14,7 +14,8 @@ from mailserver.address import Address, domain_key
 from mailserver.errors import BadAddress, MailserverError
 from mailserver.net.limits import Allowance
 from mailserver.outbound import mailbox, read_outbound
-from mailserver.settings import Config, Http, KeyFiles, Limits, Listen, Outbound, Smtp, TlsReport, Use
+from mailserver.pop3.languages import LANGUAGES
+from mailserver.settings import Config, Http, KeyFiles, Limits, Listen, Outbound, Pop3, Smtp, TlsReport, Use
 from mailserver.tomlplaces import Place, places
 from mailserver.tomltable import REQUIRED, Mistake, Mistakes, TableReader, Wrong
 
@@ -23,7 +24,7 @@ __all__ = [
     "load", "parse_account",
 ]
 
-SERVICES = ("smtp", "submission", "lmtp", "pop3", "no-mail", "http")
+SERVICES = ("smtp", "submission", "lmtp", "pop3", "imap", "no-mail", "http")
 TLS_WAYS = ("none", "starttls", "implicit")
 ON_ERROR = ("defer", "skip")
 SHARED = ("tcp:", "tcp6:", "unix:", "systemd:")         # endpoints whose sockets several processes may have
@@ -89,7 +90,7 @@ class _Reader:
 
     def config(self) -> Config:
         root = self.root
-        hostname = root.take("hostname", REQUIRED, values.domain)
+        hostname = root.take("hostname", REQUIRED, lambda value: domain_key(values.domain(value)))     # as it is said
         data = root.take("data", REQUIRED, self._path)
         database = root.take("database", None, self._database)
         workers = root.take("workers", 1, values.workers)
@@ -109,6 +110,7 @@ class _Reader:
         outbound = read_outbound(root.table("outbound"), self._secret, self._path)
         limits = self._limits()
         smtp = self._smtp()
+        pop3 = self._pop3()
         http = self._http()
         trace = root.table("trace")
         trace_days = trace.take("days", 30.0, values.positive)
@@ -136,7 +138,7 @@ class _Reader:
             trace_refusals, clear_passwords, filters, forward, auth, mailboxes, folders, relay_domains, workers,
             {"folders": self.mistakes.place(("plugins", "folders"))}
             | {key: self.mistakes.place((key,)) for key in ("data", "database", "tls")},
-            relay_recipients, relay_list, listeners, http, tls_report,
+            relay_recipients, relay_list, listeners, http, tls_report, pop3,
         )
         if self.mistakes.found:
             raise ConfigErrors(self.mistakes.found, config)
@@ -300,6 +302,19 @@ class _Reader:
             table.wrong("address", 'the key "address" is missing')
         table.end()
         return report
+
+    def _pop3(self) -> Pop3:
+        table, default = self.root.table("pop3"), Pop3()
+        pop3 = Pop3(
+            expire=table.take("expire", default.expire, values.days_or_never),
+            login_delay=table.take("login_delay", default.login_delay, values.duration_or_none),
+            language=table.take("language", default.language, values.one_of(tuple(LANGUAGES))),
+            utf8_messages=table.take(
+                "utf8_messages", default.utf8_messages, values.one_of(("downgrade", "refuse", "send"))
+            ),
+        )
+        table.end()
+        return pop3
 
     def _http(self) -> Http:
         table, default = self.root.table("http"), Http()

@@ -27,5 +27,9 @@ class AlreadyExists(MailserverError):
     """What should be made is there already."""
 
 
+class OverQuota(PermanentFailure):
+    """An account, or its domain, has as much mail as it may have."""
+
+
 class StartRefused(MailserverError):
     """The server may not start; the text is the one sentence for the operator."""

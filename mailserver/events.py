@@ -29,7 +29,8 @@ class Event:
     `more` is what else is known of it, of what JSON can say: of "accepted", `recipients`, `size`, `origin`, `client`
     and `login`; of what was tried, `target`, `host`, `address`, `source`, `tls`, `reply`, `status` (the enhanced
     status code, RFC 3463), `class` (what a failure is about, `mailserver.feedback.kinds`), `attempt` (its number, from
-    1) and `next` (seconds since the epoch); of what a report said, `reporter`.
+    1) and `next` (seconds since the epoch); of what a report said, `reporter`, and `proof` that it is about this mail:
+    "verp", which only who has the recipient's copy can give, or "trace", which each recipient of the message can forge.
     """
 
     kind: str                   # of `KINDS`

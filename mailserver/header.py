@@ -47,7 +47,7 @@ def solicitations(content: Content) -> set[str]:
 
 
 def tls_is_optional(content: Content) -> bool:
-    """Whether the header says "TLS-Required: No" (RFC 8689 5): delivery comes before secrecy."""
+    """Whether the header says "TLS-Required: No" (RFC 8689 3): delivery comes before secrecy."""
     if b"tls-required" not in content.header.lower():
         return False
     return [each.lower() for each in content.fields("TLS-Required")] == [b"no"]

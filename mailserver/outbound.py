@@ -130,7 +130,7 @@ def _smarthost(table: TableReader, secret: Callable[[Any], str]) -> Smarthost:
 def _source(table: TableReader) -> Source:
     source = Source(
         table.take("address", REQUIRED, values.address),
-        table.take("hello", "", values.domain),
+        table.take("hello", "", lambda value: domain_key(values.domain(value))),
         table.take_list("senders", whose),
         table.take("per_minute", 0, values.count_or_none),
     )

@@ -52,7 +52,6 @@ from mailserver.world import World
 
 log = Logger()
 
-POP3_IDLE = 600.0           # seconds, RFC 1939 3: at least ten minutes
 
 
 class MailServer(Service):
@@ -126,7 +125,6 @@ class MailServer(Service):
                 self._conversations,
                 tls if listen.tls != "none" else None,
                 listen.tls == "implicit",
-                POP3_IDLE if listen.service == "pop3" else 0.0,
                 inside(listen.proxy),
             )
             listener = Listener(self.reactor, listen.endpoint, factory, listen.service)
@@ -296,7 +294,7 @@ class MailServer(Service):
         """What it does when it is told to."""
         present = Present(self._conversations, self.station.number if self.station else 0, self.world.now)
         work = Work(
-            lambda: self.scheduler if self.delivers else None, self.wake,
+            lambda: self.scheduler if self.delivers else None, self.changed,
             lambda: self.figures.pace.told(self.world.now()),
         )
         return {
@@ -396,6 +394,13 @@ class MailServer(Service):
         else:
             self.spooled()
 
+    def changed(self) -> None:
+        """Somebody has made entries of the spool due, or changed them otherwise."""
+        if self.delivers:
+            self.scheduler.changed()
+        else:
+            self.spooled()
+
     # -- while it runs
 
     async def _retry(self, domain: str) -> int:
@@ -403,7 +408,7 @@ class MailServer(Service):
         lane = Lanes(self.config.outbound).of
         count = await self.database.write(spool.retry_domain, domain, lane, self.world.now())
         if count:
-            self.wake()
+            self.changed()
         return count
 
 

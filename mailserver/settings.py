@@ -166,6 +166,16 @@ class Smtp:
 
 
 @dataclass(frozen=True, slots=True)
+class Pop3:
+    """How POP3 is spoken."""
+
+    expire: int | None = None               # days for which messages are kept at the least; None: for ever
+    login_delay: float = 0.0                # seconds from one login of an account to its next
+    language: str = "en"                    # what "LANG *" means
+    utf8_messages: str = "downgrade"        # with UTF-8 in the header, who did not say UTF8: downgrade, refuse, send
+
+
+@dataclass(frozen=True, slots=True)
 class Http:
     """What the http service shows to whom."""
 
@@ -215,6 +225,7 @@ class Config:
     listeners: tuple[Use, ...] = ()
     http: Http = field(default_factory=Http)
     tls_report: TlsReport = field(default_factory=TlsReport)
+    pop3: Pop3 = field(default_factory=Pop3)
 
     def relays(self, domain: str) -> bool:
         """Whether mail for a domain that is not ours is taken from anybody, and sent on."""

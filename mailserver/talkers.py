@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 from twisted.logger import Logger
@@ -15,16 +15,22 @@ from mailserver.address import Address
 from mailserver.config import Config, Listen
 from mailserver.delivery.recipients import Called, Listed
 from mailserver.envelope import Reverse
+from mailserver.errors import StartRefused
 from mailserver.figures import Figures
 from mailserver.ident import spell
+from mailserver.imapstore import IImapStore
 from mailserver.net.answer import Talker
 from mailserver.net.limits import Limits
 from mailserver.net.reverse import reverse
 from mailserver.reply import Reply
 from mailserver.rooms import Rooms
+from mailserver.session.imap.boards import Boards
+from mailserver.session.imap.policy import ImapPolicy
+from mailserver.session.imap.session import ImapSession
 from mailserver.session.offers import Offers
 from mailserver.session.policy import SmtpPolicy, everybody
-from mailserver.session.pop3 import Pop3Policy, Pop3Session
+from mailserver.session.pop3 import Pop3Session
+from mailserver.session.pop3policy import Pop3Policy
 from mailserver.session.refuse import NoMail
 from mailserver.session.smtp import SmtpSession
 from mailserver.store import traces
@@ -54,6 +60,11 @@ class House:
     exists: Callable[[Address], Awaitable[Reply | None]]
     figures: Figures = field(default_factory=Figures)
 
+    @cached_property
+    def boards(self) -> Boards:
+        """Mailboxes that are open, whichever listener their sessions came by."""
+        return Boards(next(iter(self.rooms.stores.values())))
+
     def incoming(self, id: int) -> Incoming:
         """A place for the octets of the content with this id."""
         return Incoming(self.database.contents, spell(id), self.world.in_thread)
@@ -74,6 +85,9 @@ def talker(house: House, listen: Listen) -> Callable[[str, int], Talker]:
     if listen.service == "pop3":
         pop3 = pop3_policy(house, listen)
         return lambda address, port: Pop3Session(pop3, address, port)
+    if listen.service == "imap":
+        imap = imap_policy(house, listen)
+        return lambda address, port: ImapSession(imap, address, port)
     if listen.service == "no-mail":
         return lambda address, port: NoMail()
     smtp = smtp_policy(house, listen)
@@ -82,6 +96,7 @@ def talker(house: House, listen: Listen) -> Callable[[str, int], Talker]:
 
 def pop3_policy(house: House, listen: Listen) -> Pop3Policy:
     """For POP3."""
+    pop3 = house.config.pop3
     return Pop3Policy(
         hostname=house.config.hostname,
         world=house.world,
@@ -92,6 +107,30 @@ def pop3_policy(house: House, listen: Listen) -> Pop3Policy:
         tls=listen.tls != "none",
         clear_passwords=house.config.clear_passwords,
         lease=house.lease,
+        tally=house.limits.tally,
+        login_delay=pop3.login_delay,
+        expire=pop3.expire,
+        language=pop3.language,
+        utf8_messages=pop3.utf8_messages,
+        figures=house.figures,
+    )
+
+
+def imap_policy(house: House, listen: Listen) -> ImapPolicy:
+    """For IMAP; raises `StartRefused` when the mailboxes are kept by a store that is not for it."""
+    name, store = next(iter(house.rooms.stores.items()))
+    if not IImapStore.providedBy(store):
+        raise StartRefused(f"the mailbox store {name} cannot be served by IMAP; sql can")
+    return ImapPolicy(
+        hostname=house.config.hostname,
+        world=house.world,
+        authentication=house.rooms.authentication,
+        store=store,
+        boards=house.boards,
+        incoming=house.incoming,
+        size=house.config.limits.size,
+        tls=listen.tls != "none",
+        clear_passwords=house.config.clear_passwords,
         figures=house.figures,
     )
 

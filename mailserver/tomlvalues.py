@@ -75,6 +75,16 @@ def duration_or_none(value: Any) -> float:
     return 0.0 if value == 0 and not isinstance(value, bool) else duration(value)
 
 
+def days_or_never(value: Any) -> int | None:
+    """A whole number of days above zero, or "never", which is None."""
+    if value == "never":
+        return None
+    try:
+        return count(value)
+    except Wrong:
+        raise Wrong('needs to be a whole number of days above zero, or "never"') from None
+
+
 def size(value: Any) -> int:
     """Octets, or a text with a unit: "64 MiB"."""
     if isinstance(value, str):

@@ -20,7 +20,7 @@ class Wishes:
     notify: str = ""                # NEVER, or of SUCCESS,FAILURE,DELAY; "" is the usual (RFC 3461 4.1)
     orcpt: str = ""                 # "type;address" as the sender first wrote it (RFC 3461 4.2)
     require_tls: bool = False       # REQUIRETLS (RFC 8689 4)
-    tls_optional: bool = False      # "TLS-Required: No" in the header (RFC 8689 5)
+    tls_optional: bool = False      # "TLS-Required: No" in the header (RFC 8689 3)
     release: float = 0.0            # not before (RFC 4865)
     priority: int = 0               # MT-PRIORITY, -9 to 9 (RFC 6710)
     deliver_by: float = 0.0         # RFC 2852

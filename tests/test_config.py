@@ -59,6 +59,11 @@ class BadConfigsTests(TestCase):
 class DefaultsTests(ConfigTestCase):
     """What two lines mean."""
 
+    def test_a_hostname_beyond_ascii(self) -> None:
+        """It is said in greetings and Received fields, which know A-labels alone (RFC 5321 2.3.5)."""
+        config = self.load('hostname = "mx.Bücher.example"\ndata = "data"\n')
+        self.assertEqual(config.hostname, "mx.xn--bcher-kva.example")
+
     def test_smallest(self) -> None:
         config = self.load(SMALLEST)
         self.assertEqual(config.hostname, "mx.example.org")
@@ -115,6 +120,11 @@ class ValuesTests(ConfigTestCase):
             [str(each) for each in config.networks], ["192.0.2.0/24", "2001:db8::/32", "198.51.100.7/32"]
         )
         self.assertEqual(config.relay_domains, ("example.net", "*"))
+
+    def test_the_name_of_a_source(self) -> None:
+        """It is said in EHLO, where names are in A-labels (RFC 5891 4.4)."""
+        config = self.load(SMALLEST + '[[outbound.source]]\naddress = "192.0.2.1"\nhello = "M\u00fcnchen.example"\n')
+        self.assertEqual([each.hello for each in config.outbound.sources], ["xn--mnchen-3ya.example"])
 
     def test_routes_take_domains_in_any_case(self) -> None:
         config = self.load(SMALLEST + '[outbound.route]\n"Example.NET" = "tcp:127.0.0.1:2526"\n')

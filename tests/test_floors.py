@@ -21,10 +21,11 @@ FLOORS: tuple[tuple[tuple[str, ...], ...], ...] = (
         "events", "figures",
     ),),
     (
-        ("smtp",), ("pop3",), ("sasl",), ("header", "received", "tlsrpt"), ("feedback",),
+        ("smtp",), ("imap",), ("pop3",), ("sasl",), ("mime",), ("header", "received", "tlsrpt"),
+        ("feedback",),
         ("tomlplaces", "tomltable", "tomlvalues"),
     ),
-    (("interfaces",),),
+    (("interfaces", "imapstore"),),
     (("net",), ("world",), ("logs",), ("notify",), ("collector",)),
     (("store",), ("control",)),
     (

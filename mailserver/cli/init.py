@@ -23,6 +23,8 @@ LISTENERS = (
     ("submission", 587, "starttls"),
     ("submission", 465, "implicit"),
     ("lmtp", 24, "none"),
+    ("imap", 143, "starttls"),
+    ("imap", 993, "implicit"),
     ("pop3", 110, "starttls"),
     ("pop3", 995, "implicit"),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -11,6 +12,8 @@ from typing import Any
 
 import click
 
+# Controls (C1), what turns lines around or ends them, halves of surrogate pairs.
+_NOT_SHOWN = re.compile("[\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]")
 FIRST = 1000                # rows whose widths are those of all
 
 as_json = click.option("--json", "json_wanted", is_flag=True, help="Show JSON.")
@@ -18,16 +21,22 @@ as_json = click.option("--json", "json_wanted", is_flag=True, help="Show JSON.")
 
 def show_json(value: Any) -> None:
     """One JSON document."""
-    click.echo(json.dumps(value, ensure_ascii=False, indent=2))
+    click.echo(_json(value, 2))
 
 
 def show_json_array(values: Iterable[Any]) -> None:
     """One JSON array, a line each, while its values come: it may be long."""
     before = "["
     for each in values:
-        click.echo(f"{before}\n  {json.dumps(each, ensure_ascii=False)}", nl=False)
+        click.echo(f"{before}\n  {_json(each)}", nl=False)
         before = ","
     click.echo("[]" if before == "[" else "\n]")
+
+
+def _json(value: Any, indent: int | None = None) -> str:
+    """With words as they are, and everything else beyond ASCII as JSON can also spell it: no terminal obeys that."""
+    text = json.dumps(value, ensure_ascii=False, indent=indent)
+    return _NOT_SHOWN.sub(lambda found: json.dumps(found[0])[1:-1], text)
 
 
 def show_rows(heads: Sequence[str], rows: Iterable[Sequence[Any]], nothing: str) -> None:

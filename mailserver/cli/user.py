@@ -13,7 +13,7 @@ from mailserver.cli.shown import as_json, plural, show_json, show_pairs, show_ta
 from mailserver.config import parse_account
 from mailserver.errors import BadAddress, MailserverError, NotFound
 from mailserver.interfaces import Account
-from mailserver.store import directory, messages
+from mailserver.store import directory, mailboxes
 from mailserver.store.credentials import ARGON2ID, derive
 
 
@@ -60,11 +60,10 @@ def show(address: str, json_wanted: bool) -> None:
     """One account, its mailboxes, and the aliases that lead to it."""
     with reading() as connection:
         account = _find(connection, named(address))
-        boxes: list[dict[str, Any]] = []
-        for name in messages.mailboxes(connection, account.id):
-            found = messages.find_mailbox(connection, account.id, name)
-            listed = messages.listing(connection, found[0]) if found is not None else []
-            boxes.append({"name": name, "messages": len(listed), "octets": sum(each.size for each in listed)})
+        boxes: list[dict[str, Any]] = [
+            {"name": each.name, "messages": each.messages, "octets": each.size}
+            for each in mailboxes.status(connection, account.id)
+        ]
         aliases = [
             each.address for each in directory.aliases(connection)
             if any(Address.parse(target).key == account.address.key for target in each.targets)

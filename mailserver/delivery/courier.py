@@ -205,8 +205,9 @@ class Courier:
         offered, wishes = self.offered, load.wishes
         if load.utf8_header and "SMTPUTF8" not in offered:
             return Unroutable("the server does not take header fields beyond ASCII (SMTPUTF8)", "6.9")
-        if wishes.require_tls and "REQUIRETLS" not in offered:
-            return Unroutable("the server does not offer REQUIRETLS, which the sender wants", "7.30")   # RFC 8689 5
+        # A report is not lost for that (RFC 8689 5).
+        if wishes.require_tls and "REQUIRETLS" not in offered and load.sender is not None:
+            return Unroutable("the server does not offer REQUIRETLS, which the sender wants", "7.30")   # RFC 8689 4.2.1
         if wishes.deliver_by and wishes.by_mode.startswith("R") and "DELIVERBY" not in offered:
             # RFC 2852 4.1.5: who cannot keep the promise does not get it.
             return Unroutable("the server cannot promise to deliver in time (DELIVERBY)", "4.7")

@@ -222,7 +222,7 @@ class Ends:
                 {each.entry.id: each.following for each in theirs},
             )
             try:
-                report = await self._acceptance.report(sender, octets)
+                report = await self._acceptance.report(sender, octets, theirs[0].entry.wishes.require_tls)
             except PermanentFailure as failure:
                 heard[action] = f"nobody: {failure}"
                 continue

@@ -39,6 +39,11 @@ class Rates:
         pace.last = max(pace.last + interval, earliest)
         return pace.last
 
+    def forget_turns(self) -> None:
+        """All who wait ask again now, for an operator has made them due: the turns that they had are nobody's."""
+        for pace in self._paces.values():
+            pace.last = 0.0
+
     def gone(self, name: str, per_minute: int, now: float) -> None:
         """One goes."""
         pace = self._paces.get(name)

@@ -187,8 +187,13 @@ class Scheduler:
             if timer is None or not timer.active() or timer.getTime() > self._world.clock.seconds() + SOON:
                 self._put_timer(SOON)
 
+    def changed(self) -> None:
+        """An operator, or who asks for his mail, has made entries due."""
+        self._rates.forget_turns()
+        self.wake()
+
     def wake(self) -> None:
-        """It is to be looked: an operator has changed something, or there is room for more."""
+        """It is to be looked: something came, or there is room for more."""
         if not self._running:
             return
         if self._looking is not None:

@@ -11,7 +11,7 @@ import re
 from mailserver.feedback.kinds import Kind
 from mailserver.feedback.sentences import AT_LAST, BY_CODE, BY_DETAIL, BY_SUBJECT, BY_WORDS
 
-MOST_READ = 4000        # characters; whoever has more to say has said it by then
+MOST_READ = 1000        # characters; whoever has more to say has said it by then
 
 
 def classify_words(code: int, status: str, text: str) -> Kind:

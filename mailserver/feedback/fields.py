@@ -43,7 +43,12 @@ def fields(block: bytes) -> list[tuple[str, str]]:
 
 
 def _text(octets: bytes) -> str:
-    return octets.decode("utf-8", "replace").strip()
+    return printable(octets.decode("utf-8", "replace")).strip()
+
+
+def printable(text: str) -> str:
+    """Words of strangers as every database takes them, and no terminal obeys them."""
+    return text if text.isprintable() else "".join(each if each.isprintable() else " " for each in text)
 
 
 def first(some: list[tuple[str, str]], name: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from mailserver.feedback.fields import blocks, fields, first, parts, split
+from mailserver.feedback.fields import blocks, fields, first, parts, printable, split
 from mailserver.feedback.told import Feedback, Sort, Told
 from mailserver.feedback.unwritten import unwritten
 
@@ -93,7 +93,7 @@ def _behind_type(body: str) -> str:
 
 def _character(found: re.Match[str]) -> str:
     number = int(found[1], 16)
-    return "?" if number > 0x10FFFF or 0xD800 <= number < 0xE000 else chr(number)
+    return "?" if number > 0x10FFFF or 0xD800 <= number < 0xE000 else printable(chr(number))
 
 
 def _address(text: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from mailserver.feedback.fields import fields, first, split
+from mailserver.feedback.fields import fields, first, printable, split
 from mailserver.feedback.told import Sort, Told
 
 MOST_LINES = 400            # in which recipients are looked for
@@ -45,7 +45,10 @@ def unwritten(
     copy = _BACK.search(body)
     if copy is not None:
         above, back = body[: copy.start()], body[copy.end() :].lstrip(b"\r\n")
-    lines = [each[:1000].decode("utf-8", "replace").rstrip() for each in above.split(b"\n", MOST_LINES)[:MOST_LINES]]
+    lines = [
+        printable(each[:1000].decode("utf-8", "replace").rstrip())
+        for each in above.split(b"\n", MOST_LINES)[:MOST_LINES]
+    ]
     beginning = f"{first(header, 'subject')[:300]} {start.decode('utf-8', 'replace')}"
     sort = Sort.DELAY if _FOR_NOW.search(beginning) else Sort.BOUNCE
     found: dict[str, Told] = {}

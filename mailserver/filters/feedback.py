@@ -71,7 +71,7 @@ class Feedback:
             if is_new and (kind := _EVENTS.get(booking.sort)) is not None:
                 self._server.tell(Event(kind, booking.message_id, booking.at, "", str(booking.recipient), {
                     "class": str(booking.kind), "status": booking.status, "reply": booking.text,
-                    "reporter": booking.reporter,
+                    "reporter": booking.reporter, "proof": booking.proof,
                 }))
         first = bookings[0]
         what = f"{first.sort} of {first.recipient} ({first.kind})"
@@ -93,19 +93,26 @@ class Feedback:
             if mine is None:
                 return ()
             # A keyed path is for one recipient: whatever else the report says, it speaks of that one.
-            told = next((each for each in report.recipients if _is_for(each, mine)), None)
+            told = next((each for each in report.recipients if mine.key in _keys(each)), None)
             told = told or next(iter(report.recipients), None)
             return (self._booking(report, told, mine, path.message, book.VERP),) if told is not None else ()
         for id in self._ids(report):
-            known = await self._server.database.read(book.recipients_of, id)
-            found = []
-            for each in report.recipients:
-                mine = next((address for address in known if _is_for(each, address)), None)
-                if mine is not None:
-                    found.append(self._booking(report, each, mine, id, book.TRACE))
+            known = await self._server.database.read(book.sent_to, id)
+            # Of a thousand recipients each is looked for among the thousand who got the message.
+            found = await self._server.in_thread(self._named, report, known, id)
             if found:
                 return found
         return ()
+
+    def _named(self, report: Report, known: Sequence[Address], id: int) -> Sequence[Booking]:
+        """What is said of those who got the message, as the first of its names for them."""
+        places = {each.key: place for place, each in enumerate(known)}
+        found = []
+        for told in report.recipients:
+            place = min((places[key] for key in _keys(told) if key in places), default=None)
+            if place is not None:
+                found.append(self._booking(report, told, known[place], id, book.TRACE))
+        return found
 
     def _booking(self, report: Report, told: Told, recipient: Address, id: int, proof: str) -> Booking:
         kind = Kind.UNKNOWN
@@ -131,9 +138,10 @@ class Feedback:
         return list(ids)[:MOST_IDS]
 
 
-def _is_for(told: Told, address: Address) -> bool:
+def _keys(told: Told) -> Sequence[str]:
+    """The keys of the addresses by which it names the recipient."""
     named = (_address(told.recipient), _address(told.original))
-    return any(each is not None and each.key == address.key for each in named)
+    return [each.key for each in named if each is not None]
 
 
 def _address(text: str) -> Address | None:

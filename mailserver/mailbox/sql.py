@@ -2,27 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
+import attrs
 from zope.interface import implementer
 
 from mailserver.errors import NotFound
-from mailserver.interfaces import Account, Delivery, IMailbox, IServer, ITransactionalStore, Message, NoOptions
-from mailserver.store import contents, messages
+from mailserver.imapstore import Appended, Copied, IImapStore, Quota, Status
+from mailserver.interfaces import INBOX, Account, Delivery, IResident, IServer, ITransactionalStore
+from mailserver.mailbox.digester import Digester
+from mailserver.mailbox.sqlmailbox import SqlMailbox
+from mailserver.mailbox.watches import Watches
+from mailserver.store import changing, contents, mailboxes, messages
 from mailserver.store.database import Database
 
 
-@implementer(ITransactionalStore)
+@attrs.frozen
+class SqlOptions:
+    """The keys of ``[[mailbox]]`` with ``use = "sql"``: what an account may have, unless its own row says otherwise."""
+
+    quota_octets: int = attrs.field(default=0, validator=attrs.validators.ge(0))        # 0 is no limit
+    quota_messages: int = attrs.field(default=0, validator=attrs.validators.ge(0))
+
+
+@implementer(ITransactionalStore, IImapStore, IResident)
 class Sql:
     """The tables ``mailbox`` and ``message``."""
 
-    Options = NoOptions
+    Options = SqlOptions
 
-    def __init__(self, options: NoOptions, server: IServer) -> None:
+    def __init__(self, options: SqlOptions, server: IServer) -> None:
         self._server = server
         self._database: Database = server.database
+        self._usual = (options.quota_octets, options.quota_messages)
+        self._digester = Digester(server)
+        self._watches = Watches(server)
+
+    def start(self) -> None:
+        self._digester.start()
+
+    async def stop(self) -> None:
+        self._watches.stop()
+        await self._digester.stop()
+
+    # -- delivery
 
     def write(self, connection: Any, deliveries: Sequence[Delivery]) -> None:
         messages.insert_deliveries(connection, deliveries)
@@ -30,59 +54,50 @@ class Sql:
     async def deliver(self, delivery: Delivery) -> None:
         await self._database.write(_deliver, delivery, size=len(delivery.content.beginning))
 
+    # -- mailboxes
+
     async def mailboxes(self, account: Account) -> Sequence[str]:
-        return await self._database.read(messages.mailboxes, account.id)
+        return await self._database.read(mailboxes.mailboxes, account.id)
 
     async def open(self, account: Account, name: str) -> Any:
-        found = await self._database.read(messages.find_mailbox, account.id, name)
+        found = await self._database.read(mailboxes.find_mailbox, account.id, name)
         if found is None:
             raise NotFound(f"there is no mailbox {name}")
-        return SqlMailbox(self._server, name, *found)
+        return SqlMailbox(self._server, self._digester, name, *found, self._usual)
 
+    async def status(self, account: Account, names: Collection[str] | None = None) -> Sequence[Status]:
+        return await self._database.read(mailboxes.status, account.id, names)
 
-@implementer(IMailbox)
-class SqlMailbox:
-    """One mailbox; its rows are read in the readers' threads."""
+    async def create(self, account: Account, name: str, special_use: str = "") -> Status:
+        return await self._database.write(mailboxes.create, account.id, name, special_use, self._server.now())
 
-    def __init__(self, server: IServer, name: str, id: int, uidvalidity: int) -> None:
-        self.name = name
-        self.uidvalidity = uidvalidity
-        self._id = id
-        self._server = server
-        self._database: Database = server.database
+    async def delete(self, account: Account, name: str) -> None:
+        await self._database.write(mailboxes.drop, self._database.contents, account.id, name)
 
-    async def messages(self) -> Sequence[Message]:
-        return await self._database.read(messages.listing, self._id)
+    async def rename(self, account: Account, old: str, new: str) -> None:
+        rename = changing.rename_inbox if old == INBOX else mailboxes.rename
+        await self._database.write(rename, account.id, old, new, self._server.now())
 
-    async def read(self, uid: int) -> AsyncIterator[bytes]:
-        prefix, whole, content_id = await self._database.read(_find, self._id, uid)
-        if whole is not None:
-            yield prefix + whole
-            return
-        yield prefix
-        async for octets in contents.stream(self._database, content_id, self._server.in_thread):
-            yield octets
+    async def subscriptions(self, account: Account) -> Sequence[str]:
+        return await self._database.read(mailboxes.subscriptions, account.id)
 
-    async def beginning(self, uid: int, count: int) -> bytes:
-        return await self._database.read(partial(_beginning, folder=self._database.contents), self._id, uid, count)
+    async def subscribe(self, account: Account, name: str, wanted: bool = True) -> None:
+        await self._database.write(mailboxes.subscribe, account.id, name, wanted)
 
-    async def read_many(self, uids: Collection[int]) -> Mapping[int, bytes]:
-        return await self._database.read(messages.read_many, self._id, uids)
+    async def append(
+        self, account: Account, name: str, messages: Sequence[Appended], replaces: tuple[Any, int] | None = None
+    ) -> Copied:
+        return await self._database.write(
+            changing.append, self._database.contents, (account.id, name), messages, self._server.now(),
+            None if replaces is None else (replaces[0].row, replaces[1]), self._usual,
+            size=sum(len(each.content.beginning) for each in messages),
+        )
 
-    async def remove(self, uids: Collection[int]) -> None:
-        await self._database.write(messages.remove, self._database.contents, self._id, uids)
+    async def quota(self, account: Account) -> Quota:
+        return await self._database.read(mailboxes.quota, account.id, *self._usual)
 
-
-def _find(connection: Any, mailbox_id: int, uid: int) -> tuple[bytes, bytes | None, int]:
-    prefix, content_id = messages.find_message(connection, mailbox_id, uid)
-    return prefix, contents.load(connection, content_id).whole, content_id
-
-
-def _beginning(connection: Any, mailbox_id: int, uid: int, count: int, *, folder: Any) -> bytes:
-    prefix, content_id = messages.find_message(connection, mailbox_id, uid)
-    if len(prefix) >= count:
-        return prefix[:count]
-    return prefix + contents.beginning(connection, folder, content_id, count - len(prefix))
+    def watch(self, mailbox: Any, callback: Callable[[], None]) -> Callable[[], None]:
+        return self._watches.watch(mailbox.row, callback)
 
 
 def _deliver(connection: Any, delivery: Delivery) -> None:

@@ -56,6 +56,13 @@ class Talker(Protocol):
     def buffered(self) -> int:
         """How many octets are kept and not yet used."""
 
+    @property
+    def patience(self) -> float:
+        """Seconds of silence that the protocol grants the peer now, however few the configuration does."""
+
+    def hurry(self) -> None:
+        """The server wants to end this conversation: an answer that only waits for something new ends now."""
+
     def tls_started(self, tls: Tls) -> None:
         """TLS is on: whatever was known of the peer before is forgotten."""
 

@@ -57,7 +57,6 @@ class Conversation(Protocol):
         self._handshaking = False
         self._reading = True
         self._writable: Deferred[None] | None = None
-        self.least_idle = 0.0               # seconds that this protocol's RFC grants, whatever the configuration says
         self.began = 0.0
         self.counted: tuple[str, ...] = ()      # what the house counts it under
         self.deadline: float | None = None  # on the house's clock; None: we are the slow one
@@ -150,6 +149,7 @@ class Conversation(Protocol):
     def _end(self, last_words: Callable[[], bytes]) -> None:
         if self._is_answering:
             self._last_words = last_words
+            self._talker.hurry()
         elif self._handshaking or self._closing:
             self.transport.abortConnection()
         else:
@@ -228,7 +228,7 @@ class Conversation(Protocol):
             self.transport.resumeProducing()
 
     def _wait_for_peer(self) -> None:
-        self.deadline = self._house.clock.seconds() + max(self._house.idle, self.least_idle)
+        self.deadline = self._house.clock.seconds() + max(self._house.idle, self._talker.patience)
 
     async def _converse(self, begun: Done[Answer | None] | Rest[Answer | None]) -> None:
         """Answer whatever has come; its first command has begun.  Ends when more octets are needed, or for good."""

@@ -23,8 +23,7 @@ class ConversationFactory(Factory):
     """Builds a `Conversation` for each connection.
 
     `talk` makes the session for a peer's address and port.  `tls` is a context factory or None.
-    `least_idle` is how many seconds of silence the protocol grants a peer at least.  `is_proxy` says which peers
-    begin with a PROXY header (`mailserver.net.proxy`).
+    `is_proxy` says which peers begin with a PROXY header (`mailserver.net.proxy`).
     """
 
     noisy = False
@@ -35,14 +34,12 @@ class ConversationFactory(Factory):
         house: Conversations,
         tls: Any = None,
         implicit_tls: bool = False,
-        least_idle: float = 0.0,
         is_proxy: Callable[[str], bool] = lambda address: False,
     ) -> None:
         self.talk = talk
         self._house = house
         self.tls = tls
         self._implicit_tls = implicit_tls
-        self._least_idle = least_idle
         self.is_proxy = is_proxy
 
     def buildProtocol(self, addr: IAddress | None) -> Protocol:
@@ -59,7 +56,6 @@ class ConversationFactory(Factory):
         if has_spoken and not self._implicit_tls:
             talker.spoke_first()
         conversation = Conversation(talker, host, self._house, self.tls, self._implicit_tls)
-        conversation.least_idle = self._least_idle
         conversation.factory = self
         return conversation
 

@@ -1,4 +1,4 @@
-"""The server's side of POP3: command lines, and what may be said when (RFC 1939, RFC 2449)."""
+"""The server's side of POP3: command lines, and what may be said when (RFC 1939, RFC 2449, RFC 6856)."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from mailserver.errors import MailserverError
+from mailserver.pop3 import phrases
+from mailserver.pop3.phrases import Phrase
 
 LONGEST_LINE = 255          # octets with CRLF, RFC 2449 4
 LONGEST_AUTH = 12288        # octets of an AUTH command and its responses, as RFC 4954 4 has it
@@ -14,10 +16,12 @@ MOST_SWALLOWED = 64 * 1024  # octets of one line that are read at all
 
 
 class Pop3Error(MailserverError):
-    """The peer broke the language; the text is what it hears behind ``-ERR``.  After a fatal one nothing follows."""
+    """The peer broke the language; the phrase is what it hears behind ``-ERR``.  After a fatal one nothing follows."""
 
-    def __init__(self, text: str, fatal: bool = False) -> None:
-        super().__init__(text)
+    def __init__(self, phrase: Phrase, *values: object, fatal: bool = False) -> None:
+        super().__init__(phrase.text("en", *values))
+        self.phrase = phrase
+        self.values = values
         self.fatal = fatal
 
 
@@ -44,8 +48,8 @@ _BEFORE, _ANY, _INSIDE = (
 )
 # verb -> the states in which it may come
 _ALLOWED: dict[str, tuple[State, ...]] = {
-    "CAPA": _ANY, "QUIT": _ANY,
-    "STLS": _BEFORE, "USER": _BEFORE, "PASS": _BEFORE, "AUTH": _BEFORE,
+    "CAPA": _ANY, "QUIT": _ANY, "LANG": _ANY,
+    "STLS": _BEFORE, "UTF8": _BEFORE, "USER": _BEFORE, "PASS": _BEFORE, "AUTH": _BEFORE,
     "NOOP": _INSIDE, "STAT": _INSIDE, "LIST": _INSIDE, "UIDL": _INSIDE, "RETR": _INSIDE, "TOP": _INSIDE,
     "DELE": _INSIDE, "RSET": _INSIDE,
 }
@@ -90,20 +94,20 @@ class ServerWire:
         if line is None:
             return None
         if b"\0" in line or b"\r" in line:
-            raise Pop3Error("there is a control character in that line")
+            raise Pop3Error(phrases.CONTROL_CHARACTER)
         if self.state is State.EXCHANGE:
             return line
         spelled, _, rest = line.partition(b" ")
         verb = spelled.upper().decode("latin-1")
         states = _ALLOWED.get(verb)
         if states is None:
-            raise Pop3Error("unknown command")
+            raise Pop3Error(phrases.UNKNOWN_COMMAND)
         if self.state not in states:
-            raise Pop3Error("log in first" if self.state is State.AUTHORIZATION else "you are logged in already")
+            raise Pop3Error(phrases.LOG_IN_FIRST if self.state is State.AUTHORIZATION else phrases.LOGGED_IN)
         try:
             argument = rest.decode("utf-8")
         except UnicodeDecodeError:
-            raise Pop3Error("that is not UTF-8") from None
+            raise Pop3Error(phrases.NOT_UTF8) from None
         return _command(verb, argument)
 
     def _line(self) -> bytes | None:
@@ -121,7 +125,7 @@ class ServerWire:
         if len(buffer) >= limit:
             del buffer[:limit]
             self._swallowed = limit
-            raise Pop3Error("that line is too long")
+            raise Pop3Error(phrases.LINE_TOO_LONG)
         return None
 
     def _swallow(self) -> bool:
@@ -136,7 +140,7 @@ class ServerWire:
         if len(buffer) >= left:
             buffer.clear()
             self._swallowed = MOST_SWALLOWED            # whatever comes now is the same error
-            raise Pop3Error("that line does not end", fatal=True)
+            raise Pop3Error(phrases.LINE_WITHOUT_END, fatal=True)
         self._swallowed += len(buffer)
         buffer.clear()
         return False
@@ -146,9 +150,9 @@ def _command(verb: str, argument: str) -> Command:
     if verb == "PASS":
         return Command(verb, argument)              # spaces belong to the password
     argument = argument.strip(" ")
-    if verb in ("USER", "AUTH"):
+    if verb in ("USER", "AUTH", "LANG"):
         if verb == "USER" and not argument:
-            raise Pop3Error("USER needs a name")
+            raise Pop3Error(phrases.NAME_NEEDED)
         return Command(verb, argument)
     words = [word for word in argument.split(" ") if word]
     if verb in ("RETR", "DELE"):
@@ -158,11 +162,11 @@ def _command(verb: str, argument: str) -> Command:
     if verb in ("LIST", "UIDL") and words:
         return Command(verb, argument, *_numbers(words, 1))
     if words:
-        raise Pop3Error(f"{verb} takes no argument")
+        raise Pop3Error(phrases.NO_ARGUMENT, verb)
     return Command(verb)
 
 
 def _numbers(words: list[str], count: int) -> list[int]:
     if len(words) != count or not all(_NUMBER.fullmatch(word) for word in words):
-        raise Pop3Error("a message number is needed" if count == 1 else "a message number and a count are needed")
+        raise Pop3Error(phrases.NUMBER_NEEDED if count == 1 else phrases.NUMBERS_NEEDED)
     return [int(word) for word in words]

@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
 from mailserver.errors import NotFound
 from mailserver.interfaces import Message
+from mailserver.pop3 import phrases
+from mailserver.pop3.languages import Voice
 from mailserver.pop3.multiline import END, Stuffer, Top
+from mailserver.pop3.surrogate import needs_utf8, surrogate
 from mailserver.pop3.wire import Pop3Error
 
 SMALL = 64 * 1024           # octets up to which a message is answered from memory
 READ_AHEAD = 256 * 1024     # octets kept of the messages that will be asked for next
 MOST_AHEAD = 256            # messages
+LONGEST_HEADER = 256 * 1024     # octets that are looked at before a message is sent
 
 
 class Maildrop:
     """The messages of one locked mailbox, numbered from 1.
 
     Whoever takes one message after the other gets several of them by one question to the store.
+    `utf8` says what happens to one with UTF-8 in its header (RFC 6856 2.1): "send", "refuse", or "downgrade".
     """
 
-    def __init__(self, mailbox: Any, messages: Sequence[Message]) -> None:
+    def __init__(self, mailbox: Any, messages: Sequence[Message], voice: Voice, utf8: str) -> None:
         self._mailbox = mailbox                     # IMailbox
         self._messages = messages
+        self._voice = voice
+        self._utf8 = utf8
         self._deleted: set[int] = set()             # numbers
         self.count = len(messages)                  # of what is not marked
         self.octets = sum(each.size for each in messages)
@@ -58,7 +65,7 @@ class Maildrop:
 
     def _pick(self, number: int) -> Message:
         if not 1 <= number <= len(self._messages) or number in self._deleted:
-            raise Pop3Error("there is no such message")
+            raise Pop3Error(phrases.NO_SUCH_MESSAGE)
         return self._messages[number - 1]
 
     # -- what is told of them
@@ -68,7 +75,7 @@ class Maildrop:
         return f"{number} {self._told(verb)(self._pick(number))}"
 
     def listing(self, verb: str) -> bytes:
-        """The whole response to LIST or UIDL."""
+        """The response to LIST or UIDL, without its status line."""
         listed = self._listings.get(verb)
         if listed is None:
             told = self._told(verb)
@@ -77,8 +84,7 @@ class Maildrop:
                 for number, message in enumerate(self._messages, 1)
                 if number not in self._deleted
             ]
-            head = f"+OK {self.count} messages ({self.octets} octets)\r\n"
-            listed = self._listings[verb] = head.encode() + "".join(lines).encode() + END
+            listed = self._listings[verb] = "".join(lines).encode() + END
         return listed
 
     def _told(self, verb: str) -> Callable[[Message], str]:
@@ -93,20 +99,41 @@ class Maildrop:
     async def read(self, number: int, lines: int | None = None) -> bytes | tuple[bytes, AsyncIterator[bytes]]:
         """The response to RETR, or to TOP with so many `lines`.
 
-        A large message is its first octets and a stream of the others.  Raises `Pop3Error` when there is no such
-        message, and `NotFound` when somebody took it away behind our back: before anything is promised.
+        A large message is its status line and a stream of the rest.  Raises `Pop3Error` when there is no such message,
+        or it may not be sent as it is, and `NotFound` when somebody took it away behind our back: before anything is
+        promised.
         """
         message = self._pick(number)
         top = None if lines is None else Top(lines)
         stuffer = Stuffer()
         if message.size <= SMALL:
-            octets = await self._small(number, message)
-            head = b"+OK\r\n" if top else b"+OK %d octets\r\n" % len(octets)
+            octets = self._suited(await self._small(number, message))
+            head = self._head(len(octets), top)
             return b"".join((head, stuffer.feed(top.feed(octets) if top else octets), stuffer.end()))
         pieces = self._mailbox.read(message.uid)
-        first = await _first(pieces)
-        head = b"+OK\r\n" if top else b"+OK %d octets\r\n" % message.size
-        return head, _response(first, pieces, stuffer, top)
+        try:
+            first = await _header(pieces)
+            suited = self._suited(first)
+        except BaseException:
+            await _close(pieces)
+            raise
+        size = message.size + len(suited) - len(first)
+        return self._head(size, top), _response(suited, pieces, stuffer, top)
+
+    def _suited(self, octets: bytes) -> bytes:
+        """A message, or its beginning, as this client may have it; raises `Pop3Error` when it may not."""
+        if self._utf8 == "send":
+            return octets
+        end = octets.find(b"\r\n\r\n")
+        header = octets if end < 0 else octets[:end]
+        if not needs_utf8(header):
+            return octets
+        if self._utf8 == "refuse":
+            raise Pop3Error(phrases.NEEDS_UTF8)
+        return surrogate(header) + octets[len(header):]
+
+    def _head(self, size: int, top: Top | None) -> bytes:
+        return self._voice.ok() if top else self._voice.ok(phrases.OCTETS, size)
 
     async def _small(self, number: int, message: Message) -> bytes:
         follows, self._last = number == self._last + 1, number
@@ -132,10 +159,14 @@ class Maildrop:
         return uids
 
 
-async def _first(pieces: AsyncIterator[bytes]) -> bytes:
+async def _header(pieces: AsyncIterator[bytes]) -> bytes:
+    """The first pieces, until the header section has ended; a header that is longer than `LONGEST_HEADER` is cut."""
+    header = bytearray()
     async for piece in pieces:
-        return piece
-    return b""
+        header += piece
+        if len(header) > LONGEST_HEADER or header.find(b"\r\n\r\n", max(0, len(header) - len(piece) - 3)) >= 0:
+            break
+    return bytes(header)
 
 
 async def _response(
@@ -150,6 +181,9 @@ async def _response(
                     break
         yield stuffer.end()
     finally:
-        close = getattr(rest, "aclose", None)
-        if close is not None:
-            await close()
+        await _close(rest)
+
+
+async def _close(pieces: AsyncIterator[bytes]) -> None:
+    if isinstance(pieces, AsyncGenerator):
+        await pieces.aclose()

@@ -11,6 +11,7 @@ class NoMail:
     """A `mailserver.net.answer.Talker` that greets with 521."""
 
     buffered = 0
+    patience = 0.0
 
     async def greeting(self) -> Answer:
         return Answer(NO_MAIL_HERE.encode(), Then.LINGER)
@@ -23,6 +24,9 @@ class NoMail:
 
     async def next(self) -> Answer | None:
         return None
+
+    def hurry(self) -> None:
+        pass
 
     def tls_started(self, tls: Tls) -> None:
         pass

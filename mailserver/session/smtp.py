@@ -156,6 +156,11 @@ class SmtpSession:
         self._wire.advance(command)
         return Answer(answer.encode())
 
+    patience = 0.0
+
+    def hurry(self) -> None:
+        """No answer waits for news."""
+
     def tls_started(self, tls: Tls) -> None:
         self._intake.end(self._client)
         self._wire.restart()

@@ -311,6 +311,12 @@ def release_many(connection: Connection, folder: Path, held: Iterable[int]) -> N
         for file in fetch_values(connection, files, ids):
             unlink_after_commit(connection, folder / file)
         run_with(connection, f"DELETE FROM content WHERE {gone}", ids)
+        run_with(
+            connection,
+            f"DELETE FROM digest WHERE content_id IN ({marks})"
+            " AND NOT EXISTS (SELECT 1 FROM content WHERE content.id = digest.content_id)",
+            ids,
+        )
 
 
 def sweep(connection: Connection, folder: Path, now: float | None = None) -> int:

@@ -13,8 +13,8 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 
 from mailserver.address import Address, domain_key, parse_domain
 from mailserver.errors import AlreadyExists, NotFound
-from mailserver.interfaces import INBOX, Account
-from mailserver.store.messages import ensure_mailbox, remove_mailboxes
+from mailserver.interfaces import Account
+from mailserver.store.mailboxes import drop_all, make_usual
 from mailserver.store.schema import account, alias, credential, domain, mailbox, message, revision
 
 NAME = "directory"
@@ -104,7 +104,7 @@ def _domain(connection: Connection, name: str) -> int:
 
 
 def add_account(connection: Connection, address: Address, now: float) -> Account:
-    """A new account with an INBOX and no password.  Raises `NotFound` (the domain) and `AlreadyExists`."""
+    """A new account with its mailboxes and no password.  Raises `NotFound` (the domain) and `AlreadyExists`."""
     id = _domain(connection, address.domain)
     if find_account(connection, address.key) is not None:
         raise AlreadyExists(f"the account {address} exists already")
@@ -115,7 +115,7 @@ def add_account(connection: Connection, address: Address, now: float) -> Account
         .values(domain_id=id, address=str(address), key=address.key, enabled=1, created=now)
         .returning(account.c.id)
     ).scalar_one()
-    ensure_mailbox(connection, made, INBOX, now)
+    make_usual(connection, made, now)
     changed(connection)
     return Account(made, address)
 
@@ -160,7 +160,7 @@ def remove_account(connection: Connection, address: Address, contents: Path) -> 
 
 
 def _drop_account(connection: Connection, found: Account, contents: Path | None) -> None:
-    remove_mailboxes(connection, contents or Path(), found.id)
+    drop_all(connection, contents or Path(), found.id)
     connection.execute(delete(credential).where(credential.c.account_id == found.id))
     connection.execute(delete(account).where(account.c.id == found.id))
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, delete, func, insert, select, text
 
 from mailserver.address import Address
 from mailserver.errors import BadAddress
@@ -16,7 +16,7 @@ from mailserver.feedback.rules import Rules
 from mailserver.feedback.told import Sort
 from mailserver.ident import spell
 from mailserver.store import suppressions, traces
-from mailserver.store.schema import feedback, trace
+from mailserver.store.schema import feedback, spool, trace
 from mailserver.store.suppressions import Suppression
 from mailserver.story import event
 
@@ -125,8 +125,8 @@ def recipients_of(connection: Connection, message_id: int) -> list[Address]:
     """To whom the message with this id went: as its sender named them, and as they were sent to.  Empty: not ours."""
     found: dict[str, Address] = {}
     query = select(trace.c.record).where(trace.c.id == message_id).order_by(trace.c.number).limit(2000)
-    for text in connection.execute(query).scalars():
-        record: dict[str, Any] = json.loads(text)
+    for written in connection.execute(query).scalars():
+        record: dict[str, Any] = json.loads(written)
         named = [*record.get("recipients", ()), record.get("target", ""), record.get("recipient", "")]
         for each in named:
             try:
@@ -134,6 +134,35 @@ def recipients_of(connection: Connection, message_id: int) -> list[Address]:
             except BadAddress:
                 continue
             found[address.key] = address
+    return list(found.values())
+
+
+def sent_to(connection: Connection, message_id: int) -> list[Address]:
+    """To whom it went at other servers: as its sender named them, and as they were sent to.  Empty: it did not leave.
+
+    The id of what is delivered here its sender hears with the 250, and whoever he is could book what he wants for it.
+    """
+    found: dict[str, Address] = {}
+    query = select(trace.c.record).where(
+        trace.c.id == message_id, trace.c.number > 0, trace.c.record.contains('"delivered"')
+    )
+    records = connection.execute(query.order_by(trace.c.number).limit(2000)).scalars()
+    stories: list[dict[str, Any]] = [json.loads(record) for record in records]
+    named = [
+        (each["recipient"], each["target"]) for each in stories
+        if each.get("event") == "attempt" and each.get("result") == "delivered" and each.get("host")
+    ]
+    # Their report can be here before the end of our attempt is written down.
+    tried = select(spool.c.recipient, spool.c.target).where(
+        spool.c.owner != text("''"), spool.c.content_id == message_id, spool.c.kind == "remote"
+    )
+    named += [(row.recipient, row.target) for row in connection.execute(tried.limit(2000))]
+    for each in (name for both in named for name in both):
+        try:
+            address = Address.parse(each)
+        except BadAddress:
+            continue
+        found.setdefault(address.key, address)
     return list(found.values())
 
 

@@ -31,4 +31,9 @@ def load_key(path: Path) -> bytes:
             pass
     finally:
         beside.unlink(missing_ok=True)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
     return path.read_bytes()

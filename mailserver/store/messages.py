@@ -1,56 +1,21 @@
-"""Mailboxes and the messages in them."""
+"""Messages as they are delivered and read."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from functools import lru_cache
-from pathlib import Path
 from typing import TypeVar
 
-from sqlalchemy import Connection, delete, select
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, select
 
 from mailserver.errors import NotFound
-from mailserver.interfaces import Delivery, Message
-from mailserver.store.contents import release_many
+from mailserver.interfaces import SEEN, Delivery, Message
+from mailserver.store.mailboxes import ensure_mailbox
+from mailserver.store.news import news
 from mailserver.store.schema import mailbox, message
 from mailserver.store.statements import batches, fetch, fetch_one, insert_rows, run_many
 
 T = TypeVar("T")
-
-
-def ensure_mailbox(connection: Connection, account_id: int, name: str, now: float) -> int:
-    """The row of a mailbox, which is made when it is missing; its UIDVALIDITY is the second in which it was made."""
-    found = find_mailbox(connection, account_id, name)
-    if found is not None:
-        return found[0]
-    values = {
-        "account_id": account_id, "name": name, "uidvalidity": int(now) & 0xFFFFFFFF, "uidnext": 1, "created": now
-    }
-    if connection.dialect.name == "postgresql":
-        connection.execute(postgresql.insert(mailbox).values(values).on_conflict_do_nothing())
-    else:
-        connection.execute(sqlite.insert(mailbox).values(values).on_conflict_do_nothing())
-    found = find_mailbox(connection, account_id, name)
-    assert found is not None
-    return found[0]
-
-
-def find_mailbox(connection: Connection, account_id: int, name: str) -> tuple[int, int] | None:
-    """The row and the UIDVALIDITY of a mailbox."""
-    row = fetch_one(
-        connection, "SELECT id, uidvalidity FROM mailbox WHERE account_id = ? AND name = ?", (account_id, name)
-    )
-    return None if row is None else (row[0], row[1])
-
-
-def mailboxes(connection: Connection, account_id: int) -> list[str]:
-    """The names of an account's mailboxes."""
-    return list(
-        connection.execute(
-            select(mailbox.c.name).where(mailbox.c.account_id == account_id).order_by(mailbox.c.name)
-        ).scalars()
-    )
 
 
 def insert_deliveries(connection: Connection, deliveries: Sequence[Delivery]) -> None:
@@ -68,14 +33,26 @@ def insert_deliveries(connection: Connection, deliveries: Sequence[Delivery]) ->
         found = _next_uids(connection, boxes)
     rows = []
     moved = []
+    told = news(connection)
     for place, those in boxes.items():
-        box, uid = found[place]
+        box, uid, modseq = found[place]
+        modseq += 1
+        octets = unseen = 0
         for each in those:
             size = len(each.prefix) + each.content.size
-            rows.append((box, uid, each.message, size, each.received, each.flags, each.prefix))
+            rows.append((box, uid, each.message, size, each.received, each.flags, each.prefix, modseq, 0.0))
             uid += 1
-        moved.append((uid, box))
-    run_many(connection, "UPDATE mailbox SET uidnext = ? WHERE id = ?", moved)
+            octets += size
+            unseen += not each.flags & SEEN
+            told.contents.append(each.message)
+        moved.append((uid, modseq, len(those), unseen, octets, box))
+        told.mailboxes.add(box)
+    run_many(
+        connection,
+        "UPDATE mailbox SET uidnext = ?, modseq = ?, messages = messages + ?, unseen = unseen + ?, octets = octets + ?"
+        " WHERE id = ?",
+        moved,
+    )
     insert_rows(connection, message, rows)
 
 
@@ -96,14 +73,14 @@ def is_delivered(connection: Connection, delivery: Delivery) -> bool:
 
 def _next_uids(
     connection: Connection, places: Collection[tuple[int, str]]
-) -> dict[tuple[int, str], tuple[int, int]]:
-    """The rows of mailboxes, locked, and their next UIDs, by account and name; those that exist."""
+) -> dict[tuple[int, str], tuple[int, int, int]]:
+    """The rows of mailboxes, locked, their next UIDs and mod-sequences, by account and name; those that exist."""
     found = {}
     for some in batches(list(places)):
         count, wanted = _filled(some)
         text = _lock_mailboxes(connection.dialect.name, count)
-        for account_id, name, id, uid in fetch(connection, text, [each for pair in wanted for each in pair]):
-            found[account_id, name] = (id, uid)
+        for account_id, name, id, uid, modseq in fetch(connection, text, [each for pair in wanted for each in pair]):
+            found[account_id, name] = (id, uid, modseq)
     return found
 
 
@@ -116,7 +93,7 @@ def _filled(some: Sequence[T]) -> tuple[int, list[T]]:
 @lru_cache(maxsize=32)
 def _lock_mailboxes(dialect: str, count: int) -> str:
     text = (
-        "SELECT account_id, name, id, uidnext FROM mailbox"
+        "SELECT account_id, name, id, uidnext, modseq FROM mailbox"
         f" WHERE (account_id, name) IN (VALUES {', '.join(['(?, ?)'] * count)})"
     )
     # On PostgreSQL locked in order of id, as everybody does, so that two transactions never wait for each other.
@@ -157,25 +134,3 @@ def _read_messages(count: int) -> str:
         "SELECT message.uid, message.prefix, content.data FROM message JOIN content ON content.id = message.content_id"
         f" WHERE mailbox_id = ? AND uid IN ({', '.join('?' * count)}) AND content.data IS NOT NULL"
     )
-
-
-def remove(connection: Connection, contents: Path, mailbox_id: int, uids: Collection[int]) -> None:
-    """Expunge messages; those already gone are passed over."""
-    held: list[int] = []
-    for some in batches(sorted(uids)):
-        where = (message.c.mailbox_id == mailbox_id) & message.c.uid.in_(some)
-        held += connection.execute(delete(message).where(where).returning(message.c.content_id)).scalars()
-    release_many(connection, contents, held)
-
-
-def remove_mailboxes(connection: Connection, contents: Path, account_id: int) -> None:
-    """Remove all mailboxes of an account with the mail in them."""
-    query = select(mailbox.c.id).where(mailbox.c.account_id == account_id).order_by(mailbox.c.id)
-    if connection.dialect.name == "postgresql":
-        query = query.with_for_update()     # whoever delivers now waits, and finds nobody
-    boxes = list(connection.execute(query).scalars())
-    held = connection.execute(
-        delete(message).where(message.c.mailbox_id.in_(boxes)).returning(message.c.content_id)
-    ).scalars()
-    release_many(connection, contents, held)
-    connection.execute(delete(mailbox).where(mailbox.c.account_id == account_id))

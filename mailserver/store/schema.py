@@ -33,6 +33,8 @@ domain = Table(
     Column("id", _Number, primary_key=True),
     Column("name", Text, nullable=False, unique=True),          # A-labels, lower case
     Column("created", Double, nullable=False),
+    Column("quota_octets", _Number),                            # of all its accounts together; NULL as configured
+    Column("quota_messages", _Number),
 )
 
 account = Table(
@@ -44,6 +46,9 @@ account = Table(
     Column("key", Text, nullable=False, unique=True),           # Address.key
     Column("enabled", Integer, nullable=False, server_default=text("1")),
     Column("created", Double, nullable=False),
+    Column("quota_octets", _Number),                            # 0 is no limit, NULL as configured
+    Column("quota_messages", _Number),
+    Column("uidvalidity", _Number, nullable=False, server_default=text("0")),   # the last that a mailbox here had
 )
 
 credential = Table(
@@ -104,7 +109,22 @@ mailbox = Table(
     Column("uidvalidity", _Number, nullable=False),
     Column("uidnext", _Number, nullable=False),
     Column("created", Double, nullable=False),
+    Column("modseq", _Number, nullable=False, server_default=text("1")),        # HIGHESTMODSEQ (RFC 7162)
+    Column("forgotten", _Number, nullable=False, server_default=text("0")),     # what is known of `expunged` is newer
+    Column("messages", _Number, nullable=False, server_default=text("0")),      # how many there are,
+    Column("unseen", _Number, nullable=False, server_default=text("0")),        # how many of them are not \Seen,
+    Column("octets", _Number, nullable=False, server_default=text("0")),        # and their sizes together
+    Column("recent", _Number, nullable=False, server_default=text("1")),        # first UID that nobody was told of
+    Column("special_use", Text, nullable=False, server_default=text("''")),     # \Sent ... (RFC 6154); "" none
+    Column("keywords", Text, nullable=False, server_default=text("''")),        # in the order of their bits
     Index("mailbox_by_name", "account_id", "name", unique=True),
+)
+
+subscription = Table(
+    "subscription",
+    metadata,
+    Column("account_id", _Number, ForeignKey("account.id"), primary_key=True, autoincrement=False),
+    Column("name", Text, primary_key=True),                     # of a mailbox, which need not exist
 )
 
 message = Table(
@@ -115,9 +135,49 @@ message = Table(
     Column("content_id", _Number, nullable=False),
     Column("size", _Number, nullable=False),                    # prefix and content
     Column("received", Double, nullable=False),
-    Column("flags", Integer, nullable=False),
+    Column("flags", _Number, nullable=False),                   # bits: five of the system, then the mailbox's keywords
     Column("prefix", LargeBinary, nullable=False),
+    Column("modseq", _Number, nullable=False, server_default=text("1")),        # when it was last changed
+    Column("saved", Double, nullable=False, server_default=text("0")),          # SAVEDATE (RFC 8514); 0 as received
     sqlite_with_rowid=False,
+)
+Index("message_modseq", message.c.mailbox_id, message.c.modseq)
+
+# UIDs that are gone, for who asks what vanished since (RFC 7162); the oldest are forgotten.
+expunged = Table(
+    "expunged",
+    metadata,
+    Column("mailbox_id", _Number, primary_key=True, autoincrement=False),
+    Column("modseq", _Number, primary_key=True, autoincrement=False),
+    Column("uid", _Number, primary_key=True, autoincrement=False),
+    Column("at", Double, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# What is understood of a content (`mailserver.mime`), a moment after it was delivered or when it is asked for: what
+# clients ask for most is answered from here.  Sort keys are folded, so that the order of their octets is the order.
+digest = Table(
+    "digest",
+    metadata,
+    Column("content_id", _Number, primary_key=True, autoincrement=False),
+    Column("version", Integer, nullable=False),                 # of the understanding; an older one is done anew
+    Column("envelope", LargeBinary, nullable=False),            # these three as IMAP says them
+    Column("body", LargeBinary, nullable=False),
+    Column("structure", LargeBinary, nullable=False),
+    Column("parts", LargeBinary, nullable=False),               # where each part lies in the content
+    Column("header_size", _Number, nullable=False),             # octets of its header, the empty line included
+    Column("preview", Text, nullable=False),                    # RFC 8970
+    Column("sent", Double),                                     # the Date field; NULL when it says none
+    Column("subject", Text, nullable=False),                    # the base subject (RFC 5256 2.1), folded
+    Column("is_reply", Integer, nullable=False),                # or forwarded, as its subject says
+    Column("by_from", Text, nullable=False),                    # sort keys of RFC 5256 3 ...
+    Column("by_to", Text, nullable=False),
+    Column("by_cc", Text, nullable=False),
+    Column("display_from", Text, nullable=False),               # ... and of RFC 5957
+    Column("display_to", Text, nullable=False),
+    Column("message_id", Text, nullable=False),
+    Column("refs", Text, nullable=False),                       # message ids of those before it, with blanks
+    Column("thread", _Number, nullable=False),                  # THREADID (RFC 8474): made of the first of all these
 )
 
 # One row a destination that is still to be reached.

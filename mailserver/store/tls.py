@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Table, delete, select, update
+from sqlalchemy import Connection, Table, case, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from mailserver.store.schema import sts_policy, tls_memory
@@ -79,9 +79,10 @@ def used(connection: Connection, domain: str, now: float) -> None:
 
 
 def to_renew(connection: Connection, fetched_before: float, used_since: float, most: int) -> Sequence[Kept]:
-    """Policies to fetch anew, the oldest first: of domains that mail goes to."""
+    """Policies to fetch anew, of domains that mail goes to: the oldest first, but behind them what failed last time."""
     query = select(sts_policy).where(sts_policy.c.fetched < fetched_before, sts_policy.c.used >= used_since)
-    return [Kept(*row) for row in connection.execute(query.order_by(sts_policy.c.fetched).limit(most))]
+    query = query.order_by(case((sts_policy.c.trouble == "", 0), else_=1), sts_policy.c.fetched)
+    return [Kept(*row) for row in connection.execute(query.limit(most))]
 
 
 def had(connection: Connection, domain: str, now: float, level: str, tls: str) -> None:

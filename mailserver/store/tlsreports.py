@@ -11,9 +11,10 @@ from typing import Any
 from sqlalchemy import Connection, delete, select
 
 from mailserver.store.schema import tls_report
-from mailserver.tlsrpt.report import Failure, Report
+from mailserver.tlsrpt.report import Failure, Report, Section
 
 MOST_ROWS = 20_000          # the oldest go first
+MOST_DETAILS = 32 * 1024    # octets of the details of a row: anybody can send a report, and gzip makes little of much
 MOST_SHOWN = 1000
 
 
@@ -33,16 +34,25 @@ def keep(connection: Connection, report: Report, received: float) -> bool:
             "key": key, "number": number, "received": received, "organization": report.organization,
             "contact": report.contact, "report": report.id, "since": report.begin, "until": report.end,
             "domain": section.policy.domain, "policy": section.policy.type, "successful": section.successful,
-            "failed": section.failed,
-            "details": json.dumps({
-                "policy-string": section.policy.strings, "mx-host": section.policy.mx,
-                "failures": [_told(each) for each in section.failures],
-            }),
+            "failed": section.failed, "details": _details(section),
         }
         for number, section in enumerate(report.sections)
     ])
     _purge_most(connection)
     return True
+
+
+def _details(section: Section) -> str:
+    """What else is told of a policy, as far as there is room for it; the numbers stand in the row."""
+    kept: dict[str, list[Any]] = {"policy-string": [], "mx-host": [], "failures": []}
+    room = MOST_DETAILS
+    told = (section.policy.strings, section.policy.mx, [_told(each) for each in section.failures])
+    for some, each in ((some, each) for some, several in zip(kept.values(), told, strict=True) for each in several):
+        room -= len(json.dumps(each)) + 2
+        if room < 0:
+            break
+        some.append(each)
+    return json.dumps(kept)
 
 
 def _told(failure: Failure) -> Mapping[str, Any]:

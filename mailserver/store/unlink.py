@@ -9,14 +9,16 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine
 from twisted.logger import Logger
 
+from mailserver.store import news
+
 log = Logger()
 
 _KEY = "released files"
 
 
 def connect(engine: Engine) -> Connection:
-    """A connection on which `unlink_after_commit` may be called; the list lives as long as it does."""
-    return engine.connect().execution_options(**{_KEY: []})
+    """A connection that writes: what it shall unlink, and what it has changed, are remembered as long as it lives."""
+    return engine.connect().execution_options(**{_KEY: [], news.KEY: news.News()})
 
 
 def unlink_after_commit(connection: Connection, path: Path) -> None:

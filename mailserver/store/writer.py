@@ -23,6 +23,7 @@ from twisted.python.failure import Failure
 from mailserver.errors import TemporaryFailure
 from mailserver.store.engine import Turn
 from mailserver.store.failures import as_told, connection_lost, from_database, is_deadlock
+from mailserver.store.news import News, news
 from mailserver.store.unlink import connect, released, unlink
 
 log = Logger()
@@ -69,8 +70,10 @@ class Writer:
         self._queue: deque[Job] = deque()
         self._waiting = 0               # octets in the queue and in the batch at hand
         self._stopping = False
+        self._changed: News | None = None       # by the batch that was committed last
         self._nudged = False
         self._on_drain: list[Deferred[None]] = []
+        self._on_news: list[Callable[[News], None]] = []
         self._thread = Thread(target=self._run, name="writer", daemon=True)
         self._stopped: Deferred[None] = Deferred()
         self._look = LoopingCall(self._withdraw)
@@ -104,6 +107,11 @@ class Writer:
             drained: Deferred[None] = Deferred()
             self._on_drain.append(drained)
             await drained
+
+    def on_news(self, callback: Callable[[News], None]) -> Callable[[], None]:
+        """Call back, in the reactor's thread, with what a transaction has changed; call the result to end that."""
+        self._on_news.append(callback)
+        return lambda: self._on_news.remove(callback)
 
     def submit(
         self, group: Callable[[Connection, list[Any]], list[Any]], item: Any, size: int, shared: bool
@@ -143,10 +151,13 @@ class Writer:
             log.warn("{count} jobs were withdrawn: the database does not keep up", count=len(late))
             self._answer([(job, _failure(TemporaryFailure("the database does not keep up"))) for job in late])
 
-    def _answer(self, results: Results) -> None:
+    def _answer(self, results: Results, changed: News | None = None) -> None:
         for job, result in results:
             self._waiting -= job.size
             job.done.callback(result)
+        if changed is not None:
+            for tell in list(self._on_news):
+                tell(changed)
         if self._on_drain and not self.full:
             drained, self._on_drain = self._on_drain, []
             for each in drained:
@@ -160,7 +171,8 @@ class Writer:
                 results = self._commit(batch)
                 self.batches += 1
                 self.jobs += len(batch)
-                self._reactor.callFromThread(self._answer, results)
+                changed, self._changed = self._changed, None
+                self._reactor.callFromThread(self._answer, results, changed)
                 del batch, results      # an idle writer holds nobody's mail
         finally:
             self._disconnect()
@@ -214,6 +226,9 @@ class Writer:
                     raise
             files = released(connection)[:]
             released(connection).clear()
+            changed = news(connection).take()
+            if self._on_news:
+                self._changed = changed
         unlink(self._contents, files)
         return results
 

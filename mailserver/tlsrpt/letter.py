@@ -31,7 +31,7 @@ def letter(
 ) -> bytes:
     """A whole message; `packed` is the report's JSON in gzip, `submitter` the name of who sends it.
 
-    "TLS-Required: No" (RFC 8689 5) sees to it that what is reported does not hinder the report (RFC 8460 3).
+    "TLS-Required: No" (RFC 8689 3) sees to it that what is reported does not hinder the report (RFC 8460 3).
     """
     sessions = sum(each.successful + each.failed for each in report.sections)
     failed = sum(each.failed for each in report.sections)

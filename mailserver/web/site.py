@@ -23,6 +23,7 @@ log = Logger()
 
 IDLE = 60.0                 # seconds of silence after which a connection ends
 MOST = 100                  # connections at a time
+LONGEST_BODY = 16 * 1024    # octets of a request's body, which nobody here reads
 
 
 class Pages:
@@ -45,29 +46,58 @@ def site(pages: Pages, tls: Callable[[], Any] | None = None) -> Any:
     root.putChild(b"metrics", _Metrics(pages))
     root.putChild(b"livez", _Live())
     root.putChild(b"readyz", _Ready(pages))
-    factory = _Few(root, timeout=IDLE)
+    factory = _Few(root, _Asked, timeout=IDLE)
     factory.noisy = False
     return factory if tls is None else TLSMemoryBIOFactory(_Newest(tls), False, factory)
 
 
-class _Few(Site):
-    """No more than `MOST` connections, and nothing in the log for what was well asked."""
+class _Asked(Request):
+    """twisted.web writes a body to the disk, in the reactor's thread, however long it is; here it stays in memory."""
 
-    _open = 0
+    _octets = 0
+
+    def gotLength(self, length: int | None) -> None:
+        super().gotLength(0)
+
+    def handleContentChunk(self, data: bytes) -> None:
+        self._octets += len(data)
+        if self._octets > LONGEST_BODY:
+            transport: Any = self.channel.transport
+            transport.abortConnection()
+        else:
+            super().handleContentChunk(data)
+
+
+class _Few(Site):
+    """No more than `MOST` connections, and nothing in the log for what was well asked.
+
+    Whoever comes then takes the place of the one that is there longest: an answer takes a moment, and whoever trickles
+    octets cannot keep others from hearing that the server lives.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._open: dict[Any, None] = {}        # transports, the oldest first
 
     def buildProtocol(self, addr: Any) -> Any:
-        if self._open >= MOST:
-            return None
         protocol: Any = super().buildProtocol(addr)
-        if protocol is not None:
-            self._open += 1
-            lost = protocol.connectionLost
+        make, lose = protocol.makeConnection, protocol.connectionLost
 
-            def gone(reason: Any) -> None:
-                self._open -= 1
-                lost(reason)
+        def made(transport: Any) -> None:
+            if len(self._open) >= MOST:
+                oldest = next(iter(self._open))
+                del self._open[oldest]
+                oldest.abortConnection()
+            self._open[transport] = None
 
-            protocol.connectionLost = gone
+            def lost(reason: Any) -> None:
+                self._open.pop(transport, None)
+                lose(reason)
+
+            protocol.connectionLost = lost
+            make(transport)
+
+        protocol.makeConnection = made
         return protocol
 
     def log(self, request: Any) -> None:

@@ -257,7 +257,7 @@ class Master(Service):
         return {"at_work": [attempt for each in told for attempt in each["at_work"]], "rates": rates}
 
     async def _wake(self, value: Mapping[str, Any]) -> None:
-        await self._all("wake")
+        await self._all("changed")
 
     async def figures(self) -> Told:
         """What all workers have counted."""

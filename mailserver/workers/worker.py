@@ -89,7 +89,9 @@ class Worker:
         return 1
 
     def _orders(self) -> Mapping[str, Order]:
-        mine: dict[str, Order] = {"prepare": self._prepare, "renew": self._renew, "wake": self._wake}
+        mine: dict[str, Order] = {
+            "prepare": self._prepare, "renew": self._renew, "wake": self._wake, "changed": self._changed,
+        }
         return {**self._server.orders(), **mine}
 
     async def _prepare(self, value: Mapping[str, Any]) -> None:
@@ -101,6 +103,9 @@ class Worker:
 
     async def _wake(self, value: Mapping[str, Any]) -> None:
         self._server.wake()
+
+    async def _changed(self, value: Mapping[str, Any]) -> None:
+        self._server.changed()
 
     def _spooled(self) -> None:
         if not self._telling:

@@ -21,11 +21,11 @@ from mailserver.delivery.scheduler import Scheduler
 from mailserver.envelope import Client, Envelope, Origin
 from mailserver.forwarding.accounts import Accounts, AccountsOptions
 from mailserver.hooks import Asked
-from mailserver.interfaces import Account, NoOptions
+from mailserver.interfaces import Account
 from mailserver.lent import Lent
 from mailserver.listeners import Events
 from mailserver.mailbox.maildir import Maildir, MaildirOptions
-from mailserver.mailbox.sql import Sql
+from mailserver.mailbox.sql import Sql, SqlOptions
 from mailserver.net.limits import Allowance, Limits
 from mailserver.net.tally import Private
 from mailserver.routing import Router
@@ -62,7 +62,7 @@ class HouseCase(SqliteCase):
         limits = Limits(Allowance(), Private(self.world.clock.seconds))
         lent = Lent(HOSTNAME, self.data, directory, self.database, self.world, limits)
         self.stores: dict[str, Any] = {
-            "sql": Sql(NoOptions(), lent), "maildir": Maildir(MaildirOptions("maildir/{domain}/{local}"), lent),
+            "sql": Sql(SqlOptions(), lent), "maildir": Maildir(MaildirOptions("maildir/{domain}/{local}"), lent),
         }
         accounts = Asked("accounts", Accounts(AccountsOptions(self.box_store), lent), reactor)
         self.acceptance = Acceptance(

@@ -87,6 +87,11 @@ class ClassifyTests(SynchronousTestCase):
                 classify_words(550, "", text)
             self.assertLess((time.process_time() - begun) / 5, 0.1, unit)
 
+    def test_long_winded(self) -> None:
+        """A hundred recipients may each get such a reply, and all are read in the reactor's thread."""
+        self.assertEqual(classify_words(0, "", "x " * 400 + "user unknown"), Kind.GONE)
+        self.assertEqual(classify_words(0, "", "x " * 500 + "user unknown"), Kind.UNKNOWN)
+
     def test_one_pattern_a_kind(self) -> None:
         kinds = [kind for kind, _ in BY_WORDS]
         self.assertEqual(len(set(kinds)), len(kinds))

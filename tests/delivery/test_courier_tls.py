@@ -11,11 +11,12 @@ from twisted.internet.task import Clock
 
 from mailserver.delivery import line as line_module
 from mailserver.delivery.line import TlsFailed, Unusable
+from mailserver.delivery.tls.proof import Contexts, Proof, by_authority
 from mailserver.net.connect import Opportunistic
 from mailserver.reply import Reply
 from tests.delivery.cases import BOB, CourierCase
 from tests.delivery.peers import Peer, Talk
-from tests.net.certificates import key_pair
+from tests.net.certificates import Authority, key_pair
 
 reactor: Any = installed_reactor
 
@@ -64,6 +65,20 @@ class TlsTests(TlsCase):
                 await courier.start_tls(self.context)
             await courier.line.gone
             self.assertEqual(courier.line.tls, "")
+
+    async def test_names_of_strangers(self) -> None:
+        """What stands in a certificate goes into the queue and into reports: one printable line of it."""
+        authority = Authority(Path(self.mktemp()))
+        self.peer.tls = authority.pair("a.example", "evil\0\x1b[2J\r\nX: y.example")
+        courier = await self.begin()
+        proof = Proof(Contexts(authority.file).proving(), "mx.example.org", by_authority(("mx.example.org",)))
+        with self.assertRaises(TlsFailed) as raised:
+            await courier.start_tls(proof)
+        words = str(raised.exception)
+        self.assertIn("the certificate of mx.example.org is for a.example, evil", words)
+        self.assertTrue(words.isprintable(), words)
+        assert proof.failure is not None
+        self.assertTrue(proof.failure.words.isprintable())
 
     async def test_refused_or_broken(self) -> None:
         """These may be tried in the clear."""

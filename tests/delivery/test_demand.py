@@ -19,7 +19,7 @@ from mailserver.net.connect import Host
 from mailserver.settings import OutboundTls
 from mailserver.store import tls as store
 from mailserver.store.tls import Remembered
-from mailserver.wishes import Wishes
+from mailserver.wishes import NONE, Wishes
 from tests.delivery.house import HouseCase, reactor
 from tests.delivery.policies import policy
 from tests.net.certificates import Authority, certificates, tlsa
@@ -104,7 +104,7 @@ class DecisionTests(SynchronousTestCase):
         self.assertEqual(decide(required, HOST, None, False, NOW).detail, "7.30")
 
     def test_the_sender_does_without(self) -> None:
-        """The other side's policies do not count, and neither does memory; the configuration does (RFC 8689 5)."""
+        """The other side's policies do not count, and neither does memory; the configuration does (RFC 8689 3)."""
         known = replace(PLAIN, tls_optional=True, sts=ENFORCED, remembered=remembered(times=9))
         self.assertEqual(self.level(known), ("may", "the sender wrote TLS-Required: No", True))
         self.assertEqual(self.level(replace(known, level="verify")), ("verify", "configured", False))
@@ -176,10 +176,10 @@ class MemoryTests(HouseCase):
         self.names.add("example.com", "MX", "10 mx.example.com.")
         self.demands = Demands(self.database, OutboundTls(sts=False), self.world, "us")
 
-    async def see(self, outcome: Outcome, demands: Demands | None = None) -> Any:
+    async def see(self, outcome: Outcome, demands: Demands | None = None, wishes: Wishes = NONE) -> Any:
         """One connection; what was demanded of it."""
         demands = demands or self.demands
-        known = await demands.of_domain("example.com", Wishes(), True)
+        known = await demands.of_domain("example.com", wishes, True)
         demand = await demands.of_host(known, HOST, False)
         demands.note(known, demand, HOST, "192.0.2.1", "", outcome)
         await self.database.write(lambda connection: None)      # behind what was noted
@@ -213,6 +213,17 @@ class MemoryTests(HouseCase):
         found = await self.known()
         assert found is not None
         self.assertEqual((found.missing, found.tls), (0.0, "y"))
+
+    async def test_a_message_that_does_without(self) -> None:
+        """It may go in the clear; that is no reason for the next one to (RFC 8689 3 is about that message alone)."""
+        for _ in range(OFTEN):
+            await self.see(Outcome.secured("x"))
+        careless = await self.see(Outcome.in_clear(), wishes=Wishes(tls_optional=True))
+        self.assertTrue(careless.permits_clear)
+        self.assertFalse((await self.see(Outcome.missing())).permits_clear)
+        self.moved += PATIENCE + 1
+        self.assertTrue((await self.see(Outcome.in_clear())).permits_clear)
+        self.assertIsNone(await self.known())
 
     async def test_few_words_are_written(self) -> None:
         """A busy domain is not written down with every connection, only each hour."""

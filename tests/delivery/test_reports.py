@@ -56,7 +56,8 @@ def fields(part: Message) -> list[Message]:
 
 
 def asks(notify: str = "", **others: Any) -> Any:
-    wishes = Wishes(notify=notify, **{key: others.pop(key) for key in ("orcpt", "envid", "ret") if key in others})
+    named = ("orcpt", "envid", "ret", "require_tls")
+    wishes = Wishes(notify=notify, **{key: others.pop(key) for key in named if key in others})
     return make_entry(1, 1, others.pop("target", "bob@example.com"), wishes=wishes, **others)
 
 
@@ -168,9 +169,20 @@ class ReportTests(SynchronousTestCase):
         self.assertEqual(back(asks(ret="HDRS"))[0], "text/rfc822-headers")
         self.assertEqual(back(asks(ret=""))[0], "text/rfc822-headers")
         self.assertEqual(back(asks(ret="FULL"), action=Action.DELAYED)[0], "text/rfc822-headers")
+        self.assertEqual(back(asks(ret="FULL", require_tls=True))[0], "text/rfc822-headers")        # RFC 8689 5
         large = b"\r\n" + b"x\r\n" * MOST_WHOLE
         self.assertEqual(back(asks(ret="FULL"), body=large)[0], "text/rfc822-headers")
         self.assertEqual(back(asks(ret="FULL"), body=b"\r\n--BOUNDARY--\r\n")[0], "text/rfc822-headers")
+
+    def test_binary_does_not_come_back(self) -> None:
+        """BODY=BINARYMIME may hold anything (RFC 3030 3); a report is lines, and no server has to take others."""
+        entry = asks(ret="FULL")
+        for hostile in (b"a\0b", b"a\nb", b"a\rb", b"x" * 999):
+            octets, parts = report((entry, by_reply(REPLY)), body=b"\r\nhi\r\n" + hostile + b"\r\n")
+            self.assertEqual(parts[2].get_content_type(), "text/rfc822-headers")
+            octets, parts = report((entry, by_reply(REPLY)), header=b"A: b\r\nX: " + hostile + b"\r\nC: d\r\n")
+            self.assertEqual(parts[2].get_payload(decode=True), b"A: b\r\nC: d\r\n")
+            self.assertNotIn(b"\0", octets)
 
     def test_belongs_to_the_original(self) -> None:
         """A mail program shows it beside what it is about."""

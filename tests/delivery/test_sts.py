@@ -226,8 +226,9 @@ class RefusedTests(PoliciesCase):
             self.names.add("mta-sts.example.com", "A", address)
             await self.fails("is not on the Internet", allow_loopback=False)
         self.names.add("mta-sts.example.com", "A")
-        self.names.add("mta-sts.example.com", "AAAA", "::ffff:127.0.0.9")
-        await self.fails("is not on the Internet", allow_loopback=False)
+        for address in ("::ffff:127.0.0.9", "64:ff9b::7f00:9", "2002:7f00:9::1", "ff0e::1"):     # RFC 6052, RFC 3056
+            self.names.add("mta-sts.example.com", "AAAA", address)
+            await self.fails("is not on the Internet", allow_loopback=False)
         self.assertEqual(self.server.asked, [])
 
     async def test_redirect(self) -> None:

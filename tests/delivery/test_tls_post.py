@@ -10,8 +10,9 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
+from mailserver.delivery.tls.https import is_elsewhere
 from mailserver.delivery.tlsrpt import post as module
-from mailserver.delivery.tlsrpt.post import Post, _is_elsewhere, read_status
+from mailserver.delivery.tlsrpt.post import Post, read_status
 from mailserver.errors import PermanentFailure, TemporaryFailure
 from mailserver.settings import Outbound, OutboundTls
 from mailserver.testing import Names
@@ -50,6 +51,13 @@ class PostTests(TestCase):
         taker = self.taker(201)
         self.assertEqual(await self.post(taker).send(self.uri(taker), b"\x1f\x8bpacked"), "answered 201")
         self.assertEqual(taker.taken, [("/v1/tls?x=1", "application/tlsrpt+gzip", b"\x1f\x8bpacked")])
+
+    async def test_no_name_for_a_certificate(self) -> None:
+        """What the DNS has and no certificate can be for: it is not now, in words, and no error of ours."""
+        for name in ("a_b.example.com", "-x.example.com"):
+            self.names.add(name, "A", "127.0.0.1")
+            with self.assertRaises(TemporaryFailure):
+                await self.post(self.taker()).send(f"https://{name}/", b"x")
 
     async def test_refused(self) -> None:
         """Some answers are for good, some for now; nobody is followed elsewhere."""
@@ -94,9 +102,9 @@ class PostTests(TestCase):
     def test_where_elsewhere_is(self) -> None:
         for address in ("127.0.0.1", "10.0.0.1", "169.254.169.254", "::1", "fd00::1", "fe80::1", "::ffff:192.168.1.1",
                         "0.0.0.0", "224.0.0.1", "100.64.0.1", "2002:7f00:1::1", "64:ff9b::7f00:1", "ff02::1"):
-            self.assertFalse(_is_elsewhere(address), address)
-        for address in ("8.8.8.8", "2001:4860:4860::8888"):
-            self.assertTrue(_is_elsewhere(address), address)
+            self.assertFalse(is_elsewhere(address), address)
+        for address in ("8.8.8.8", "2001:4860:4860::8888", "64:ff9b::808:808"):
+            self.assertTrue(is_elsewhere(address), address)
 
     async def test_silence(self) -> None:
         taker = self.taker(0)

@@ -11,10 +11,11 @@ from twisted.trial.unittest import SynchronousTestCase
 from mailserver.acceptance import OURSELVES
 from mailserver.address import Address
 from mailserver.delivery import scheduler as scheduler_module
+from mailserver.delivery.lanes import Lanes
 from mailserver.delivery.rates import BURST, Rates
 from mailserver.envelope import Origin
-from mailserver.settings import Manner, Source
-from mailserver.store import destinations
+from mailserver.settings import Manner, Outbound, Source
+from mailserver.store import destinations, queue
 from mailserver.wishes import Wishes
 from tests.delivery.house import ALICE, HouseCase
 from tests.delivery.peers import Talk
@@ -89,6 +90,21 @@ class RateTests(HouseCase):
         await deferLater(reactor, 0.3)
         self.later(15)
         await self.empty()
+
+
+    async def test_the_turns_of_an_operator(self) -> None:
+        """Who makes all of them due does not put them behind the turns that they had."""
+        _, times, _ = await self.turns(30, manners=(Manner(("example.com",), 0, 60),))
+        for _ in range(3):
+            ids = [each.id for each in await self.queue()]
+            await self.database.write(queue.retry, ids, Lanes(Outbound()).of, self.world.now())
+            self.schedulers[0].changed()
+            await self.until(self._all_wait)
+        late = max(each.next_attempt for each in await self.queue()) - self.world.now()
+        self.assertLess(late, times[-1] + 3)
+
+    async def _all_wait(self) -> bool:
+        return all(each.next_attempt > self.world.now() + 0.2 for each in await self.queue())
 
 
 class OrderTests(HouseCase):

@@ -141,6 +141,26 @@ class ParseTests(SynchronousTestCase):
 
 
 class AddressTests(SynchronousTestCase):
+    def test_control_characters(self) -> None:
+        """Words are one printable line, as they are kept, shown and told: PostgreSQL takes no NUL."""
+        dsn = (
+            b"Content-Type: multipart/report; report-type=delivery-status; boundary=x\r\n\r\n--x\r\n"
+            b"Content-Type: message/delivery-status\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
+            b"Reporting-MTA: dns;mx=00=1B[2J.example\r\n\r\nFinal-Recipient: rfc822;bob@example.com\r\n"
+            b"Action: failed\r\nDiagnostic-Code: %s\r\n\r\n--x--\r\n"
+        )
+        for words in (b"smtp; 550=00no=1B]0;x=C2=9B such user", b"utf-8; 550\\x{00}no\\x{1B}]0;x\\x{9B} such user"):
+            found = parse(dsn % words)
+            assert found is not None
+            [told] = found.recipients
+            self.assertRegex(told.text, "550.no.*such user")
+            self.assertTrue(told.text.isprintable(), told.text)
+            self.assertTrue(found.reporter.isprintable(), found.reporter)
+        qmail = b"Subject: failure notice\r\n\r\nHi. This is the qmail-send program at x.\r\n\r\n"
+        found = parse(qmail + b"<bob@example.com>:\r\n550\0no\x1b\r\n")
+        assert found is not None
+        self.assertEqual([each.text for each in found.recipients], ["550 no"])
+
     def test_only_addresses(self) -> None:
         """What is none is nobody: no names of systems, no lists, no control characters."""
         long = "rfc822; " + "a" * 400 + "@b"

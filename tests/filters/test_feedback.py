@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
+import time
 from pathlib import Path
 from typing import Any
+
+from twisted.internet.task import LoopingCall
 
 from mailserver.address import Address
 from mailserver.content import Content
@@ -16,6 +21,7 @@ from mailserver.forwarding.bounces import KEY, Bounces
 from mailserver.ident import read
 from mailserver.store import feedback, suppressions, traces
 from mailserver.store.key import load_key
+from mailserver.story import event
 from mailserver.testing import FilterContract, ForwarderContract, PluginCase, a_client, an_envelope
 from mailserver.testing.cases import answer
 
@@ -44,6 +50,11 @@ class FeedbackTests(FilterContract, KeyedCase):
     async def sent(self, *recipients: str) -> None:
         record = json.dumps({"id": "0D34H7V8M2W0E", "recipients": recipients})
         await self.server.database.write(traces.add_many, [(ID, record)])
+        ends = [
+            (ID, event(1.0, "attempt", recipient=each, target=each, result="delivered", host="mx.example.com:25"))
+            for each in recipients
+        ]
+        await self.server.database.write(traces.append_many, ends)
 
     async def judge(self, octets: bytes, sender: str = "", to: str = "alice@example.org") -> str:
         """What it says in the trace."""
@@ -67,8 +78,9 @@ class FeedbackTests(FilterContract, KeyedCase):
             [("delay", "carol@example.com", "unreachable", "trace"), ("bounce", "robert@example.com", "gone", "trace")],
         )
         story = await self.server.database.read(traces.story, ID)
-        self.assertEqual([each["event"] for each in story[1:]], ["feedback", "feedback"])
-        self.assertEqual([(each.kind, each.more["class"]) for each in self.server.told], [("bounced", "gone")])
+        self.assertEqual([each["event"] for each in story[3:]], ["feedback", "feedback"])
+        told = [(each.kind, each.more["class"], each.more["proof"]) for each in self.server.told]
+        self.assertEqual(told, [("bounced", "gone", "trace")])
         self.assertIn("known already", await self.judge(DSN))
         self.assertEqual(len(await self.booked()), 2)
 
@@ -93,6 +105,35 @@ class FeedbackTests(FilterContract, KeyedCase):
         await self.sent("dave@example.com")
         self.assertIn("not ours", await self.judge(DSN))
         self.assertEqual(await self.booked(), [])
+
+    async def test_what_did_not_leave(self) -> None:
+        """The sender of what is delivered here knows its id: he books nothing about who got it."""
+        record = json.dumps({"id": "0D34H7V8M2W0E", "recipients": ["robert@example.com"]})
+        here = event(1.0, "attempt", recipient="robert@example.com", target="robert@example.com", result="delivered")
+        await self.server.database.write(traces.add_many, [(ID, record)])
+        await self.server.database.write(traces.append_many, [(ID, here)])
+        self.assertIn("not ours", await self.judge(DSN))
+        self.assertEqual((await self.booked(), self.server.told), ([], []))
+
+    async def test_about_very_many(self) -> None:
+        """A thousand strangers are named to a message that a thousand got: nobody else waits for that."""
+        await self.sent(*(f"known{number}@example.com" for number in range(1000)))
+        block = b"Final-Recipient: rfc822;u%d@x.org\r\nOriginal-Recipient: rfc822;v%d@x.org\r\nAction: failed\r\n\r\n"
+        start = DSN.index(b"Original-Recipient:")
+        named = b"".join(block % (number, number) for number in range(1000))
+        octets = DSN[:start] + named + DSN[DSN.index(b"\r\n--", start):]
+        longest, last = 0.0, time.monotonic()
+
+        def look() -> None:
+            nonlocal longest, last
+            longest, last = max(longest, time.monotonic() - last), time.monotonic()
+
+        looking = LoopingCall(look)
+        looking.start(0.01)
+        self.addCleanup(looking.stop)
+        self.assertIn("not ours", await self.judge(octets))
+        look()
+        self.assertLess(longest, 1.0)
 
     async def test_keyed(self) -> None:
         """It came to a reverse-path that only we can have made: whatever it says, it speaks of that recipient."""
@@ -122,6 +163,7 @@ class FeedbackTests(FilterContract, KeyedCase):
         self.assertEqual(found.kind, "complaint")
         [told] = self.server.told
         self.assertEqual((told.kind, told.id, told.recipient), ("complained", ID, "bob@example.com"))
+        self.assertEqual(told.more["proof"], "verp")
         await self.judge(octets, sender="loop@provider.example")
         self.assertEqual(len(self.server.told), 1)          # what is known already is no news
 
@@ -161,6 +203,21 @@ class BouncesTests(ForwarderContract, KeyedCase):
 
 
 class KeyTests(KeyedCase):
+    def test_durable(self) -> None:
+        """Mail that has left with it comes back for days: not only the file, also its name is on the disk."""
+        folder = self.server.data / "other"
+        folder.mkdir()
+        synced: list[bool] = []
+
+        def fsync(descriptor: int) -> None:
+            synced.append(stat.S_ISDIR(os.fstat(descriptor).st_mode) and (folder / KEY).exists())
+            sync(descriptor)
+
+        sync = os.fsync
+        self.patch(os, "fsync", fsync)
+        load_key(folder / KEY)
+        self.assertEqual(synced, [False, True])
+
     def test_kept(self) -> None:
         """It is made once, for nobody else to read."""
         self.assertEqual(load_key(self.server.data / KEY), self.key)

@@ -10,7 +10,8 @@ from tests.fuzz.choices import Choices, split
 WORDS = (
     b"CAPA\r\n", b"QUIT\r\n", b"STLS\r\n", b"USER ", b"PASS ", b"AUTH PLAIN\r\n", b"AUTH ", b"NOOP\r\n", b"STAT\r\n",
     b"LIST 1\r\n", b"LIST\r\n", b"UIDL ", b"RETR 1\r\n", b"TOP 1 0\r\n", b"TOP ", b"DELE ", b"RSET\r\n", b"\r\n",
-    b"\n", b"\0", b"*", b"\xff", b"4294967296", b"-1", b" ", b"x" * 300,
+    b"UTF8\r\n", b"LANG\r\n", b"LANG *", b"LANG ja-", b"\n", b"\0", b"*", b"\xff", b"4294967296", b"-1", b" ",
+    b"x" * 300,
 )
 
 

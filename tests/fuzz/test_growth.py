@@ -11,6 +11,13 @@ from twisted.trial.unittest import SynchronousTestCase
 from mailserver.address import Address
 from mailserver.errors import BadAddress
 from mailserver.header import remove_fields
+from mailserver.imap.commands.table import PARSERS, State
+from mailserver.imap.error import ImapError
+from mailserver.imap.limits import Limits
+from mailserver.imap.names import read
+from mailserver.imap.numbers import parse
+from mailserver.imap.patterns import Pattern
+from mailserver.imap.reader import Reader
 from mailserver.pop3 import multiline
 from mailserver.smtp.dots import Unstuffer
 from mailserver.smtp.lines import SmtpError
@@ -19,7 +26,7 @@ from mailserver.smtp.stuffing import Stuffer
 from mailserver.smtp.syntax import parse_command
 from mailserver.tlsrpt.parts import report_in
 from mailserver.tlsrpt.reading import BadReport, read_report
-from tests.fuzz import pop3, smtp_client, smtp_server
+from tests.fuzz import imap, pop3, smtp_client, smtp_server
 from tests.fuzz.choices import Choices
 from tests.fuzz.growth import MOST, grows
 
@@ -129,6 +136,44 @@ def used(work: Callable[[bytes], object], octets: bytes) -> tuple[int, int]:
         tracemalloc.stop()
 
 
+def imap_command(octets: bytes) -> None:
+    """The rest of a command behind its name, longer than any that a wire lets through."""
+    name, _, arguments = octets.partition(b"|")
+    try:
+        PARSERS[name.decode()](Reader(arguments))
+    except ImapError:
+        pass
+
+
+def imap_session(octets: bytes) -> None:
+    """In pieces as they come from a socket, with room for commands of any size."""
+    played = imap.Session(Choices(b""))
+    played.wire = type(played.wire)(Limits(1 << 30, 1 << 30, 1 << 30, 1 << 30, 1 << 30))
+    played.wire.state = State.SELECTED
+    for start in range(0, len(octets), 1460):
+        played.wire.receive(octets[start : start + 1460])
+        try:
+            while (event := played.wire.next()) is not None:
+                played.meet(event)
+        except ImapError:
+            pass
+
+
+def imap_name(octets: bytes) -> None:
+    for utf8 in (True, False):
+        try:
+            read(octets, utf8)
+        except ImapError:
+            pass
+
+
+def imap_set(octets: bytes) -> None:
+    try:
+        parse(octets).pick(range(1, 1000))
+    except ImapError:
+        pass
+
+
 class GrowthTests(SynchronousTestCase):
     def check(self, work: Callable[[bytes], object], *patterns: bytes, head: bytes = b"") -> None:
         for pattern in patterns:
@@ -199,6 +244,25 @@ class GrowthTests(SynchronousTestCase):
     def test_pop3(self) -> None:
         self.check(lambda said: pop3.play([said], Choices(b"")), b"NOOP\r\n", b"\r\n", b"RETR 1\r\n", b"XYZZY\r\n")
         self.check(lambda said: pop3.play([said], Choices(b"")), b"AUTH PLAIN\r\nAA\r\n", b"x" * 300 + b"\r\n")
+
+    def test_imap_commands(self) -> None:
+        self.check(imap_command, b"(", b"NOT ", b"OR ", b"OR ALL ", b"ALL ", b'FROM "x" ', b'"', head=b"SEARCH| ")
+        self.check(imap_command, b"FLAGS ", b"BODY[", b"1.", b'"\\"', b'"\\\\', head=b"FETCH| 1 (")
+        self.check(imap_command, b"1,", b"9", b":", b"*,", b"3:1,", head=b"FETCH| 1,")
+        self.check(imap_command, b"x ", b'"x" ', b'"\\\\" ', b"{1}\r\nx ", head=b'LIST| "" (')
+        self.check(imap_command, b"\\Seen ", b"x", b"x ", head=b"STORE| 1 FLAGS (")
+        self.check(imap_command, b'"a" "b" ', b'"a', b"\\", head=b"ID| (")
+
+    def test_imap_sessions(self) -> None:
+        self.check(imap_session, b"a NOOP\r\n", b"\r\n", b"a X {3+}\r\nabc\r\n", b"a IDLE\r\nDONE\r\n", b"x")
+        self.check(imap_session, b"{1+}\r\nx", b"{0+}\r\n", b"{3+}\r\nabc ", b"{", b"\r", b"x", head=b"a SEARCH ")
+        self.check(imap_session, b"x", b" {3+}\r\nabc", b"\r\n", b"{", head=b"a APPEND x {3+}\r\nabc")
+        self.check(imap_session, b"x", b"\0", b"\r\n", head=b"a APPEND x {1000000000}\r\n")
+
+    def test_imap_words(self) -> None:
+        self.check(imap_name, b"x", b"/", b"&-", b"&APw-", b"&", b"a&", b"\xcc\x88", b"\xff")
+        self.check(imap_set, b"1,", b"1:*,", b"5:4294967295,", b"*", b":")
+        self.check(lambda said: Pattern("*%" * 400 + "x").matches(said.decode()), b"a", b"a/", b"/")
 
     def test_replies(self) -> None:
         self.check(lambda said: smtp_client.read([said]), b"250 x\r\n", b"250-x\r\n250 y\r\n", b"\n")

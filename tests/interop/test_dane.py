@@ -60,7 +60,7 @@ class DaneTests(SignedHouseCase):
         )
         self.assertNotIn("MAIL", peer.verbs())
         self.assertEqual(len(peer.talks), 1)
-        # Who wants it there all the same may say so (RFC 8689 5).
+        # Who wants it there all the same may say so (RFC 8689 3).
         attempt = await self.delivered("bob@signed.example", tls_optional=True)
         self.assertEqual(attempt["policy"], "the sender wrote TLS-Required: No")
 

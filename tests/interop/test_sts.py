@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from mailserver.address import Address
 from mailserver.delivery.tls import https
 from mailserver.delivery.tls.outcome import Seen
+from mailserver.envelope import Origin
 from mailserver.net.tls import KeyPair
+from mailserver.wishes import Wishes
 from tests.delivery.peers import Peer
 from tests.delivery.policies import PolicyServer, policy
 from tests.interop.signed_house import SignedHouseCase
@@ -138,7 +141,7 @@ class StsTests(StsCase):
         self.assertEqual((await self.delivered(f"carol@{NAME}"))["policy"], "opportunistic")
 
     async def test_the_sender_does_without(self) -> None:
-        """TLS-Required: No (RFC 8689 5): the other side's policy is passed over, in the clear if need be."""
+        """TLS-Required: No (RFC 8689 3): the other side's policy is passed over, in the clear if need be."""
         self.publish()
         peer = self.at("127.0.0.2")
         self.sends()
@@ -170,6 +173,29 @@ class RequiredTests(StsCase):
         self.sends()
         attempt = await self.delivered(f"bob@{NAME}", require_tls=True)
         self.assertEqual(attempt["policy"], "REQUIRETLS")
+
+    async def test_its_report(self) -> None:
+        """What is told of it is as secret (RFC 8689 5)."""
+        self.publish(mode="testing")
+        peer = self.at("127.0.0.2", tls=self.good)
+        peer.extensions.append("REQUIRETLS")
+        peer.replies = {"RCPT TO:<nobody": b"550 5.1.1 No such user\r\n"}
+        self.sends()
+        carol = Address.parse(f"carol@{NAME}")
+        await self.send(f"nobody@{NAME}", sender=carol, wishes=Wishes(require_tls=True))
+        await self.empty()
+        [said] = [line for line in peer.heard if line.startswith("MAIL FROM:<>")]
+        self.assertIn(" REQUIRETLS", said)
+        self.assertEqual(len(peer.messages), 1)
+
+    async def test_its_report_to_a_peer_that_does_not_offer_it(self) -> None:
+        """Goes there all the same: it would be lost."""
+        self.publish(mode="testing")
+        peer = self.at("127.0.0.2", tls=self.good)
+        self.sends()
+        await self.send(f"bob@{NAME}", sender=None, wishes=Wishes(require_tls=True), origin=Origin.INTERNAL)
+        await self.empty()
+        self.assertEqual(len(peer.messages), 1)
 
     async def test_nobody_vouches_for_the_host(self) -> None:
         """Neither DNSSEC nor a policy: whoever forges the DNS could have a good certificate for his own host."""

@@ -235,7 +235,7 @@ class WishTests(Talking):
         self.assertEqual(story["wishes"]["envid"], "a+b")
 
     async def test_tls_required(self) -> None:
-        """The header field TLS-Required: No (RFC 8689 5), unless REQUIRETLS says otherwise."""
+        """The header field TLS-Required: No (RFC 8689 3), unless REQUIRETLS says otherwise."""
         server = await self.serve(f"{SINK}{TRUSTED}")
         line = await self.greeted(server)
         for field, optional in (

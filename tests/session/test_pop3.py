@@ -18,7 +18,7 @@ from mailserver.content import LARGE
 from mailserver.interfaces import INBOX, Account, Delivery
 from mailserver.net.answer import Answer, Then
 from mailserver.service import MailServer
-from mailserver.session import pop3
+from mailserver.session import authorization, pop3, pop3transaction
 from mailserver.session.pop3 import Pop3Session
 from mailserver.store import locks
 from mailserver.store.contents import Incoming
@@ -47,7 +47,7 @@ class Box:
 
     async def read(self, uid):
         if uid == 2:
-            yield PIECE * 10
+            yield b"Subject: 2\\r\\n\\r\\n" + PIECE * 10
             raise OSError("as asked")
         try:
             for self.given in range(400):
@@ -88,7 +88,7 @@ offer = MailboxOffer("endless", Endless, "Messages without end.")
 
 class Pop3Case(ServerCase):
     def setUp(self) -> None:
-        self.patch(pop3, "FAILURE_WAIT", 0.05)
+        self.patch(authorization, "FAILURE_WAIT", 0.05)
 
     async def alice(self, server: MailServer) -> Account:
         account = await server.directory.account(Address("alice", "example.org"))
@@ -179,7 +179,7 @@ class LoginTests(Pop3Case):
 
     async def test_guessing_takes_time(self) -> None:
         """A second each, during which others are served."""
-        self.patch(pop3, "FAILURE_WAIT", 0.5)
+        self.patch(authorization, "FAILURE_WAIT", 0.5)
         server = await self.serve(services="pop3")
         guessing, other = await self.connect(server, "pop3"), await self.connect(server, "pop3")
         await guessing.line()
@@ -451,7 +451,7 @@ class HostileTests(Pop3Case):
         line = await self.log_in(server)
         line.say(b"RETR 2\r\nNOOP\r\n")
         await line.closed
-        self.assertEqual(line.heard, b"+OK 100000 octets\r\n" + (b"x" * 254 + b"\r\n") * 10)
+        self.assertEqual(line.heard, b"+OK 100000 octets\r\nSubject: 2\r\n\r\n" + (b"x" * 254 + b"\r\n") * 10)
         self.assertEqual(len(self.flushLoggedErrors(OSError)), 1)
 
     async def test_deleting_fails(self) -> None:
@@ -479,7 +479,7 @@ class HostileTests(Pop3Case):
             joined = joined + len(answer.data) if answer.stream is None else 0
             longest = max(longest, joined)
         self.assertGreater(longest, 0)
-        self.assertLess(longest, 2 * pop3.MOST_JOINED)
+        self.assertLess(longest, 2 * pop3transaction.MOST_JOINED)
         talker.lost()
 
     async def test_listing_again_and_again(self) -> None:

@@ -20,7 +20,7 @@ from mailserver.content import LARGE, Content
 from mailserver.envelope import Origin
 from mailserver.ident import Ids, spell
 from mailserver.interfaces import INBOX, Account, Delivery
-from mailserver.store import contents, directory, messages
+from mailserver.store import contents, directory, mailboxes, messages
 from mailserver.store.accepting import Accepting
 from mailserver.store.database import Database
 from mailserver.store.spool import Entry
@@ -122,7 +122,7 @@ class StoreCase(TestCase):
     def inbox(self, account: Account) -> list[Any]:
         """The rows of an account's INBOX."""
         with self.reading() as connection:
-            found = messages.find_mailbox(connection, account.id, INBOX)
+            found = mailboxes.find_mailbox(connection, account.id, INBOX)
             return [] if found is None else messages.listing(connection, found[0])
 
     def count(self, table: Any) -> int:

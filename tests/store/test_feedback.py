@@ -6,16 +6,18 @@ import json
 from typing import Any
 
 from mailserver.address import Address
+from mailserver.content import Content
 from mailserver.errors import AlreadyExists, NotFound
 from mailserver.feedback.kinds import Kind
 from mailserver.feedback.rules import DAY, Rules
 from mailserver.feedback.told import Sort
 from mailserver.ident import spell
-from mailserver.store import feedback, suppressions, traces
+from mailserver.store import contents, feedback, spool, suppressions, traces
 from mailserver.store.feedback import OWN, TRACE, VERP, Booking
 from mailserver.store.schema import feedback as rows
 from mailserver.store.schema import suppression
-from tests.store.cases import NOW, Contract, PostgresqlCase, SqliteCase
+from mailserver.story import event
+from tests.store.cases import NOW, Contract, PostgresqlCase, SqliteCase, make_entry
 
 BOB, EVE = Address.parse("Bob@example.com"), Address.parse("eve@example.net")
 RULES = Rules()
@@ -149,6 +151,25 @@ class FeedbackContract(Contract):
                 [str(each) for each in feedback.recipients_of(connection, 7)], ["bob@example.com", "b@example.net"]
             )
             self.assertEqual(feedback.recipients_of(connection, 8), [])
+
+    def test_who_got_it_elsewhere(self) -> None:
+        """Whom another server has taken it for, and whom it is being tried for; nobody who has his mailbox here."""
+        self.accepted(7, "bob@example.com", "carol@example.org")
+        ends = (
+            {"recipient": "bob@example.com", "target": "b@example.net", "result": "delivered", "host": "mx:25"},
+            {"recipient": "eve@example.net", "target": "eve@example.net", "result": "failed", "host": "mx:25"},
+            {"recipient": "carol@example.org", "target": "carol@example.org", "result": "delivered"},
+        )
+        with self.writing() as connection:
+            traces.append_many(connection, [(7, event(NOW, "attempt", **each)) for each in ends])
+            self.assertEqual(
+                [str(each) for each in feedback.sent_to(connection, 7)], ["bob@example.com", "b@example.net"]
+            )
+            contents.insert_many(connection, [(8, Content.of(b"x"), 2)])
+            tried = make_entry(1, 8, "u1@example.net", owner="somebody", lease=NOW + 60)
+            spool.insert_many(connection, [tried, make_entry(2, 8, "u2@example.net")])
+            self.assertEqual([str(each) for each in feedback.sent_to(connection, 8)], ["u1@example.net"])
+            self.assertEqual(feedback.sent_to(connection, 9), [])
 
     def test_forgotten(self) -> None:
         """What is old, what is too much, and suppressions whose time is over."""

@@ -7,7 +7,7 @@ from sqlalchemy import select
 from mailserver.content import Content
 from mailserver.errors import NotFound, TemporaryFailure
 from mailserver.interfaces import JUNK, SEEN, Account, Delivery
-from mailserver.store import contents, messages
+from mailserver.store import changing, contents, mailboxes, messages
 from mailserver.store.accepting import write_many
 from mailserver.store.schema import content, mailbox
 from tests.store.cases import NOW, Contract, PostgresqlCase, SqliteCase
@@ -27,9 +27,9 @@ class MessagesContract(Contract):
             self.accept(bob)
         self.assertEqual([each.uid for each in self.inbox(bob)], [1, 2, 3])
         with self.writing() as connection:
-            box = messages.find_mailbox(connection, bob.id, "INBOX")
+            box = mailboxes.find_mailbox(connection, bob.id, "INBOX")
             assert box is not None
-            messages.remove(connection, self.database.contents, box[0], [1, 2, 3, 99])
+            changing.expunge(connection, self.database.contents, box[0], [(1, 3), (99, 99)], NOW, only_deleted=False)
         self.assertEqual((self.inbox(bob), self.count(content)), ([], 0))
         self.accept(bob)
         self.assertEqual([each.uid for each in self.inbox(bob)], [4])
@@ -56,23 +56,31 @@ class MessagesContract(Contract):
         [row] = self.inbox(bob)
         self.assertEqual((row.uid, row.size, row.received, row.flags), (1, 106, NOW + 0.25, SEEN))
         with self.reading() as connection:
-            box = messages.find_mailbox(connection, bob.id, "INBOX")
+            box = mailboxes.find_mailbox(connection, bob.id, "INBOX")
             assert box is not None
             self.assertEqual(messages.find_message(connection, box[0], 1), (b"A: b\r\n", 7))
             with self.assertRaises(NotFound):
                 messages.find_message(connection, box[0], 2)
 
     def test_mailbox_is_made_on_demand(self) -> None:
-        """The first message for Junk makes it; its UIDVALIDITY is never 0."""
+        """The first message for one that is not there makes it; its UIDVALIDITY is one that none had before."""
         bob = self.account("bob")
         with self.writing() as connection:
+            mailboxes.drop(connection, self.database.contents, bob.id, JUNK)
             contents.insert_many(connection, [(7, Content.of(b"x"), 2)])
             delivery = self.delivery(bob, 7, Content.of(b"x"), JUNK)
             messages.insert_deliveries(connection, [delivery, self.delivery(bob, 7, Content.of(b"x"))])
             self.assertTrue(messages.is_delivered(connection, delivery))
         with self.reading() as connection:
-            self.assertEqual(messages.mailboxes(connection, bob.id), ["INBOX", "Junk"])
-            self.assertEqual(min(connection.execute(select(mailbox.c.uidvalidity)).scalars()), int(NOW))
+            self.assertEqual(
+                mailboxes.mailboxes(connection, bob.id), ["Archive", "Drafts", "INBOX", "Junk", "Sent", "Trash"]
+            )
+            rows = connection.execute(
+                select(mailbox.c.name, mailbox.c.uidvalidity).where(mailbox.c.account_id == bob.id)
+            )
+            values = {row.name: row.uidvalidity for row in rows}
+        self.assertEqual((min(values.values()), values[JUNK]), (int(NOW), max(values.values())))
+        self.assertEqual(len(set(values.values())), 6)
 
     def test_account_that_has_just_gone(self) -> None:
         """Nothing of its message is kept, and the sender hears "not now"."""
@@ -87,9 +95,9 @@ class MessagesContract(Contract):
         batch = [self.accepting(Content.of(b"x"), bob) for _ in range(1200)]
         with self.writing() as connection:
             write_many(connection, batch)
-            box = messages.find_mailbox(connection, bob.id, "INBOX")
+            box = mailboxes.find_mailbox(connection, bob.id, "INBOX")
             assert box is not None
-            messages.remove(connection, self.database.contents, box[0], range(1, 1200))
+            changing.expunge(connection, self.database.contents, box[0], [(1, 1199)], NOW, only_deleted=False)
         self.assertEqual([each.uid for each in self.inbox(bob)], [1200])
         self.assertEqual(self.count(content), 1)
 

@@ -27,6 +27,16 @@ class TlsContract(Contract):
             oldest = tls.to_renew(connection, NOW + 60, NOW - 40, 1)
             self.assertEqual([each.domain for each in oldest], ["example.net"])
 
+    def test_who_cannot_be_reached_waits(self) -> None:
+        """A hundred policies that cannot be fetched any more do not keep the others from being renewed."""
+        with self.writing() as connection:
+            for number in range(5):
+                tls.keep(connection, replace(POLICY, domain=f"{number}.example", fetched=NOW + number))
+            for number in range(3):
+                tls.not_renewed(connection, f"{number}.example", "it answered 404")
+            found = [each.domain for each in tls.to_renew(connection, NOW + 60, NOW, 3)]
+            self.assertEqual(found, ["3.example", "4.example", "0.example"])
+
     def test_memory(self) -> None:
         """Counted; missing since the first time; back again; gone."""
         with self.writing() as connection:

@@ -8,11 +8,13 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
+from sqlalchemy import select
+
 from mailserver.store import tlsreports, tlsresults
 from mailserver.store.database import Database
 from mailserver.store.schema import tls_owed, tls_report, tls_result
 from mailserver.store.tlsresults import MOST_POLICIES, MOST_ROWS, Kind, Owed
-from mailserver.tlsrpt.report import Policy, Report, Section
+from mailserver.tlsrpt.report import Failure, Policy, Report, Section
 from tests.store.cases import NOW, Contract, PostgresqlCase, SqliteCase
 
 DAY = 20_000
@@ -178,6 +180,22 @@ class ResultsContract(Contract):
                 tlsreports.keep(connection, report(str(number)), NOW + number)
         with self.reading() as connection:
             self.assertEqual([row["report"] for row in tlsreports.listing(connection)], list("87654"))
+
+
+    def test_a_report_that_swells(self) -> None:
+        """Some kilobytes of gzip are a megabyte of JSON: of the details so much is kept as there is room for."""
+        failures = tuple(
+            Failure("validation-failure", 1, "192.0.2.1", f"mx{number}.example.org", "192.0.2.2", *["\u00e9" * 300] * 3)
+            for number in range(500)
+        )
+        policy = Policy("sts", "example.org", ("mode: enforce",))
+        with self.writing() as connection:
+            tlsreports.keep(connection, Report("x", "x", "1", 0, 1, (Section(policy, 5, 500, failures),)), NOW)
+            details = connection.execute(select(tls_report.c.details)).scalar_one()
+            self.assertLess(len(details), 2 * tlsreports.MOST_DETAILS)
+            [row] = tlsreports.listing(connection)
+        self.assertEqual((row["failed"], row["policy-string"]), (500, ["mode: enforce"]))
+        self.assertEqual(row["failures"][0]["mx"], "mx0.example.org")
 
 
 class ResultsSqlite(ResultsContract, SqliteCase):

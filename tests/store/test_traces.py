@@ -10,6 +10,7 @@ from mailserver.errors import NotFound
 from mailserver.ident import first_at, spell
 from mailserver.store import locks, traces
 from mailserver.store.schema import refusal, trace
+from mailserver.story import event
 from tests.store.cases import NOW, Contract, PostgresqlCase, SqliteCase
 
 
@@ -59,6 +60,17 @@ class TracesContract(Contract):
             for wanted, found in expected:
                 ids = [each["id"] for each in traces.search(connection, **wanted)]
                 self.assertEqual(ids, [spell(at(NOW + each)) for each in found], wanted)
+
+    def test_search_passes_over_what_is_left_of_stories(self) -> None:
+        """What an operator held is touched again after its story was forgotten: that event alone is no message."""
+        with self.writing() as connection:
+            traces.append(connection, at(NOW), event(NOW, "released", recipients=["bob@example.org"]))
+            traces.add_many(connection, [self.told(at(NOW + 1), "alice@example.net", "bob@example.org")])
+        with self.reading() as connection:
+            for wanted in ({"recipient": "bob"}, {"since": NOW}):
+                found = [each["id"] for each in traces.search(connection, **wanted)]    # type: ignore[arg-type]
+                self.assertEqual(found, [spell(at(NOW + 1))])
+            self.assertEqual(len(traces.story(connection, at(NOW))), 1)
 
     def test_purge(self) -> None:
         """Old stories go, and all refusals but the newest; so much at a time that nobody waits for it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 import urllib.error
 import urllib.request
@@ -10,6 +11,7 @@ from typing import Any
 from twisted.internet.threads import deferToThread
 
 from mailserver.service import MailServer
+from mailserver.web import site
 from tests.serving import ServerCase
 from tests.web.test_exposition import read
 
@@ -147,6 +149,47 @@ class HealthTests(SiteCase):
         server = await self.serve(services="smtp http")
         for path in ("/", "/metrics/x", "/livez/..%2f", "/index.html", "/readyz/"):
             self.assertEqual((await self.get(server, path))[0], 404, path)
+
+    async def test_a_body(self) -> None:
+        """Nobody has anything to send: a long body is not written to the disk, the connection ends."""
+        server = await self.serve(services="smtp http")
+
+        def send(head: bytes, octets: bytes) -> bytes:
+            with socket.create_connection((where.host, where.port), timeout=5) as line:
+                try:
+                    line.sendall(b"POST /livez HTTP/1.1\r\nHost: x\r\n" + head + b"\r\n")
+                    for _ in range(64):
+                        line.sendall(octets)
+                    return line.recv(100)
+                except ConnectionError:
+                    return b""
+
+        [listener] = [each for each in server.listeners if each.service == "http"]
+        where = listener.port.getHost()  # type: ignore[union-attr]
+        for head, octets in (
+            (b"Content-Length: 1000000000\r\n", b"x" * 65536),
+            (b"Transfer-Encoding: chunked\r\n", b"10000\r\n" + b"x" * 65536 + b"\r\n"),
+        ):
+            self.assertEqual(await deferToThread(send, head, octets), b"")
+        self.assertRegex(await deferToThread(send, b"Content-Length: 64\r\n", b"x"), b"^HTTP/1.1 405 ")
+        self.assertEqual(await self.get(server, "/livez"), (200, b"ok\n"))
+
+    async def test_who_says_nothing(self) -> None:
+        """Strangers who hold all the connections do not make the server look dead: the oldest has to go."""
+        self.patch(site, "MOST", 5)
+        server = await self.serve(services="smtp http")
+        [listener] = [each for each in server.listeners if each.service == "http"]
+        where = listener.port.getHost()  # type: ignore[union-attr]
+        held = [socket.create_connection((where.host, where.port), timeout=5) for _ in range(5)]
+        for each in held:
+            self.addCleanup(each.close)
+            each.sendall(b"GET /livez HTTP/1.1\r\nX-Slow: ")
+        for _ in range(3):
+            self.assertEqual(await self.get(server, "/livez"), (200, b"ok\n"))
+        with self.assertRaises(ConnectionError):
+            await deferToThread(held[0].recv, 1)
+        held[4].sendall(b"x\r\n\r\n")
+        self.assertRegex(await deferToThread(held[4].recv, 20), b"^HTTP/1.1 200 ")
 
     async def test_no_room(self) -> None:
         """Mail would be deferred: somebody else should get it."""

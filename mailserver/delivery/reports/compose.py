@@ -69,6 +69,7 @@ def compose(
         status.append("Content-Transfer-Encoding: 8bit")
     status += ["", *fields.of_message(first, hostname), *fields.of_recipients(action, ended, now, utf8)]
     whole = action is Action.FAILED and first.wishes.ret.upper() == "FULL"      # RFC 3461 4.3
+    whole = whole and not first.wishes.require_tls                              # RFC 8689 5
     type, back = returned(original, whole, utf8, boundary)
     status += [
         f"--{boundary}", f"Content-Type: {type}",

@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from mailserver.content import Content
+from mailserver.smtp.lineends import are_strict
 
 MOST_WHOLE = 64 * 1024      # octets: what is larger does not come back whole
 MOST_HEADER = 16 * 1024
+LONGEST_LINE = 998          # octets without its end (RFC 5322 2.1.1)
 _MESSAGE_ID = re.compile(r"<[!-;=?-~]{1,250}>")
 
 
@@ -45,21 +47,26 @@ def returned(original: Original, whole: bool, utf8: bool, boundary: str) -> tupl
     RFC 6533 5.1 and 5.2 have names of their own for what is in UTF-8.
     """
     octets = original.whole if whole else None
-    if octets is not None and len(octets) <= MOST_WHOLE and boundary.encode() not in octets:
+    if octets is not None and len(octets) <= MOST_WHOLE and boundary.encode() not in octets and _is_lines(octets):
         return ("message/global" if utf8 else "message/rfc822"), octets
     header = b"".join(_lines(original.header, boundary.encode()))
     return ("message/global-headers" if utf8 else "text/rfc822-headers"), header
 
 
 def _lines(header: bytes, boundary: bytes) -> Iterator[bytes]:
-    """Whole lines only, so many as there is room for, and none that would end our part."""
+    """Whole lines only, so many as there is room for, and none that would end our part, or is none."""
     room = MOST_HEADER
     for line in header.split(b"\r\n")[:-1]:
         room -= len(line) + 2
         if room < 0:
             return
-        if boundary not in line:
+        if boundary not in line and _is_lines(line):
             yield line + b"\r\n"
+
+
+def _is_lines(octets: bytes) -> bool:
+    """Whether it may stand in a report, which is 8bit (RFC 2045 2.8); what came as BINARYMIME may be anything."""
+    return are_strict(octets) and max(map(len, octets.split(b"\r\n"))) <= LONGEST_LINE
 
 
 def is_utf8(octets: bytes) -> bool:

@@ -25,7 +25,7 @@ class Policy:
     level: str = MAY                        # the least that the configuration wants
     is_lifted: bool = False                 # it wants no TLS there, whatever else is said
     require_tls: bool = False               # RFC 8689 4
-    tls_optional: bool = False              # RFC 8689 5
+    tls_optional: bool = False              # RFC 8689 3
     sts: Sts | None = None
     sts_trouble: str = ""                   # why no newer policy, or none at all, is known
     remembered: Remembered | None = None

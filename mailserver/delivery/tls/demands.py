@@ -13,7 +13,7 @@ from mailserver.delivery.tls.dane import Tlsas, look_up
 from mailserver.delivery.tls.demand import DANE, ENCRYPT, NONE, VERIFY, Demand, Policy, decide
 from mailserver.delivery.tls.https import FETCH_ERROR, FetchFailed, Https
 from mailserver.delivery.tls.memory import Memory
-from mailserver.delivery.tls.outcome import Outcome, Seen
+from mailserver.delivery.tls.outcome import CLEAR, FAILED, Outcome, Seen
 from mailserver.delivery.tls.policies import Policies
 from mailserver.delivery.tls.proof import INVALID, Contexts
 from mailserver.delivery.tls.sts import Sts
@@ -154,6 +154,9 @@ class Demands:
         if self._tls.remember:
             level = demand.level if demand.level in (VERIFY, DANE) and not outcome.is_unproven else ENCRYPT
             self._lately.pop(policy.domain, None)
+            if policy.tls_optional and outcome.kind == CLEAR:
+                # That one was allowed to (RFC 8689 3), and nothing follows from it for the others.
+                outcome = replace(outcome, kind=FAILED)
             self._memory.note(policy.domain, policy.remembered, level, outcome)
 
     def _tell(

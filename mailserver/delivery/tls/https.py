@@ -96,6 +96,19 @@ class Https:
             raise FetchFailed(f"what {visit.name} answered is not UTF-8", INVALID) from None
 
 
+def is_elsewhere(address: str) -> bool:
+    """Whether it is in the Internet: neither ours nor of a network that strangers have no business in."""
+    ip: Any = ipaddress.ip_address(address)
+    if ip in _TRANSLATED:
+        ip = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
+    ip = getattr(ip, "ipv4_mapped", None) or getattr(ip, "sixtofour", None) or ip
+    return bool(ip.is_global) and not ip.is_multicast
+
+
+# RFC 6052: a way to any IPv4 address, and where machines without IPv4 find those of others.
+_TRANSLATED = ipaddress.ip_network("64:ff9b::/96")
+
+
 def _was_cancelled(error: Exception) -> bool:
     """Whether it was we who ended it; the agent tells so in its own way."""
     if isinstance(error, ResponseNeverReceived):
@@ -130,7 +143,7 @@ class _Visit:
     async def _connect(self, factory: Any) -> Any:
         why = f"{self.name} has no address"
         for address in (await self._addresses())[:MOST_ADDRESSES]:
-            if not self._allow_loopback and not ipaddress.ip_address(address).is_global:
+            if not self._allow_loopback and not is_elsewhere(address):
                 why = f"{self.name} is not on the Internet: {address}"
                 continue
             kind = TCP6ClientEndpoint if ":" in address else TCP4ClientEndpoint

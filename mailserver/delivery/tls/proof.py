@@ -213,13 +213,14 @@ def _is_for(certificate: x509.Certificate, names: Sequence[str], name: str) -> N
 def _names_of(certificate: x509.Certificate) -> str:
     try:
         extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
-        names = [str(each.value) for each in extension.value]
+        # They may hold anything, and go into the queue (PostgreSQL takes no NUL), into reports and to terminals.
+        names = ["".join(c if c.isprintable() else "?" for c in str(each.value)[:100]) for each in extension.value]
     except x509.ExtensionNotFound:
         names = []
     if not names:
         return "nobody by name"
     more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
-    return ", ".join(each[:100] for each in names[:MOST_NAMES]) + more
+    return ", ".join(names[:MOST_NAMES]) + more
 
 
 def _is_address(text: str) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from twisted.internet.error import ConnectionDone
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
 
+from mailserver.delivery.tls.https import is_elsewhere
 from mailserver.delivery.tls.proof import Contexts, Proof, by_authority
 from mailserver.errors import MailserverError, NotFound, PermanentFailure, TemporaryFailure
 from mailserver.net.connect import in_turn
@@ -89,10 +89,10 @@ class Post:
         for address in (await self._addresses(name))[:MOST_ADDRESSES]:
             kind = TCP6ClientEndpoint if ":" in address else TCP4ClientEndpoint
             proof = Proof(contexts.proving(), name, by_authority((name,)))
-            endpoint = wrapClientTLS(proof, kind(self._world.reactor, address, port, CONNECT))
             factory = Factory.forProtocol(_Answer)
             factory.noisy = False
             try:
+                endpoint = wrapClientTLS(proof, kind(self._world.reactor, address, port, CONNECT))
                 connection: Any = await endpoint.connect(factory)
             except CancelledError:
                 raise
@@ -110,17 +110,7 @@ class Post:
                 found += [each.address for each in await self._world.resolver.query(name, type)]
             except NotFound as error:
                 raise TemporaryFailure(str(error)) from None
-        return in_turn([each for each in found if self._outbound().allow_loopback or _is_elsewhere(each)])
-
-
-def _is_elsewhere(address: str) -> bool:
-    """Whether it is in the Internet: neither ours nor of a network that strangers have no business in."""
-    ip: Any = ipaddress.ip_address(address)
-    ip = getattr(ip, "ipv4_mapped", None) or getattr(ip, "sixtofour", None) or ip
-    return bool(ip.is_global) and not ip.is_multicast and ip not in _TRANSLATED
-
-
-_TRANSLATED = ipaddress.ip_network("64:ff9b::/96")          # RFC 6052: a way to any IPv4 address
+        return in_turn([each for each in found if self._outbound().allow_loopback or is_elsewhere(each)])
 
 
 def read_status(octets: bytes) -> int | None:

@@ -109,7 +109,11 @@ class Teller:
                 if found is None:
                     await self._pause(LOOK, may_be_woken=True)
                     continue
-                later = await self._told(*found)
+                try:
+                    later = await self._told(*found)
+                except OSError as error:
+                    log.error("{words}; a webhook posts again what it could not note down", words=str(error))
+                    later = 0.0
                 if later is None:
                     wait = FIRST_WAIT
                     continue

@@ -158,6 +158,24 @@ class TellingTests(TellerCase):
         await self.until_empty()
         self.assertEqual(len(list((self.server.data / "webhook").glob("*/refused/*.json"))), 1)
 
+    async def test_the_disk_says_no(self) -> None:
+        """What was answered and cannot be noted down is no end: it is posted again, and the others after it."""
+        self.receiver.codes = [400] * 6
+        teller = self.begin()
+        await teller.happened([self.event("a@example.org")])
+        await teller.happened([self.event("b@example.org")])
+        [folder] = (self.server.data / "webhook").iterdir()
+        (folder / "refused").write_text("")                 # where a folder should be
+        for wait in (1, 2, 4, 8):
+            await self.pass_time(wait)
+        await self.receiver.until(lambda: len(self.receiver.bodies) == 5)
+        await deferLater(reactor, 0.1)
+        (folder / "refused").unlink()
+        for _ in range(5):
+            await self.pass_time(60)
+        await self.receiver.until(lambda: self.receiver.heard()[-1] == ["b@example.org"])
+        await self.until_empty()
+
     async def test_too_old(self) -> None:
         self.receiver.codes = [500] * 2
         await self.begin(keep=60.0).happened([self.event()])

@@ -1,0 +1,238 @@
+"""What IMAP asks of a mailbox store beside `mailserver.interfaces.IMailboxStore` (RFC 9051, RFC 7162).
+
+A store that provides `IImapStore` can be served by IMAP; one that does not is good for delivery and POP3.  Messages
+are named by UIDs, in `Ranges`; message sequence numbers are the session's.  Everything that changes a mailbox moves its
+mod-sequence, by one for each transaction, and whoever `watch`\\ es it is told, also of what other processes did.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from zope.interface import Attribute
+
+from mailserver.content import Content
+from mailserver.interfaces import Account, IMailbox, IMailboxStore
+
+Ranges: TypeAlias = Sequence[tuple[int, int]]       # of UIDs, both ends included; ascending, none touches the next
+
+SYSTEM = 0xFF               # the bits of system flags; those above are the mailbox's keywords, in their order
+KEYWORD = 8                 # the bit of the first
+MOST_KEYWORDS = 54          # of one mailbox
+LARGEST_KEYWORD = 100       # octets
+
+# The uses that a mailbox can have (RFC 6154 2), and the names under which a new account gets them.
+SPECIAL_USES = {
+    "\\Archive": "Archive", "\\Drafts": "Drafts", "\\Junk": "Junk", "\\Sent": "Sent", "\\Trash": "Trash",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Flags:
+    """System flags as bits (`mailserver.interfaces.SEEN` ...), and keywords by name."""
+
+    system: int = 0
+    keywords: Collection[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """A mailbox as LIST and STATUS tell of it (RFC 9051 6.3.9, 6.3.11)."""
+
+    name: str
+    id: str                 # MAILBOXID: it stays when the mailbox is renamed (RFC 8474 4)
+    uidvalidity: int
+    uidnext: int
+    modseq: int             # HIGHESTMODSEQ (RFC 7162)
+    messages: int
+    unseen: int
+    size: int               # octets (RFC 8438)
+    recent: int
+    special_use: str        # "\\Sent" ...; "" none
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """All messages of a mailbox at one moment: three columns, in ascending order of UID."""
+
+    uids: array[int]        # typecode I
+    flags: array[int]       # typecode Q: system flags, and the bits of `keywords`
+    modseqs: array[int]     # typecode Q
+    uidnext: int
+    modseq: int
+    recent: int             # the first UID of which no session was told
+    keywords: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What happened to a mailbox since a mod-sequence.
+
+    `changed` are UID, flags and mod-sequence of messages that are new or have other flags, by UID; `gone` are UIDs in
+    ascending order, None when nobody remembers as far back.
+    """
+
+    changed: Sequence[tuple[int, int, int]]
+    gone: Sequence[int] | None
+    uidnext: int
+    modseq: int
+    keywords: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What STORE did: UID and flags of what it changed, and whose mod-sequence was too new for it (RFC 7162 3.1.3)."""
+
+    changed: Sequence[tuple[int, int]]
+    modified: Sequence[int]
+    modseq: int
+    keywords: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """Where messages went (COPYUID and APPENDUID, RFC 9051 7.1): `targets` are in the order of `sources`."""
+
+    uidvalidity: int
+    sources: Sequence[int]
+    targets: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """A message to be appended; `received` is its internal date, in seconds since the epoch.
+
+    `id` is a new one (`mailserver.ident`), by which a large content's file is named as well.
+    """
+
+    id: int
+    content: Content
+    flags: Flags
+    received: float
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """How much an account has and may have (RFC 9208); a limit of 0 is none."""
+
+    octets: int
+    most_octets: int
+    messages: int
+    most_messages: int
+
+    def has_room(self, octets: int, messages: int = 1) -> bool:
+        """Whether so much more may come."""
+        return (not self.most_octets or self.octets + octets <= self.most_octets) and (
+            not self.most_messages or self.messages + messages <= self.most_messages
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Columns that a session asks of messages, of those that `IImapMailbox.rows` names."""
+
+    columns: tuple[str, ...]
+    render: Callable[[Sequence[tuple[Any, ...]]], Any] = field(compare=False)
+
+
+class IImapStore(IMailboxStore):
+    """A mailbox store that IMAP can be served from.
+
+    Names are Unicode, with "/" between levels, at most 1,000 octets in UTF-8; INBOX is spelled so.  A name whose
+    mailbox does not exist may have others below it.
+    """
+
+    def status(account: Account, names: Collection[str] | None = None) -> Awaitable[Sequence[Status]]:
+        """These mailboxes, or all of the account, by name; those that do not exist are left out."""
+
+    def create(account: Account, name: str, special_use: str = "") -> Awaitable[Status]:
+        """A new, empty mailbox with a UIDVALIDITY that none had before.  Raises `AlreadyExists`."""
+
+    def delete(account: Account, name: str) -> Awaitable[None]:
+        """A mailbox with all its messages, whole or not at all; what lies below its name stays.
+
+        Raises `NotFound`; INBOX cannot be deleted (`AlreadyExists`).
+        """
+
+    def rename(account: Account, old: str, new: str) -> Awaitable[None]:
+        """Another name, also for what lies below it (RFC 9051 6.3.6); of INBOX only its messages go there.
+
+        Raises `NotFound`, and `AlreadyExists` when a new name is taken.
+        """
+
+    def subscriptions(account: Account) -> Awaitable[Sequence[str]]:
+        """The names that the account subscribed to; their mailboxes need not exist."""
+
+    def subscribe(account: Account, name: str, wanted: bool = True) -> Awaitable[None]:
+        """Subscribe to a name, or not any more."""
+
+    def append(
+        account: Account, name: str, messages: Sequence[Appended], replaces: tuple[Any, int] | None = None
+    ) -> Awaitable[Copied]:
+        """All of these, or none (RFC 3502); `replaces` is an `IImapMailbox` and a UID there that goes (RFC 8508).
+
+        Raises `NotFound` (the mailbox, or what was to be replaced) and `OverQuota`.
+        """
+
+    def quota(account: Account) -> Awaitable[Quota]:
+        """What the account has, and may have: with the limit of its domain, where that is nearer."""
+
+    def watch(mailbox: Any, callback: Callable[[], None]) -> Callable[[], None]:
+        """Call back, within a second, when something may have changed in an `IImapMailbox`; call the result to end."""
+
+
+class IImapMailbox(IMailbox):
+    """One mailbox of an `IImapStore`."""
+
+    id: str = Attribute("Its MAILBOXID.")
+
+    def load() -> Awaitable[State]:
+        """All its messages.  Raises `NotFound` when it has been deleted."""
+
+    def changes(since: int) -> Awaitable[Changes]:
+        """What happened after this mod-sequence.  Raises `NotFound` when it has been deleted."""
+
+    def claim_recent(until: int) -> Awaitable[None]:
+        """Messages below this UID are recent for nobody any more (RFC 3501 2.3.2)."""
+
+    def store(
+        uids: Ranges, how: str, flags: Flags, unchanged_since: int | None = None
+    ) -> Awaitable[Stored]:
+        """Add ("+"), remove ("-") or set ("=") flags, in one transaction.
+
+        A message whose flags are so already does not change.  Keywords for which there is no bit left are passed over.
+        """
+
+    def expunge(uids: Ranges | None = None) -> Awaitable[tuple[Sequence[int], int]]:
+        """Remove those that are \\Deleted, of these or of all; returns them, and the mod-sequence."""
+
+    def copy(uids: Ranges, account: Account, name: str, move: bool = False) -> Awaitable[Copied]:
+        """To a mailbox of this store, with flags, dates and all, in one transaction: all of them or none.
+
+        What is gone already is left out.  Raises `NotFound` when that mailbox does not exist, and `OverQuota`.
+        """
+
+    def rows(uids: Ranges, wanted: Wanted) -> AsyncIterator[Any]:
+        """What `wanted.render` makes of the rows of these messages, by UID, so many at a time as is good.
+
+        `render` runs in a thread.  Columns: uid, flags, modseq, size, received, saved, content_id, prefix, and of what
+        is understood of a message envelope, body, structure (as IMAP says them), parts (`mailserver.mime`), preview,
+        sent, subject, by_from, by_to, by_cc, display_from, display_to, message_id, refs, thread.
+        """
+
+    def octets(uid: int, start: int, end: int, most: int) -> AsyncIterator[bytes]:
+        """Octets of a message, prefix and content, from `start` to `end`, at most `most` at a time.
+
+        Raises `NotFound` when it is gone.
+        """
+
+    def scan(
+        uids: Ranges, work: Callable[[int, bytes, Any], Any], most: int
+    ) -> AsyncIterator[Sequence[tuple[int, Any]]]:
+        """UID and ``work(uid, prefix, content)`` of each message, in a thread; of about `most` octets in one step.
+
+        `content` is bytes, or a buffer of a file, which `work` must not keep.
+        """

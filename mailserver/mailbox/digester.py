@@ -1,0 +1,198 @@
+"""Understands messages a moment after they were delivered, so that listing them is reading rows (`mailserver.mime`).
+
+It waits until nothing more comes, for mail that comes in has the first claim on the processor; whoever asks for a
+message that is not understood yet waits for that one.  What nobody got to before a server ended is found at its next
+start.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import mmap
+import os
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+
+from mailserver.errors import NotFound
+from mailserver.interfaces import IServer
+from mailserver.mime.understood import Understood, understand
+from mailserver.store import contents, digests
+from mailserver.store.contents import Stored
+from mailserver.store.database import Database
+from mailserver.store.digests import Digest
+from mailserver.store.news import News
+
+log = Logger()
+
+QUIET = 0.3             # seconds in which nothing came, before what came is understood
+LONGEST = 30.0          # seconds that it waits for that
+AT_ONCE = 50            # messages of one step
+MOST_WAITING = 50_000   # ids; of what comes beyond, somebody will ask, or the next start finds it
+MOST_OCTETS = 4 * 1024 * 1024       # of contents that are at hand in one step
+
+
+class Digester:
+    """Writes rows of ``digest``; `understand` is for whoever cannot wait for it."""
+
+    def __init__(self, server: IServer) -> None:
+        self._server = server
+        self._waiting: deque[int] = deque()
+        self._came = 0.0                # when something came last, by the clock
+        self._running = False
+        self._working: Deferred[None] | None = None
+        self._pause: Deferred[None] | None = None
+        self._listening: Any = None
+
+    def start(self) -> None:
+        """Begin with what was left undone, then with what comes."""
+        self._running = True
+        database: Database = self._server.database
+        self._listening = database.writer.on_news(self._heard)
+        self._work(self._catch_up())
+
+    async def stop(self) -> None:
+        """End after the step at hand."""
+        self._running = False
+        listening, self._listening = self._listening, None
+        if listening is not None:
+            listening()
+        pause, self._pause = self._pause, None
+        if pause is not None:
+            pause.cancel()
+        if self._working is not None:
+            await self._working
+
+    def _heard(self, news: News) -> None:
+        if not news.contents:
+            return
+        self._came = self._server.clock.seconds()
+        room = MOST_WAITING - len(self._waiting)
+        self._waiting.extend(news.contents[:room])
+        if self._working is None and self._running:
+            self._work(self._follow())
+
+    def _work(self, work: Any) -> None:
+        ended: Deferred[None] = Deferred()
+
+        def finish(result: Any) -> None:
+            self._working = None
+            if result is not None:
+                log.failure("messages are understood when they are asked for", result)
+            elif self._waiting and self._running:
+                self._work(self._follow())
+            ended.callback(None)
+
+        self._working = ended
+        Deferred.fromCoroutine(work).addBoth(finish)
+
+    async def _follow(self) -> None:
+        """What has come, once it is quiet."""
+        clock = self._server.clock
+        began = clock.seconds()
+        while self._running and self._waiting:
+            quiet = clock.seconds() - self._came
+            if quiet < QUIET and clock.seconds() - began < LONGEST:
+                await self._wait(QUIET - quiet)
+                continue
+            ids = [self._waiting.popleft() for _ in range(min(AT_ONCE, len(self._waiting)))]
+            unknown = await self._server.database.read(digests.unknown, ids)
+            await self.understand(unknown)
+
+    async def _catch_up(self) -> None:
+        after: tuple[int, int] | None = (0, 0)
+        while self._running and after is not None:
+            unknown, after = await self._server.database.read(digests.unknown_after, after, 1000)
+            for start in range(0, len(unknown), AT_ONCE):
+                if self._running:
+                    await self.understand(unknown[start : start + AT_ONCE])
+            if after is not None:
+                await self._wait(0.02)
+
+    async def _wait(self, seconds: float) -> None:
+        """So long, or until it is to stop."""
+        if not self._running:
+            return
+        self._pause = deferLater(self._server.clock, seconds)
+        try:
+            await self._pause
+        except CancelledError:
+            pass
+        self._pause = None
+
+    async def understand(self, ids: Sequence[int]) -> None:
+        """Understand these contents and write it down; those that are gone are passed over."""
+        database: Database = self._server.database
+        left = list(dict.fromkeys(ids))
+        while left:
+            some, left = left[:AT_ONCE], left[AT_ONCE:]
+            small: dict[int, Stored] = await database.read(contents.load_many, some, MOST_OCTETS)
+            made = await self._server.in_thread(_understand_many, [(id, each.whole) for id, each in small.items()])
+            for id in some:
+                if id not in small:
+                    made += await self._understand_large(id)
+            await database.write_with(_put_many, made, sum(len(each.structure) for _, each in made))
+
+    async def _understand_large(self, id: int) -> list[tuple[int, Digest]]:
+        try:
+            content, copy = await contents.as_content(self._server.database, id, self._server.in_thread)
+        except NotFound:
+            return []
+        try:
+            if content.path is None:
+                return [(id, await self._server.in_thread(_digest, content.beginning))]
+            return [(id, await self._server.in_thread(_understand_file, content.path))]
+        except FileNotFoundError:
+            return []
+        finally:
+            if copy is not None:
+                copy.discard()
+
+
+def _put_many(connection: Any, batches: Sequence[Sequence[tuple[int, Digest]]]) -> list[None]:
+    # Two steps may have come to understand the same.
+    digests.put(connection, list({id: (id, each) for some in batches for id, each in some}.values()))
+    return [None] * len(batches)
+
+
+def _understand_many(wholes: Sequence[tuple[int, bytes]]) -> list[tuple[int, Digest]]:
+    return [(id, _digest(whole)) for id, whole in wholes]
+
+
+def _understand_file(path: str) -> Digest:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        with mmap.mmap(descriptor, 0, prot=mmap.PROT_READ) as mapped:
+            return _digest(mapped)
+    finally:
+        os.close(descriptor)
+
+
+def _digest(octets: Any) -> Digest:
+    found = understand(octets)
+    return Digest(
+        found.envelope, found.body, found.bodystructure, found.structure, found.header_size, _text(found.preview),
+        found.sent, _text(found.base_subject), int(found.is_reply), _text(found.sort_from), _text(found.sort_to),
+        _text(found.sort_cc), _text(found.display_from), _text(found.display_to), _text(found.message_id or ""),
+        _text(" ".join(found.references)), _thread(found),
+    )
+
+
+def _text(text: str) -> str:
+    """As PostgreSQL takes it."""
+    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode("utf-8")
+
+
+def _thread(found: Understood) -> int:
+    """Messages whose first ancestor is the same are of one thread (RFC 8474 4.3): 62 bits of its message id.
+
+    0 where a message has none: it stands alone.
+    """
+    first = next(iter(found.references), found.message_id)
+    if first is None:
+        return 0
+    return int.from_bytes(hashlib.blake2b(first.encode("utf-8", "replace"), digest_size=8).digest(), "big") >> 2

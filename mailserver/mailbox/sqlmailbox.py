@@ -1,0 +1,195 @@
+"""One mailbox of the database, as a session that has opened it sees it."""
+
+from __future__ import annotations
+
+import mmap
+import os
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection
+from zope.interface import implementer
+
+from mailserver.imapstore import Changes, Copied, Flags, IImapMailbox, Ranges, State, Stored, Wanted
+from mailserver.interfaces import Account, IServer, Message
+from mailserver.mailbox.digester import Digester
+from mailserver.store import changing, contents, messages, viewing
+from mailserver.store.database import Database
+from mailserver.store.mailboxes import object_id
+
+ROWS = 500                          # of one step, which is one short transaction
+SCANNED = 4 * 1024 * 1024           # octets of one step of a scan
+Work = Callable[[int, bytes, Any], Any]
+
+
+@implementer(IImapMailbox)
+class SqlMailbox:
+    """One mailbox; its rows are read in the readers' threads.  `row` is its number in the table."""
+
+    def __init__(
+        self, server: IServer, digester: Digester, name: str, row: int, uidvalidity: int, usual: tuple[int, int]
+    ) -> None:
+        self.name = name
+        self.row = row
+        self.uidvalidity = uidvalidity
+        self.id = object_id(row, uidvalidity)
+        self._server = server
+        self._digester = digester
+        self._database: Database = server.database
+        self._usual = usual
+
+    # -- as POP3 sees it
+
+    async def messages(self) -> Sequence[Message]:
+        return await self._database.read(messages.listing, self.row)
+
+    async def read(self, uid: int) -> AsyncIterator[bytes]:
+        prefix, whole, content_id = await self._database.read(_find, self.row, uid)
+        if whole is not None:
+            yield prefix + whole
+            return
+        yield prefix
+        async for octets in contents.stream(self._database, content_id, self._server.in_thread):
+            yield octets
+
+    async def beginning(self, uid: int, count: int) -> bytes:
+        return await self._database.read(partial(_beginning, folder=self._database.contents), self.row, uid, count)
+
+    async def read_many(self, uids: Collection[int]) -> Mapping[int, bytes]:
+        return await self._database.read(messages.read_many, self.row, uids)
+
+    async def remove(self, uids: Collection[int]) -> None:
+        ranges = [(uid, uid) for uid in sorted(uids)]
+        await self._database.write(
+            changing.expunge, self._database.contents, self.row, ranges, self._server.now(), False
+        )
+
+    # -- as IMAP sees it
+
+    async def load(self) -> State:
+        return await self._database.read(viewing.load, self.row)
+
+    async def changes(self, since: int) -> Changes:
+        return await self._database.read(viewing.changes, self.row, since)
+
+    async def claim_recent(self, until: int) -> None:
+        await self._database.write(viewing.claim_recent, self.row, until)
+
+    async def store(self, uids: Ranges, how: str, flags: Flags, unchanged_since: int | None = None) -> Stored:
+        return await self._database.write(changing.store, self.row, uids, how, flags, unchanged_since)
+
+    async def expunge(self, uids: Ranges | None = None) -> tuple[Sequence[int], int]:
+        return await self._database.write(
+            changing.expunge, self._database.contents, self.row, uids, self._server.now()
+        )
+
+    async def copy(self, uids: Ranges, account: Account, name: str, move: bool = False) -> Copied:
+        return await self._database.write(
+            changing.copy, self.row, uids, (account.id, name), self._server.now(), move, self._usual
+        )
+
+    async def rows(self, uids: Ranges, wanted: Wanted) -> AsyncIterator[Any]:
+        left, after = list(uids), 0
+        while left:
+            step = (self.row, left, wanted.columns, after, ROWS)
+            made, last, unknown = await self._database.read(_rendered, wanted.render, *step)
+            if unknown:
+                await self._digester.understand(unknown)
+                made, last, _ = await self._database.read(_rendered, wanted.render, *step)
+            if made is not None:
+                yield made
+            after, left = last, _behind(left, last)
+
+    async def octets(self, uid: int, start: int, end: int, most: int) -> AsyncIterator[bytes]:
+        place = 0
+        async for octets in self.read(uid):
+            if place + len(octets) > start:
+                piece = octets[max(0, start - place) : end - place]
+                for begin in range(0, len(piece), most):
+                    yield piece[begin : begin + most]
+            place += len(octets)
+            if place >= end:
+                return
+
+    async def scan(
+        self, uids: Ranges, work: Work, most: int = SCANNED
+    ) -> AsyncIterator[Sequence[tuple[int, Any]]]:
+        left, after = list(uids), 0
+        while left:
+            found, elsewhere, last = await self._database.read(
+                _scanned, work, self._database.contents, self.row, left, after, most
+            )
+            for uid, prefix, content_id in elsewhere:
+                content, copy = await contents.as_content(self._database, content_id, self._server.in_thread)
+                try:
+                    found.append((uid, await self._server.in_thread(_of_file, work, uid, prefix, content.path)))
+                finally:
+                    if copy is not None:
+                        copy.discard()
+            yield sorted(found)
+            after, left = last, _behind(left, last)
+
+
+def _behind(ranges: Sequence[tuple[int, int]], last: int) -> list[tuple[int, int]]:
+    """What is left of ranges behind a UID; nothing when `last` is 0, which says that all was seen."""
+    return [(max(low, last + 1), high) for low, high in ranges if high > last] if last else []
+
+
+def _rendered(
+    connection: Connection, render: Callable[[Sequence[tuple[Any, ...]]], Any], mailbox_id: int,
+    uids: Sequence[tuple[int, int]], columns: Sequence[str], after: int, limit: int,
+) -> tuple[Any, int, list[int]]:
+    """What `render` makes of some rows, the last UID of them if there may be more, and contents not yet understood."""
+    rows = viewing.rows(connection, mailbox_id, uids, columns, after, limit)
+    if not rows:
+        return None, 0, []
+    last = rows[-1][0] if len(rows) == limit else 0
+    places = [place for place, name in enumerate(columns, 2) if name in viewing.ALWAYS]
+    if places:
+        unknown = [row[1] for row in rows if row[places[0]] is None]
+        if unknown:
+            known = [row[2:] for row in rows if row[places[0]] is not None]
+            return render(known) if known else None, last, unknown
+    return render([row[2:] for row in rows]), last, []
+
+
+def _scanned(
+    connection: Connection, work: Work, folder: Path, mailbox_id: int, uids: Sequence[tuple[int, int]], after: int,
+    most: int,
+) -> tuple[list[tuple[int, Any]], list[tuple[int, bytes, int]], int]:
+    """What `work` finds in messages that are at hand; those that lie in pieces; and where to go on."""
+    rows, last = viewing.octets(connection, mailbox_id, uids, after, most, ROWS)
+    found, elsewhere = [], []
+    for uid, prefix, content_id, file, data in rows:
+        if data is not None:
+            found.append((uid, work(uid, prefix, data)))
+        elif file is not None:
+            found.append((uid, _of_file(work, uid, prefix, folder / file)))
+        else:
+            elsewhere.append((uid, prefix, content_id))
+    return found, elsewhere, last
+
+
+def _of_file(work: Work, uid: int, prefix: bytes, path: Any) -> Any:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        with mmap.mmap(descriptor, 0, prot=mmap.PROT_READ) as mapped:
+            return work(uid, prefix, mapped)
+    finally:
+        os.close(descriptor)
+
+
+def _find(connection: Any, mailbox_id: int, uid: int) -> tuple[bytes, bytes | None, int]:
+    prefix, content_id = messages.find_message(connection, mailbox_id, uid)
+    return prefix, contents.load(connection, content_id).whole, content_id
+
+
+def _beginning(connection: Any, mailbox_id: int, uid: int, count: int, *, folder: Any) -> bytes:
+    prefix, content_id = messages.find_message(connection, mailbox_id, uid)
+    if len(prefix) >= count:
+        return prefix[:count]
+    return prefix + contents.beginning(connection, folder, content_id, count - len(prefix))
+
+

@@ -1,0 +1,127 @@
+"""Messages that a client brings: APPEND of one or several, and REPLACE (RFC 9051 6.3.12, RFC 3502, RFC 8508)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mailserver import imapstore
+from mailserver.content import LARGE, Content
+from mailserver.errors import NotFound, OverQuota
+from mailserver.imap.commands.append import Append, Draft, Replace
+from mailserver.imap.error import ImapError
+from mailserver.imap.numbers import spell as spell_numbers
+from mailserver.imap.responses import status
+from mailserver.imapstore import Appended
+from mailserver.session.imap.policy import ImapPolicy
+from mailserver.session.imap.reply import Reply
+from mailserver.store.contents import Incoming
+
+if TYPE_CHECKING:
+    from mailserver.session.imap.session import ImapSession
+
+MOST_MESSAGES = 10_000      # of one command
+MOST_HELD = 16 * 1024 * 1024    # octets of messages of one command that wait in memory; large ones wait in files
+
+
+
+class Appending:
+    """The messages of one command as they come; they are kept all together, or not at all."""
+
+    __slots__ = ("_command", "_draft", "_held", "_in_memory", "_incoming", "_kept", "_messages", "_policy", "_refusal")
+
+    def __init__(self, policy: ImapPolicy, command: Append | Replace) -> None:
+        self._policy = policy
+        self._command = command
+        self._messages: list[Appended] = []
+        self._kept: list[Incoming] = []         # to be thrown away when it comes to nothing
+        self._incoming: Incoming | None = None
+        self._draft: Draft | None = None
+        self._held = 0          # octets of all of them
+        self._in_memory = 0
+        self._refusal: Exception | None = None
+
+    async def announce(self, session: ImapSession, draft: Draft) -> None:
+        """A message is to come; raises what is wrong with that."""
+        assert session.account is not None
+        if not draft.size:
+            raise ImapError("the command is taken back", "NO")              # RFC 3502 6.3.11
+        if len(self._messages) >= MOST_MESSAGES or self._in_memory > MOST_HELD:
+            raise ImapError("too many messages at once", "NO", "LIMIT")
+        if not self._messages and not await self._policy.store.status(session.account, {self._command.mailbox}):
+            raise ImapError("there is no such mailbox", "NO", "TRYCREATE")
+        quota = await self._policy.store.quota(session.account)
+        if not isinstance(self._command, Replace) and not quota.has_room(self._held + draft.size):
+            raise OverQuota("there is no room for it: the quota is used up")
+        id = self._policy.world.new_id()
+        incoming = self._policy.incoming(id)
+        self._kept.append(incoming)
+        self._incoming, self._draft = incoming, draft
+        self._held += draft.size
+        self._in_memory += min(draft.size, LARGE)
+        now = self._policy.world.now()
+        self._messages.append(Appended(
+            id, Content.of(b""), imapstore.Flags(draft.flags.bits, draft.flags.keywords),
+            now if draft.date is None else draft.date,
+        ))
+
+    async def take(self, octets: bytes, is_last: bool) -> None:
+        """Octets of the message that was announced last."""
+        assert self._incoming is not None and self._draft is not None
+        if b"\0" in octets and not self._draft.is_binary:
+            self._refusal = ImapError("a NUL is for a literal8")            # RFC 9051 4.3
+        if self._refusal is None:
+            try:
+                await self._incoming.write(octets)
+                if is_last:
+                    content = await self._incoming.finish()
+                    last = self._messages[-1]
+                    self._messages[-1] = Appended(last.id, content, last.flags, last.received)
+            except OSError as error:
+                self._refusal = error
+
+    async def finish(self, session: ImapSession) -> Reply:
+        """All have come: keep them."""
+        command, account = self._command, session.account
+        assert account is not None
+        replaces = None
+        try:
+            if self._refusal is not None:
+                raise self._refusal
+            if isinstance(command, Replace):
+                replaces = self._replaced(session, command)
+            try:
+                copied = await self._policy.store.append(account, command.mailbox, self._messages, replaces)
+            except NotFound as error:
+                code = "TRYCREATE" if replaces is None else "NONEXISTENT"
+                raise ImapError(str(error), "NO", code) from None
+        except BaseException:
+            self.discard()
+            raise
+        if session.selected is not None:
+            await session.selected.refresh(force=True)
+        targets = spell_numbers(copied.targets).decode("ascii")
+        code = f"APPENDUID {copied.uidvalidity} {targets}"
+        if replaces is not None:
+            return Reply("replaced", [status("OK", "this is the new one", code)])
+        return Reply("appended", code=code)
+
+    def _replaced(self, session: ImapSession, command: Replace) -> tuple[object, int]:
+        selected = session.selected
+        assert selected is not None
+        if selected.read_only:
+            raise ImapError("this mailbox is only read", "NO", "READ-ONLY")
+        uid = command.number
+        if not command.by_uid or not uid:
+            number = command.number or selected.count
+            if not 0 < number <= selected.count:
+                raise ImapError("there is no message of that number")
+            uid = selected.uids[number - 1]
+        if not selected.number(uid):
+            raise ImapError("there is no such message", "NO", "NONEXISTENT")
+        return selected.board.mailbox, uid
+
+    def discard(self) -> None:
+        """It comes to nothing."""
+        for each in self._kept:
+            each.discard()
+        self._kept.clear()

@@ -1,0 +1,119 @@
+"""Flags are set, messages go, and are copied or moved (RFC 9051 6.4.3, 6.4.6 to 6.4.9; RFC 7162)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mailserver import imapstore
+from mailserver.errors import NotFound
+from mailserver.imap import fetched, responses
+from mailserver.imap.commands.messages import Copy, Expunge, Move, Store
+from mailserver.imap.error import ImapError
+from mailserver.imap.numbers import SequenceSet
+from mailserver.imap.numbers import spell as spell_numbers
+from mailserver.session.imap.reply import Reply
+from mailserver.session.imap.selected import Selected
+
+if TYPE_CHECKING:
+    from mailserver.session.imap.session import ImapSession
+
+
+def chosen(session: ImapSession, writes: bool = False) -> Selected:
+    """The mailbox that is chosen; raises `ImapError` when it may not be written to."""
+    selected = session.selected
+    assert selected is not None
+    if writes and selected.read_only:
+        raise ImapError("this mailbox is only read", "NO", "READ-ONLY")
+    return selected
+
+
+def places(selected: Selected, numbers: SequenceSet, by_uid: bool) -> list[range]:
+    """Where the messages stand that a command names."""
+    return selected.by_uid(numbers) if by_uid else selected.numbers(numbers)
+
+
+async def store(session: ImapSession, command: Store) -> Reply:
+    """Those that change are told of, and to who is not silent, those as well that were so already."""
+    selected = chosen(session, writes=True)
+    if command.unchanged_since is not None:
+        session.enable(frozenset({"CONDSTORE"}))
+    found = places(selected, command.numbers, command.by_uid)
+    if not found:
+        return Reply("there is nothing to store", may_expunge=command.by_uid)
+    flags = imapstore.Flags(command.flags.bits, command.flags.keywords)
+    stored = await selected.board.mailbox.store(
+        selected.ranges(found), command.how or "=", flags, command.unchanged_since
+    )
+    had = selected.board.keywords
+    await selected.refresh(force=True)
+    changed = [uid for uid, _ in stored.changed]
+    lines = []
+    if selected.board.keywords != had:
+        lines.append(responses.flags(selected.known_flags))
+    if not command.silent:
+        lines += _unchanged(session, selected, found, {*changed, *stored.modified}, command.by_uid)
+    code = ""
+    if stored.modified:
+        numbers = stored.modified if command.by_uid else [selected.number(uid) for uid in stored.modified]
+        code = f"MODIFIED {spell_numbers(numbers).decode('ascii')}"
+    return Reply(
+        "stored", lines, code, quiet=set(changed) if command.silent else (), may_expunge=command.by_uid,
+        with_uid=command.by_uid,
+    )
+
+
+def _unchanged(
+    session: ImapSession, selected: Selected, found: list[range], told: set[int], with_uid: bool
+) -> list[bytes]:
+    """Lines for messages that have been so already."""
+    with_modseq = "CONDSTORE" in session.enabled
+    shape = fetched.Rows([b"UID"] * with_uid + [b"FLAGS"] + [b"MODSEQ"] * with_modseq)
+    board, lines = selected.board, []
+    for each in found:
+        for place, uid in enumerate(selected.uids[each.start : each.stop], each.start):
+            now = -1 if uid in told else board.place(uid)
+            if now >= 0:
+                values = (
+                    *[uid] * with_uid, selected.spelled(board.flags[now], uid), *[board.modseqs[now]] * with_modseq
+                )
+                lines.append(shape.line(place + 1, *values))
+    return lines
+
+
+async def expunge(session: ImapSession, command: Expunge) -> Reply:
+    """What is \\Deleted goes, of all or of these (UID EXPUNGE)."""
+    selected = chosen(session, writes=True)
+    ranges = None
+    if command.uids is not None:
+        ranges = selected.ranges(selected.by_uid(command.uids))
+        if not ranges:
+            return Reply("there is nothing to expunge")
+    _, modseq = await selected.board.mailbox.expunge(ranges)
+    await selected.refresh(force=True)
+    code = f"HIGHESTMODSEQ {modseq}" if "QRESYNC" in session.enabled else ""
+    return Reply("expunged", code=code)
+
+
+async def copy(session: ImapSession, command: Copy | Move) -> Reply:
+    """All of them, or none (RFC 9051 6.4.7, 6.4.8)."""
+    moves = isinstance(command, Move)
+    selected = chosen(session, writes=moves)
+    assert session.account is not None
+    found = places(selected, command.numbers, command.by_uid)
+    if not found:
+        return Reply("there is nothing of that", may_expunge=command.by_uid)
+    try:
+        copied = await selected.board.mailbox.copy(
+            selected.ranges(found), session.account, command.mailbox, move=moves
+        )
+    except NotFound as error:
+        raise ImapError(str(error), "NO", "TRYCREATE") from None
+    await selected.refresh(force=True)
+    if not copied.targets:
+        return Reply("they are gone", code="EXPUNGEISSUED" if not command.by_uid else "", condition="OK")
+    sources, targets = (spell_numbers(each).decode("ascii") for each in (copied.sources, copied.targets))
+    code = f"COPYUID {copied.uidvalidity} {sources} {targets}"
+    if moves:
+        # RFC 9051 6.4.8: said before the messages are gone.
+        return Reply("moved", [responses.status("OK", "they are there", code)])
+    return Reply("copied", code=code, may_expunge=command.by_uid)

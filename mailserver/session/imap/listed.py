@@ -1,0 +1,134 @@
+"""LIST, LSUB and STATUS: which mailboxes there are, and what is said of them (RFC 9051 6.3.9, 6.3.11, RFC 5258)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from mailserver.errors import NotFound
+from mailserver.imap import listings
+from mailserver.imap.commands import listing, mailboxes
+from mailserver.imap.names import SEPARATOR
+from mailserver.imapstore import Status, Wanted
+from mailserver.interfaces import DELETED
+from mailserver.session.imap.folders import account
+from mailserver.session.imap.reply import Reply
+
+if TYPE_CHECKING:
+    from mailserver.session.imap.session import ImapSession
+
+
+async def list_them(session: ImapSession, command: listing.List) -> Reply:
+    """Mailboxes, and names that only have others below them, or are subscribed to."""
+    if command.asks_for_separator:
+        return Reply("listed", [listings.separator()])
+    store, utf8 = session.policy.store, session.wire.utf8
+    there = {each.name: each for each in await store.status(account(session))}
+    subscribed = set(await store.subscriptions(account(session)))
+    selects = command.selections
+    meant = subscribed if "SUBSCRIBED" in selects else there.keys()
+    names = {*meant, *_parents(meant)}
+    parents = _parents(there)
+    holders = _parents(
+        name for name in names if not command.matches(name) and _is_meant(name, there.get(name), subscribed, selects)
+    ) if "RECURSIVEMATCH" in selects else set()
+    lines: list[bytes] = []
+    for name in sorted(names, key=_order):
+        box = there.get(name)
+        is_meant = _is_meant(name, box, subscribed, selects)
+        child_info = sorted(selects & {"SUBSCRIBED", "SPECIAL-USE"}) if name in holders else []
+        if not command.matches(name) or not (is_meant or child_info):
+            continue
+        if box is None and not is_meant and not child_info and name not in subscribed:
+            continue
+        lines.append(listings.listed(
+            name, _attributes(command, name, box, parents, subscribed), utf8, child_info,
+        ))
+        if command.status and box is not None:
+            lines.append(listings.counted(name, await _items(session, box, command.status), utf8))
+    return Reply("listed", lines)
+
+
+def _order(name: str) -> tuple[bool, str]:
+    return name != "INBOX", name
+
+
+def _parents(names: Iterable[str]) -> set[str]:
+    """All names that have one of these below them."""
+    found: set[str] = set()
+    for name in names:
+        parent = name.rpartition(SEPARATOR)[0]
+        while parent and parent not in found:
+            found.add(parent)
+            parent = parent.rpartition(SEPARATOR)[0]
+    return found
+
+
+def _is_meant(name: str, box: Status | None, subscribed: set[str], selects: frozenset[str]) -> bool:
+    if "SUBSCRIBED" in selects and name not in subscribed:
+        return False
+    return not ("SPECIAL-USE" in selects and (box is None or not box.special_use))
+
+
+def _attributes(
+    command: listing.List, name: str, box: Status | None, parents: set[str], subscribed: set[str]
+) -> list[str]:
+    words = []
+    if box is None:
+        words.append("\\NonExistent" if command.is_extended else "\\Noselect")
+    words.append("\\HasChildren" if name in parents else "\\HasNoChildren")
+    if name in subscribed and ("SUBSCRIBED" in command.returns or "SUBSCRIBED" in command.selections):
+        words.append("\\Subscribed")
+    if box is not None and box.special_use:
+        words.append(box.special_use)
+    return words
+
+
+async def lsub(session: ImapSession, command: listing.Lsub) -> Reply:
+    """Subscriptions (RFC 3501 6.3.9): with "%", a name whose children alone are subscribed to is \\Noselect."""
+    names = set(await session.policy.store.subscriptions(account(session)))
+    holders = _parents(each for each in names if not command.pattern.matches(each))
+    lines = []
+    for name in sorted({*names, *holders}, key=_order):
+        if command.pattern.matches(name):
+            if name in names:
+                lines.append(listings.listed(name, (), session.wire.utf8, verb=b"LSUB"))
+            else:
+                lines.append(listings.listed(name, ("\\Noselect",), session.wire.utf8, verb=b"LSUB"))
+    return Reply("listed", lines)
+
+
+async def status(session: ImapSession, command: mailboxes.Status) -> Reply:
+    """Counts of a mailbox."""
+    found = await session.policy.store.status(account(session), {command.mailbox})
+    if not found:
+        raise NotFound(f"there is no mailbox {command.mailbox}")
+    if "HIGHESTMODSEQ" in command.items:
+        session.enable(frozenset({"CONDSTORE"}))
+    items = await _items(session, found[0], command.items)
+    return Reply("counted", [listings.counted(command.mailbox, items, session.wire.utf8)])
+
+
+async def _items(session: ImapSession, box: Status, items: Iterable[str]) -> dict[str, int | str]:
+    found: dict[str, int | str] = {
+        "MESSAGES": box.messages, "RECENT": box.recent, "UIDNEXT": box.uidnext, "UIDVALIDITY": box.uidvalidity,
+        "UNSEEN": box.unseen, "SIZE": box.size, "HIGHESTMODSEQ": box.modseq, "MAILBOXID": box.id,
+        "APPENDLIMIT": session.policy.size,
+    }
+    if {"DELETED", "DELETED-STORAGE"} & set(items):
+        board = await session.policy.boards.open(account(session), box.name)
+        try:
+            places = [place for place, flags in enumerate(board.flags) if flags & DELETED]
+            found["DELETED"] = len(places)
+            found["DELETED-STORAGE"] = 0
+            if "DELETED-STORAGE" in items and places:
+                found["DELETED-STORAGE"] = await _octets(board.mailbox, [board.uids[place] for place in places])
+        finally:
+            session.policy.boards.give_back(board)
+    return {each: found[each] for each in items}
+
+
+async def _octets(mailbox: Any, uids: list[int]) -> int:
+    wanted = Wanted(("size",), lambda rows: sum(row[0] for row in rows))
+    ranges = [(uid, uid) for uid in uids]
+    return sum([each async for each in mailbox.rows(ranges, wanted)])

@@ -1,0 +1,29 @@
+"""What all IMAP sessions of one listener share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from mailserver.authentication import Authentication
+from mailserver.figures import Figures
+from mailserver.imapstore import IImapStore
+from mailserver.session.imap.boards import Boards
+from mailserver.store.contents import Incoming
+from mailserver.world import World
+
+
+@dataclass(frozen=True)
+class ImapPolicy:
+    """`size` is the most octets of a message that may be appended."""
+
+    hostname: str
+    world: World
+    authentication: Authentication
+    store: IImapStore
+    boards: Boards
+    incoming: Callable[[int], Incoming]
+    size: int
+    tls: bool = False
+    clear_passwords: bool = False
+    figures: Figures = field(default_factory=Figures)

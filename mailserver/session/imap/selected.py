@@ -1,0 +1,217 @@
+"""The mailbox that a session has chosen, as far as it was told of it."""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left
+from collections.abc import Collection, Iterable, Sequence
+
+from mailserver.errors import NotFound
+from mailserver.imap import fetched, responses
+from mailserver.imap.error import ImapError
+from mailserver.imap.flags import SYSTEM as NAMES
+from mailserver.imap.flags import Flags, spell
+from mailserver.imap.numbers import SequenceSet
+from mailserver.imapstore import KEYWORD, SYSTEM, Ranges
+from mailserver.session.imap.board import Board
+
+ALL_FLAGS = sum(NAMES.values())
+MOST_AT_ONCE = 2000         # lines that are written without letting others have a turn
+
+
+class Selected:
+    """Sequence numbers are those of `uids`, whose first `count` the session has heard of.
+
+    `saved` are the UIDs that "$" means (RFC 5182).
+    """
+
+    __slots__ = (
+        "_flags", "_keywords", "_recent", "board", "claims", "count", "modseq", "name", "read_only", "saved", "uids",
+    )
+
+    def __init__(self, board: Board, name: str, read_only: bool) -> None:
+        self.board = board
+        self.name = name
+        self.read_only = read_only
+        self.uids: array[int] = board.uids
+        self.count = len(board.uids)
+        self.modseq = board.modseq
+        self._recent: list[tuple[int, int]] = []        # UIDs of which no other session was told before
+        self.claims: int | None = None      # the UID below which nothing is recent for others any more: to be written
+        self.saved: Ranges = ()
+        self._keywords: tuple[str, ...] = board.keywords
+        self._flags: dict[int, bytes] = {}
+
+    # -- which messages are meant
+
+    def numbers(self, numbers: SequenceSet) -> list[range]:
+        """Places of the messages of a set of sequence numbers; raises `ImapError` for numbers that nobody has."""
+        if numbers.saved:
+            return self.places_of(self.saved)
+        if not numbers.reaches(self.count):
+            raise ImapError("there is no message of that number")
+        return numbers.up_to(self.count)
+
+    def by_uid(self, numbers: SequenceSet) -> list[range]:
+        """Places of the messages of a set of UIDs; those that nobody has are passed over."""
+        if numbers.saved:
+            return self.places_of(self.saved)
+        last = self.uids[self.count - 1] if self.count else 0
+        return self.places_of(numbers.resolved(last))
+
+    def places_of(self, ranges: Ranges) -> list[range]:
+        """Places of messages whose UIDs lie in ranges."""
+        found = []
+        for low, high in ranges:
+            start = bisect_left(self.uids, low, 0, self.count)
+            end = bisect_left(self.uids, high + 1, start, self.count)
+            if start < end:
+                found.append(range(start, end))
+        return found
+
+    def ranges(self, places: Iterable[range]) -> list[tuple[int, int]]:
+        """Ranges of UIDs that hold these messages, and none of the others: what lies between is gone for good."""
+        return [(self.uids[each.start], self.uids[each.stop - 1]) for each in places]
+
+    def uids_of(self, places: Iterable[range]) -> list[int]:
+        """The UIDs of messages."""
+        return [uid for each in places for uid in self.uids[each.start : each.stop]]
+
+    def number(self, uid: int) -> int:
+        """The sequence number of a UID; 0: the session knows of none."""
+        place = bisect_left(self.uids, uid, 0, self.count)
+        return place + 1 if place < self.count and self.uids[place] == uid else 0
+
+    def numbers_of(self, uids: Sequence[int]) -> list[int]:
+        """The sequence numbers of ascending UIDs, all of which the session knows."""
+        if not uids:
+            return []
+        first = self.number(uids[0])
+        if first and first - 1 + len(uids) <= self.count and self.uids[first + len(uids) - 2] == uids[-1]:
+            return list(range(first, first + len(uids)))
+        return [self.number(uid) for uid in uids]
+
+    # -- what they are like
+
+    @property
+    def known_flags(self) -> Flags:
+        """Those that messages here can have."""
+        return Flags(ALL_FLAGS, self.board.keywords)
+
+    def spelled(self, flags: int, uid: int = 0) -> bytes:
+        """Flags as they are sent."""
+        if self._keywords is not self.board.keywords:
+            self._keywords = self.board.keywords
+            self._flags.clear()
+        if self._recent and self.is_recent(uid):
+            return spell(flags & SYSTEM, self.keywords_of(flags), True)
+        known = self._flags.get(flags)
+        if known is None:
+            known = spell(flags & SYSTEM, self.keywords_of(flags))
+            if len(self._flags) < 100:
+                self._flags[flags] = known
+        return known
+
+    def spelled_many(self, flags: Sequence[int], uids: Sequence[int]) -> list[bytes]:
+        """Flags of several messages as they are sent."""
+        if self._recent:
+            return [self.spelled(each, uid) for each, uid in zip(flags, uids, strict=True)]
+        known = {each: self.spelled(each) for each in set(flags)}
+        return [known[each] for each in flags]
+
+    def is_recent(self, uid: int) -> bool:
+        """Whether this session was the first to be told of it (RFC 3501 2.3.2)."""
+        return any(low <= uid <= high for low, high in self._recent)
+
+    def claim(self) -> None:
+        """What nobody was told of is recent for this session, unless it only looks."""
+        board = self.board
+        if self.read_only or board.recent >= board.uidnext:
+            return
+        self._recent.append((board.recent, board.uidnext - 1))
+        board.recent = self.claims = board.uidnext
+
+    @property
+    def recent_count(self) -> int:
+        """How many messages are recent."""
+        return sum(len(each) for each in self.places_of(self._recent))
+
+    def keywords_of(self, flags: int) -> tuple[str, ...]:
+        """The names of the keywords in flags."""
+        bits = flags >> KEYWORD
+        return tuple(name for place, name in enumerate(self.board.keywords) if bits >> place & 1)
+
+    # -- what the session is told
+
+    async def refresh(self, force: bool = False) -> None:
+        """See what is new; raises `ImapError`, which ends the conversation, when the mailbox is gone."""
+        try:
+            await self.board.refresh(force)
+        except NotFound:
+            raise ImapError("the mailbox has been deleted", fatal=True) from None
+
+    def news(
+        self, may_expunge: bool, with_uid: bool, with_modseq: bool, vanishes: bool,
+        quiet: Collection[int] = (), quiet_modseq: bool = False,
+    ) -> list[bytes]:
+        """What the session has to hear now: who is gone (when that may be said), who is new, whose flags changed.
+
+        `vanishes`: by VANISHED (QRESYNC).  `quiet` are UIDs whose flags the session set itself and silently;
+        `quiet_modseq` tells it their mod-sequences all the same (RFC 7162 3.1.3).
+        """
+        board, told = self.board, []
+        changed = board.changed_since(self.modseq)
+        if self.uids is not board.uids and may_expunge:
+            told += self._expunge(vanishes)
+        if self.uids is board.uids and len(board.uids) != self.count:
+            self.count = len(board.uids)
+            self.claim()
+            told += [responses.exists(self.count), responses.recent(self.recent_count)]
+        # Where it may not be said now who is gone, what is new behind them waits too, but not the flags.
+        self.modseq = board.modseq
+        shapes = _shapes(with_uid, with_modseq)
+        for uid in changed:
+            place = board.place(uid)
+            number = self.number(uid)
+            if place < 0 or not number:
+                continue
+            if uid in quiet:
+                if quiet_modseq:
+                    told.append(_MODSEQ.line(number, uid, board.modseqs[place]))
+                continue
+            values = [self.spelled(board.flags[place], uid)]
+            if with_uid:
+                values.insert(0, uid)  # type: ignore[arg-type]
+            if with_modseq:
+                values.append(board.modseqs[place])  # type: ignore[arg-type]
+            told.append(shapes.line(number, *values))
+        return told
+
+    def _expunge(self, vanishes: bool) -> list[bytes]:
+        """Those that are gone, and count by the board's array from now on."""
+        left = set(self.board.uids)
+        mine = self.uids[: self.count]
+        gone = [uid for uid in mine if uid not in left]
+        self.uids = self.board.uids
+        self.count -= len(gone)
+        if not gone:
+            return []
+        if vanishes:
+            return [responses.vanished(gone)]
+        if len(gone) == 1:
+            return [responses.expunged(bisect_left(mine, gone[0]) + 1)]
+        places = [place for place, uid in enumerate(mine, 1) if uid not in left]
+        # From behind, no number moves another.
+        return [responses.expunged(place) for place in reversed(places)]
+
+
+_MODSEQ = fetched.Rows((b"UID", b"MODSEQ"))
+_SHAPES: dict[tuple[bool, bool], fetched.Rows] = {}
+
+
+def _shapes(with_uid: bool, with_modseq: bool) -> fetched.Rows:
+    found = _SHAPES.get((with_uid, with_modseq))
+    if found is None:
+        names = [b"UID"] * with_uid + [b"FLAGS"] + [b"MODSEQ"] * with_modseq
+        found = _SHAPES[with_uid, with_modseq] = fetched.Rows(names)
+    return found

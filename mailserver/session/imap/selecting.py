@@ -1,0 +1,124 @@
+"""A mailbox is chosen, or left (RFC 9051 6.3.2, 6.3.3, 6.4.1, 6.4.2; RFC 7162)."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from typing import TYPE_CHECKING
+
+from mailserver.imap import fetched, listings, responses
+from mailserver.imap.commands.mailboxes import Qresync, Select
+from mailserver.imap.commands.messages import Check, Close, Unselect
+from mailserver.imap.error import ImapError
+from mailserver.imap.flags import Flags
+from mailserver.imapstore import MOST_KEYWORDS
+from mailserver.interfaces import SEEN
+from mailserver.session.imap.reply import Reply
+from mailserver.session.imap.selected import Selected
+
+if TYPE_CHECKING:
+    from mailserver.session.imap.session import ImapSession
+
+
+async def select(session: ImapSession, command: Select) -> Reply:
+    """What a client has to know of it; with QRESYNC also what has happened since it was here."""
+    assert session.account is not None
+    had, rev2 = session.selected is not None, "IMAP4REV2" in session.enabled
+    session.unselect()                  # whatever comes of this one (RFC 9051 6.3.2)
+    if command.qresync is not None and "QRESYNC" not in session.enabled:
+        raise ImapError("ENABLE QRESYNC first")
+    board = await session.policy.boards.open(session.account, command.mailbox)
+    session.selected = selected = Selected(board, command.mailbox, command.read_only)
+    session.wire.state = type(session.wire.state).SELECTED
+    if command.condstore:
+        session.enable(frozenset({"CONDSTORE"}))
+    selected.claim()
+    lines = [responses.status("OK", "the one before is closed", "CLOSED")] if had else []
+    known = selected.known_flags
+    lines += [
+        responses.exists(selected.count),
+        responses.flags(known),
+        responses.permanent_flags(
+            Flags() if command.read_only else known, not command.read_only and len(board.keywords) < MOST_KEYWORDS
+        ),
+        responses.status("OK", "these are valid", f"UIDVALIDITY {board.mailbox.uidvalidity}"),
+        responses.status("OK", "the next one", f"UIDNEXT {board.uidnext}"),
+        responses.status("OK", "the newest change", f"HIGHESTMODSEQ {board.modseq}"),
+        responses.status("OK", "it keeps this", f"MAILBOXID ({board.mailbox.id})"),
+    ]
+    if rev2:
+        lines.append(listings.listed(command.mailbox, utf8=True))
+    else:
+        lines.insert(1, responses.recent(selected.recent_count))
+        unseen = next((number for number, each in enumerate(board.flags, 1) if not each & SEEN), 0)
+        if unseen:
+            lines.append(responses.status("OK", "the first that is not seen", f"UNSEEN {unseen}"))
+    if command.qresync is not None and command.qresync.uidvalidity == board.mailbox.uidvalidity:
+        lines += await _resync(selected, command.qresync)
+    how = "READ-ONLY" if command.read_only else "READ-WRITE"
+    return Reply(f"{'examined' if command.read_only else 'selected'}", lines, how)
+
+
+async def _resync(selected: Selected, known: Qresync) -> list[bytes]:
+    """Who vanished and whose flags changed, of those that the client knew (RFC 7162 3.2.5)."""
+    changes = await selected.board.mailbox.changes(known.modseq)
+    mine = selected.uids[: selected.count]
+    if changes.gone is not None:
+        gone = list(changes.gone)
+    else:
+        # Nobody remembers: all that it may know of and that is not here has vanished.
+        top = selected.board.uidnext - 1
+        gone = _missing(known.known.resolved(top) if known.known else [(1, top)], mine, _least(selected, known))
+    if known.known is not None:
+        wanted = known.known.resolved(selected.board.uidnext)
+        starts = [low for low, _ in wanted]
+        gone = [uid for uid in gone if (at := bisect_right(starts, uid)) and wanted[at - 1][1] >= uid]
+    lines = []
+    if gone:
+        lines.append(responses.vanished(gone, earlier=True))
+    shape = fetched.Rows((b"UID", b"FLAGS", b"MODSEQ"))
+    for uid, flags, modseq in changes.changed:
+        number = selected.number(uid)
+        if number and (known.known is None or known.known.pick([uid])):
+            lines.append(shape.line(number, uid, selected.spelled(flags, uid), modseq))
+    return lines
+
+
+def _least(selected: Selected, known: Qresync) -> int:
+    """The UID up to which the client's numbers are still ours, so that nothing vanished there (RFC 7162 3.2.5.2)."""
+    if known.sequence is None or known.uids is None:
+        return 0
+    numbers = [number for low, high in known.sequence.ranges for number in range(low, min(high, selected.count) + 1)]
+    uids = [uid for low, high in known.uids.ranges for uid in range(low, min(high, selected.board.uidnext) + 1)]
+    least = 0
+    for number, uid in zip(numbers, uids, strict=False):
+        if selected.uids[number - 1] != uid:
+            break
+        least = uid
+    return least
+
+
+def _missing(ranges: list[tuple[int, int]], mine: object, least: int) -> list[int]:
+    """UIDs of ranges, above `least`, that are not here."""
+    here = set(mine)  # type: ignore[call-overload]
+    return [uid for low, high in ranges for uid in range(max(low, least + 1), high + 1) if uid not in here]
+
+
+async def close(session: ImapSession, command: Close) -> Reply:
+    """The deleted ones go, and nobody is told here (RFC 9051 6.4.1)."""
+    selected = session.selected
+    assert selected is not None
+    if not selected.read_only:
+        await selected.board.mailbox.expunge()
+    session.unselect()
+    return Reply("closed")
+
+
+async def unselect(session: ImapSession, command: Unselect) -> Reply:
+    """RFC 9051 6.4.2."""
+    session.unselect()
+    return Reply("left")
+
+
+async def check(session: ImapSession, command: Check) -> Reply:
+    """RFC 3501 6.4.1: there is nothing to do."""
+    return Reply("checked")

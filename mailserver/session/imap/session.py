@@ -1,0 +1,372 @@
+"""One IMAP conversation: who talks, which mailbox is chosen, and each command in its turn."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Collection
+from dataclasses import replace
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from mailserver.envelope import Client, Tls
+from mailserver.errors import AlreadyExists, NotFound, OverQuota, PermanentFailure, TemporaryFailure
+from mailserver.ident import spell
+from mailserver.imap import responses
+from mailserver.imap.commands import connection
+from mailserver.imap.commands.table import State
+from mailserver.imap.error import ImapError
+from mailserver.imap.events import Announced, Cancelled, Done, Piece, Request, Response, Wanted
+from mailserver.imap.limits import after_login
+from mailserver.imap.wire import ServerWire
+from mailserver.interfaces import Account
+from mailserver.net.answer import About, Answer, Then
+from mailserver.session.imap import capabilities
+from mailserver.session.imap.appending import Appending
+from mailserver.session.imap.compression import Compression
+from mailserver.session.imap.idling import Idling
+from mailserver.session.imap.login import Login
+from mailserver.session.imap.policy import ImapPolicy
+from mailserver.session.imap.reply import Reply
+from mailserver.session.imap.selected import Selected
+from mailserver.session.imap.table import HANDLERS
+
+log = Logger()
+
+MOST_ERRORS = 50            # before the login; after it ten times as many
+PATIENCE = 1800.0           # seconds of silence that a peer has once it has logged in (RFC 9051 5.4)
+
+
+class ImapSession:
+    """A `mailserver.net.answer.Talker` for IMAP."""
+
+    __slots__ = (
+        "_appending", "_compression", "_errors", "_id", "_idling", "_is_streaming", "_login", "_will_compress",
+        "account", "client", "enabled", "policy", "selected", "wire",
+    )
+
+    def __init__(self, policy: ImapPolicy, address: str, port: int) -> None:
+        self.policy = policy
+        self.wire = ServerWire(after_login(policy.size))
+        self.client = Client(address, port, "imap")
+        self.account: Account | None = None
+        self.selected: Selected | None = None
+        self.enabled: frozenset[str] = frozenset()
+        self._id = policy.world.new_id()
+        self._login: Login | None = Login(policy)
+        self._appending: Appending | None = None
+        self._idling: Idling | None = None
+        self._compression: Compression | None = None
+        self._will_compress = False     # from the answer after this one on
+        self._is_streaming = False
+        self._errors = 0
+
+    # -- a Talker
+
+    async def greeting(self) -> Answer:
+        words = " ".join(self.capabilities())
+        return Answer(responses.status("OK", f"{self.policy.hostname} IMAP", f"CAPABILITY {words}"))
+
+    def spoke_first(self) -> None:
+        """Whatever it said is answered in turn."""
+
+    def receive(self, data: bytes) -> None:
+        if self._compression is None:
+            self.wire.receive(data)
+        else:
+            self._compression.receive(data)
+        if self._idling is not None:
+            self._idling.end()
+
+    @property
+    def buffered(self) -> int:
+        return self.wire.buffered + (self._compression.buffered if self._compression is not None else 0)
+
+    @property
+    def patience(self) -> float:
+        return PATIENCE if self.account is not None else 0.0
+
+    def hurry(self) -> None:
+        if self._idling is not None:
+            self._idling.end()
+
+    async def next(self) -> Answer | None:
+        compression = self._compression
+        if compression is not None:
+            try:
+                octets = compression.inflate()
+            except ValueError:
+                return Answer(compression.deflate(responses.status("BYE", "that is not DEFLATE")), Then.CLOSE)
+            self.wire.receive(octets)
+        answer = await self._next()
+        if self._will_compress:
+            self._compression, self._will_compress = Compression(), False
+        if answer is None and compression is not None and compression.buffered:
+            return Answer(b"")              # there is more to inflate
+        if compression is not None and answer is not None:
+            stream = None if answer.stream is None else compression.deflated(answer.stream)
+            return Answer(compression.deflate(answer.data), answer.then, stream)
+        return answer
+
+    async def _next(self) -> Answer | None:
+        try:
+            event = self.wire.next()
+            if event is None:
+                return None
+            if isinstance(event, Request):
+                return await self._request(event.tag, event.command)
+            if isinstance(event, Wanted):
+                self.wire.grant()
+                return Answer(responses.continuation("go on"))
+            if isinstance(event, Announced):
+                return await self._announced(event)
+            if isinstance(event, Piece):
+                assert self._appending is not None
+                await self._appending.take(event.octets, event.is_last)
+                return Answer(b"")
+            if isinstance(event, Done):
+                return await self._end_idle()
+            assert isinstance(event, (Response, Cancelled))
+            return await self._exchange(event)
+        except ImapError as error:
+            return self._failed(error)
+
+    def _failed(self, error: ImapError) -> Answer:
+        self._errors += 1
+        self._forget_appending()
+        answer = responses.failure(error)
+        if error.fatal:
+            return Answer(answer, Then.LINGER)
+        if self._errors > (MOST_ERRORS if self.account is None else 10 * MOST_ERRORS):
+            return Answer(answer + responses.status("BYE", "too many errors"), Then.LINGER)
+        return Answer(answer)
+
+    def tls_started(self, tls: Tls) -> None:
+        self.wire.restart()
+        self._login = Login(self.policy)
+        self.client = Client(self.client.address, self.client.port, "imap", tls=tls)
+
+    def timed_out(self) -> bytes:
+        return self._last("BYE", "you have been silent for too long")
+
+    def stopping(self) -> bytes:
+        return self._last("BYE", "the server is shutting down", "UNAVAILABLE")
+
+    def dismissed(self) -> bytes:
+        return self._last("BYE", "this connection is ended by the operator")
+
+    def about(self) -> About:
+        doing = "idle" if self._idling is not None else self.wire.state.name.lower().replace("_", " ")
+        return About(self._id, self.client, doing)
+
+    def too_many(self) -> bytes:
+        return responses.status("BYE", "too many connections from your address", "LIMIT")
+
+    def failed(self) -> bytes:
+        if self._is_streaming:
+            return b""          # in the middle of a message there is nothing to say: no end of it is what tells
+        return self._last("BYE", f"internal error ({spell(self._id)})", "SERVERBUG")
+
+    def _last(self, condition: str, text: str, code: str = "") -> bytes:
+        words = responses.status(condition, text, code)
+        return words if self._compression is None else self._compression.deflate(words)
+
+    def lost(self) -> None:
+        if self._idling is not None:
+            self._idling.end()
+        self._forget_appending()
+        self.unselect()
+
+    # -- commands
+
+    async def _request(self, tag: str, command: object) -> Answer:
+        name = type(command).__name__
+        try:
+            handler = HANDLERS.get(type(command))
+            if isinstance(command, connection.Idle):
+                return await self._idle(tag)
+            if isinstance(command, (connection.Login, connection.Authenticate)):
+                return await self._authenticate(tag, command)
+            if self._appending is not None:
+                appending, self._appending = self._appending, None
+                reply = await appending.finish(self)
+            else:
+                assert handler is not None, command
+                reply = await handler(self, command)
+            answer = await self._end(tag, reply)
+        except Exception as error:
+            reply = self._refusal(error)
+            answer = Answer(responses.status(reply.condition, reply.text, reply.code, tag), reply.then)
+        self.policy.figures.commands["imap", name.upper(), reply.condition] += 1
+        return answer
+
+    def _refusal(self, error: Exception) -> Reply:
+        """What the peer hears of what went wrong."""
+        if isinstance(error, ImapError):
+            if error.fatal:
+                return Reply(str(error), condition="BYE", then=Then.LINGER)
+            return Reply(str(error), condition=error.condition, code=error.code)
+        if isinstance(error, NotFound):
+            return Reply(str(error), condition="NO", code="NONEXISTENT")
+        if isinstance(error, AlreadyExists):
+            return Reply(str(error), condition="NO", code="ALREADYEXISTS")
+        if isinstance(error, OverQuota):
+            return Reply(str(error), condition="NO", code="OVERQUOTA")
+        if isinstance(error, PermanentFailure):
+            return Reply(str(error), condition="NO", code="CANNOT")
+        if isinstance(error, TemporaryFailure):
+            log.warn("{id}: not now: {error}", id=spell(self._id), error=str(error))
+            return Reply(f"not now, try again later ({spell(self._id)})", condition="NO", code="UNAVAILABLE")
+        log.failure("{id}: IMAP command failed", id=spell(self._id))
+        return Reply(f"not now, try again later ({spell(self._id)})", condition="NO", code="SERVERBUG")
+
+    async def _end(self, tag: str, reply: Reply) -> Answer:
+        """The answer that a reply comes to."""
+        if reply.stream is None:
+            told = await self._news(reply)
+            end = self._tagged(tag, reply)
+            return Answer(b"".join([*reply.lines, *told, end]), reply.then)
+        return Answer(b"".join(reply.lines), reply.then, self._streamed(tag, reply, reply.stream))
+
+    def _tagged(self, tag: str, reply: Reply) -> bytes:
+        if reply.condition == "BYE":
+            return responses.status("BYE", reply.text, reply.code)
+        return responses.status(reply.condition, reply.text, reply.code, tag)
+
+    async def _streamed(self, tag: str, reply: Reply, stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        self._is_streaming = True
+        try:
+            async for piece in stream:
+                yield piece
+            told = await self._news(reply)
+            yield b"".join([*told, self._tagged(tag, reply)])
+        except (ImapError, NotFound, TemporaryFailure) as error:
+            # Between two answers; in the middle of one, `Broken` says that the connection has to end.
+            yield self._tagged(tag, self._refusal(error))
+        finally:
+            if isinstance(stream, AsyncGenerator):
+                await stream.aclose()
+        self._is_streaming = False
+
+    async def _news(self, reply: Reply) -> list[bytes]:
+        if self.selected is None or reply.condition == "BYE":
+            return []
+        await self.selected.refresh()
+        return self.told(reply.may_expunge, reply.quiet, reply.with_uid)
+
+    def told(self, may_expunge: bool, quiet: Collection[int] = (), with_uid: bool = False) -> list[bytes]:
+        """What is new in the chosen mailbox, for the peer."""
+        selected = self.selected
+        assert selected is not None
+        lines = selected.news(
+            may_expunge, with_uid or "QRESYNC" in self.enabled, "CONDSTORE" in self.enabled,
+            "QRESYNC" in self.enabled, quiet, "CONDSTORE" in self.enabled,
+        )
+        if selected.claims is not None:
+            claims, selected.claims = selected.claims, None
+            claiming = Deferred.fromCoroutine(selected.board.mailbox.claim_recent(claims))
+            claiming.addErrback(lambda failure: log.warn("{words}", words=failure.getErrorMessage()))
+        return lines
+
+    def capabilities(self) -> list[str]:
+        """What can be done now."""
+        if self._login is not None:
+            may_start_tls = self.policy.tls and self.client.tls is None
+            return capabilities.outside(self._login.mechanisms, self._login.is_allowed(self.client), may_start_tls)
+        return capabilities.inside(self.policy.size, self._compression is None)
+
+    def enable(self, words: frozenset[str]) -> None:
+        """Switch these on, for good (RFC 9051 6.3.1)."""
+        if "QRESYNC" in words:
+            words |= {"CONDSTORE"}
+        self.enabled |= words
+        self.wire.utf8 = bool(self.enabled & {"UTF8=ACCEPT", "IMAP4REV2"})
+
+    def unselect(self) -> None:
+        """No mailbox is chosen any more."""
+        selected, self.selected = self.selected, None
+        if selected is not None:
+            self.policy.boards.give_back(selected.board)
+            if self.wire.state is State.SELECTED:
+                self.wire.state = State.AUTHENTICATED
+
+    def compress(self) -> None:
+        """From the answer after this one on.  Raises `ImapError`."""
+        if self._compression is not None:
+            raise ImapError("that is on already", "NO", "COMPRESSIONACTIVE")
+        if self.wire.buffered:
+            raise ImapError("nothing may come behind COMPRESS until it is answered", fatal=True)
+        self._will_compress = True
+
+    # -- login
+
+    async def _authenticate(self, tag: str, command: connection.Login | connection.Authenticate) -> Answer:
+        assert self._login is not None
+        return await self._logged_in(tag, self._login.begin(tag, command, self.client))
+
+    async def _exchange(self, event: Response | Cancelled) -> Answer:
+        assert self._login is not None
+        return await self._logged_in(self._login.tag, self._login.proceed(event, self.client))
+
+    async def _logged_in(self, tag: str, step: Awaitable[bytes | Account | Reply]) -> Answer:
+        try:
+            found = await step
+        except Exception as error:
+            return Answer(responses.status(
+                (reply := self._refusal(error)).condition, reply.text, reply.code, tag), reply.then
+            )
+        if isinstance(found, bytes):
+            self.wire.challenge(tag)
+            return Answer(responses.challenge(found))
+        if isinstance(found, Reply):
+            return Answer(self._tagged(tag, found), found.then)
+        self._login, self.account = None, found
+        self.wire.state = State.AUTHENTICATED
+        self.client = replace(self.client, login=found.address)
+        tls = self.client.tls
+        log.info(
+            "{id}: {login} logged in to IMAP from {address} ({tls})", id=spell(self._id), login=str(found.address),
+            address=self.client.address, tls=tls.version if tls else "no TLS",
+        )
+        words = " ".join(self.capabilities())
+        return Answer(responses.status("OK", "you are logged in", f"CAPABILITY {words}", tag))
+
+    def log_out(self) -> None:
+        """As if the peer had just connected, but for TLS (RFC 8437)."""
+        self.unselect()
+        self.account = None
+        self.enabled = frozenset()
+        self.wire.state, self.wire.utf8 = State.NOT_AUTHENTICATED, False
+        self.client = replace(self.client, login=None)
+        self._login = Login(self.policy)
+
+    # -- messages that come
+
+    async def _announced(self, event: Announced) -> Answer:
+        if self._appending is None:
+            self._appending = Appending(self.policy, event.command)
+        try:
+            await self._appending.announce(self, event.draft)
+        except Exception as error:
+            reply = self._refusal(error)
+            self._forget_appending()
+            self.wire.refuse(ImapError(reply.text, reply.condition, reply.code, event.tag))
+            return Answer(b"")
+        self.wire.grant()
+        return Answer(responses.continuation("go on") if event.draft.waits else b"")
+
+    def _forget_appending(self) -> None:
+        appending, self._appending = self._appending, None
+        if appending is not None:
+            appending.discard()
+
+    # -- IDLE
+
+    async def _idle(self, tag: str) -> Answer:
+        self.wire.idle(tag)
+        self._idling = idling = Idling(self, tag)
+        return Answer(responses.continuation("idling"), stream=idling.stream())
+
+    async def _end_idle(self) -> Answer:
+        assert self._idling is not None
+        idling, self._idling = self._idling, None
+        return await self._end(idling.tag, Reply("idled"))

@@ -1,0 +1,27 @@
+"""Which function answers which command."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from mailserver.imap.commands import connection, fetch, listing, mailboxes, messages
+from mailserver.session.imap import basic, changing, fetching, folders, listed, selecting
+from mailserver.session.imap.reply import Reply
+
+Handler = Callable[[Any, Any], Awaitable[Reply]]
+
+HANDLERS: Mapping[type, Handler] = {
+    connection.Noop: basic.noop, connection.Capability: basic.capability, connection.Logout: basic.logout,
+    connection.Id: basic.identify, connection.StartTls: basic.start_tls, connection.Enable: basic.enable,
+    connection.Unauthenticate: basic.unauthenticate, connection.Compress: basic.compress,
+    mailboxes.Select: selecting.select, messages.Close: selecting.close, messages.Unselect: selecting.unselect,
+    messages.Check: selecting.check,
+    mailboxes.Create: folders.create, mailboxes.Delete: folders.delete, mailboxes.Rename: folders.rename,
+    mailboxes.Subscribe: folders.subscribe, mailboxes.Unsubscribe: folders.unsubscribe,
+    mailboxes.Namespace: folders.namespace, mailboxes.GetQuota: folders.get_quota,
+    mailboxes.GetQuotaRoot: folders.get_quota_root, mailboxes.SetQuota: folders.set_quota,
+    mailboxes.Status: listed.status, listing.List: listed.list_them, listing.Lsub: listed.lsub,
+    messages.Store: changing.store, messages.Expunge: changing.expunge, messages.Copy: changing.copy,
+    messages.Move: changing.copy, fetch.Fetch: fetching.fetch,
+}

@@ -1,0 +1,231 @@
+"""Mailboxes by their names: made, renamed, deleted, counted; INBOX is always there."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from mailserver.errors import AlreadyExists, NotFound, TemporaryFailure
+from mailserver.imapstore import SPECIAL_USES, Quota, Status
+from mailserver.interfaces import INBOX
+from mailserver.store.contents import release_many
+from mailserver.store.news import news
+from mailserver.store.schema import account, domain, expunged, mailbox, message, subscription
+from mailserver.store.statements import fetch, fetch_one
+
+USE_OF = {name: use for use, name in SPECIAL_USES.items()}
+_STATUS = "id, name, uidvalidity, uidnext, modseq, messages, unseen, octets, recent, special_use"
+
+
+def ensure_mailbox(connection: Connection, account_id: int, name: str, now: float) -> int:
+    """The row of a mailbox, which is made when it is missing."""
+    found = find_mailbox(connection, account_id, name)
+    if found is None:
+        _insert(connection, account_id, name, USE_OF.get(name, ""), now)
+        found = find_mailbox(connection, account_id, name)
+        assert found is not None
+    return found[0]
+
+
+def make_usual(connection: Connection, account_id: int, now: float) -> None:
+    """INBOX and the mailboxes for special uses, for a new account that is subscribed to them."""
+    for name in (INBOX, *USE_OF):
+        _insert(connection, account_id, name, USE_OF.get(name, ""), now)
+        subscribe(connection, account_id, name, True)
+
+
+def _insert(connection: Connection, account_id: int, name: str, special_use: str, now: float) -> None:
+    """A row, unless another process has just made it.
+
+    The UIDVALIDITY (RFC 9051 2.3.1.1) is the second in which it is made, or more, so that none comes again.
+    """
+    last = fetch_one(
+        connection,
+        "UPDATE account SET uidvalidity = CASE WHEN uidvalidity < ? THEN ? ELSE uidvalidity + 1 END WHERE id = ?"
+        " RETURNING uidvalidity",
+        (int(now), int(now), account_id),
+    )
+    if last is None:
+        raise TemporaryFailure("the account has just gone")
+    use = special_use
+    if use and connection.execute(
+        select(mailbox.c.id).where(mailbox.c.account_id == account_id, mailbox.c.special_use == use)
+    ).first():
+        use = ""
+    values = {
+        "account_id": account_id, "name": name, "uidvalidity": last[0] & 0xFFFFFFFF, "uidnext": 1, "created": now,
+        "special_use": use,
+    }
+    make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    connection.execute(make(mailbox).values(values).on_conflict_do_nothing())
+
+
+def find_mailbox(connection: Connection, account_id: int, name: str) -> tuple[int, int] | None:
+    """The row and the UIDVALIDITY of a mailbox."""
+    row = fetch_one(
+        connection, "SELECT id, uidvalidity FROM mailbox WHERE account_id = ? AND name = ?", (account_id, name)
+    )
+    return None if row is None else (row[0], row[1])
+
+
+def mailboxes(connection: Connection, account_id: int) -> list[str]:
+    """The names of an account's mailboxes."""
+    return list(
+        connection.execute(
+            select(mailbox.c.name).where(mailbox.c.account_id == account_id).order_by(mailbox.c.name)
+        ).scalars()
+    )
+
+
+def status(connection: Connection, account_id: int, names: Collection[str] | None = None) -> list[Status]:
+    """Those of these names, or all."""
+    found = []
+    for row in fetch(connection, f"SELECT {_STATUS} FROM mailbox WHERE account_id = ? ORDER BY name", (account_id,)):
+        if names is None or row[1] in names:
+            id, name, uidvalidity, uidnext, modseq, messages, unseen, octets, recent, use = row
+            new = 0 if recent >= uidnext else count_from(connection, id, recent)
+            found.append(Status(
+                name, object_id(id, uidvalidity), uidvalidity, uidnext, modseq, messages, unseen, octets, new, use
+            ))
+    return found
+
+
+def object_id(id: int, uidvalidity: int) -> str:
+    """The MAILBOXID (RFC 8474 4.1): rows may get the number of one that was deleted, but never its UIDVALIDITY."""
+    return f"{id:x}-{uidvalidity:x}"
+
+
+def count_from(connection: Connection, id: int, uid: int) -> int:
+    """How many messages there are from this UID on."""
+    row = fetch_one(connection, "SELECT COUNT(*) FROM message WHERE mailbox_id = ? AND uid >= ?", (id, uid))
+    return int(row[0])
+
+
+def create(connection: Connection, account_id: int, name: str, special_use: str, now: float) -> Status:
+    """A new mailbox; raises `AlreadyExists`, also when another one has this special use (RFC 6154 3)."""
+    if find_mailbox(connection, account_id, name) is not None:
+        raise AlreadyExists(f"there is a mailbox {name} already")
+    if special_use:
+        query = select(mailbox.c.name).where(mailbox.c.account_id == account_id, mailbox.c.special_use == special_use)
+        other = connection.execute(query).scalar()
+        if other is not None:
+            raise AlreadyExists(f"{other} has this use already")
+    _insert(connection, account_id, name, special_use, now)
+    [made] = status(connection, account_id, {name})
+    return made
+
+
+def drop(connection: Connection, contents: Path, account_id: int, name: str) -> None:
+    """A mailbox and its messages; raises `NotFound`, and `AlreadyExists` for INBOX, which must exist."""
+    if name == INBOX:
+        raise AlreadyExists("INBOX cannot be deleted")
+    found = find_mailbox(connection, account_id, name)
+    if found is None:
+        raise NotFound(f"there is no mailbox {name}")
+    _drop(connection, contents, [found[0]])
+
+
+def _drop(connection: Connection, contents: Path, ids: Sequence[int]) -> None:
+    held = connection.execute(
+        delete(message).where(message.c.mailbox_id.in_(ids)).returning(message.c.content_id)
+    ).scalars()
+    release_many(connection, contents, held)
+    connection.execute(delete(expunged).where(expunged.c.mailbox_id.in_(ids)))
+    connection.execute(delete(mailbox).where(mailbox.c.id.in_(ids)))
+    news(connection).mailboxes.update(ids)
+
+
+def drop_all(connection: Connection, contents: Path, account_id: int) -> None:
+    """All mailboxes of an account with the mail in them, and what it subscribed to."""
+    query = select(mailbox.c.id).where(mailbox.c.account_id == account_id).order_by(mailbox.c.id)
+    if connection.dialect.name == "postgresql":
+        query = query.with_for_update()     # whoever delivers now waits, and finds nobody
+    _drop(connection, contents, list(connection.execute(query).scalars()))
+    connection.execute(delete(subscription).where(subscription.c.account_id == account_id))
+
+
+def rename(connection: Connection, account_id: int, old: str, new: str, now: float) -> None:
+    """Another name, and so for all below it.  Of INBOX, see `mailserver.store.changing.empty_into`.
+
+    Raises `NotFound`, and `AlreadyExists` when a name is taken, or would lie below itself.
+    """
+    query = select(mailbox.c.id, mailbox.c.name).where(mailbox.c.account_id == account_id).order_by(mailbox.c.id)
+    if connection.dialect.name == "postgresql":
+        query = query.with_for_update()
+    names = {name: id for id, name in connection.execute(query)}
+    moved = {name: new + name[len(old):] for name in names if name == old or name.startswith(f"{old}/")}
+    if not moved:
+        raise NotFound(f"there is no mailbox {old}")
+    if new.startswith(f"{old}/"):
+        raise AlreadyExists(f"{new} lies below {old}")
+    taken = sorted(set(moved.values()) & names.keys())
+    if taken:
+        raise AlreadyExists(f"there is a mailbox {taken[0]} already")
+    for name, now_called in moved.items():
+        connection.execute(update(mailbox).where(mailbox.c.id == names[name]).values(name=now_called))
+
+
+# -- subscriptions
+
+
+def subscriptions(connection: Connection, account_id: int) -> list[str]:
+    """The names that an account subscribed to."""
+    query = select(subscription.c.name).where(subscription.c.account_id == account_id)
+    return list(connection.execute(query.order_by(subscription.c.name)).scalars())
+
+
+def subscribe(connection: Connection, account_id: int, name: str, wanted: bool) -> None:
+    """Subscribe, or not any more; both may be so already."""
+    where = (subscription.c.account_id == account_id) & (subscription.c.name == name)
+    there = connection.execute(select(subscription.c.name).where(where)).first() is not None
+    if wanted and not there:
+        connection.execute(insert(subscription).values(account_id=account_id, name=name))
+    elif there and not wanted:
+        connection.execute(delete(subscription).where(where))
+
+
+# -- quota
+
+
+def quota(connection: Connection, account_id: int, usual_octets: int = 0, usual_messages: int = 0) -> Quota:
+    """What an account has and may have, or its whole domain where that is nearer; `usual` where nothing is said."""
+    limits: Any = connection.execute(
+        select(
+            account.c.domain_id, account.c.quota_octets, account.c.quota_messages,
+            domain.c.quota_octets.label("all_octets"), domain.c.quota_messages.label("all_messages"),
+        ).join(domain).where(account.c.id == account_id)
+    ).first()
+    if limits is None:
+        raise NotFound("the account has just gone")
+    octets, messages = _used(connection, "account_id = ?", account_id)
+    own = Quota(
+        octets, usual_octets if limits.quota_octets is None else limits.quota_octets,
+        messages, usual_messages if limits.quota_messages is None else limits.quota_messages,
+    )
+    if not limits.all_octets and not limits.all_messages:
+        return own
+    all_octets, all_messages = _used(
+        connection, "account_id IN (SELECT id FROM account WHERE domain_id = ?)", limits.domain_id
+    )
+    return Quota(
+        octets, _nearer(own.most_octets, octets, limits.all_octets, all_octets),
+        messages, _nearer(own.most_messages, messages, limits.all_messages, all_messages),
+    )
+
+
+def _used(connection: Connection, whose: str, id: int) -> tuple[int, int]:
+    text = f"SELECT COALESCE(SUM(octets), 0), COALESCE(SUM(messages), 0) FROM mailbox WHERE {whose}"
+    octets, messages = fetch(connection, text, (id,))[0]
+    return int(octets), int(messages)
+
+
+def _nearer(own: int, used: int, all: int | None, all_used: int) -> int:
+    """The limit of an account, with what its domain leaves to it; 0 is none."""
+    if not all:
+        return own
+    left = used + max(0, all - all_used)
+    return max(1, min(own, left) if own else left)

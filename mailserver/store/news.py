@@ -1,0 +1,31 @@
+"""What a transaction has changed, for those who are told of it once it has committed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection
+
+KEY = "news"
+
+
+@dataclass(slots=True)
+class News:
+    """Rows of mailboxes in which something is new, and contents that were put into mailboxes."""
+
+    mailboxes: set[int] = field(default_factory=set)
+    contents: list[int] = field(default_factory=list)
+
+    def take(self) -> News | None:
+        """What there is, which is forgotten here; None when there is nothing."""
+        if not self.mailboxes and not self.contents:
+            return None
+        taken = News(self.mailboxes, self.contents)
+        self.mailboxes, self.contents = set(), []
+        return taken
+
+
+def news(connection: Connection) -> News:
+    """Those of the transaction at hand; what is rolled back may stay in them, and does no harm."""
+    found: News = connection.get_execution_options()[KEY]
+    return found
