@@ -105,7 +105,7 @@ class OneConnectionTests(KeptCase):
         await self.empty()
         self.is_intact()
         self.assertEqual((len(self.to.talks), len(self.to.messages)), (1, COUNT))
-        self.assertGreater(sum(each.startswith(b"MAIL FROM:") for each in seen), 5)
+        self.assertGreater(sum(each.startswith(b"MAIL FROM:") for each in seen), 2)     # how many, the disk decides
 
     async def test_each_gets_its_own_answer(self) -> None:
         """Refused at MAIL, RCPT, DATA and the end, in turn: each story has the words that were said of that message."""
