@@ -63,10 +63,10 @@ async def _from_store(
     is_whole = any(name in WHOLE for name in names)
     may_write = not (session.wire.utf8 and any(each in IN_UTF_8 for each in items))
     mailbox = selected.board.mailbox
-    for places, flags in _steps(selected, found, Attribute.FLAGS in items):
-        groups = [places]
+    for step, flags in _steps(selected, found, Attribute.FLAGS in items):
+        groups = [step]
         if may_write and is_whole:
-            groups = await _weighed(selected, places)
+            groups = await _weighed(selected, step)
         for each in groups:
             written = None
             if may_write and flags is not None:
