@@ -285,6 +285,16 @@ class RefusalTests(SynchronousTestCase):
             self.assertEqual(heard[0], ("that is too long", False))
             self.assertTrue(heard[-1][1])
 
+    def test_swallowed(self) -> None:
+        """As much as may be is thrown away, and not one octet more, however it comes."""
+        for size, end in ((SMALL.swallowed, Request("b", Noop())), (SMALL.swallowed + 1, (None, "BYE", "TOOBIG"))):
+            line = b"x" * size + b"\r\nb NOOP\r\n"
+            literal = b"a X {900+}\r\n" + b"y" * 900 + b"x" * (size - 900) + b"\r\nb NOOP\r\n"
+            for octets in (line, literal):
+                for places in ((), range(len(octets)), (size,), (size + 1,), (size + 13,), (size + 14,)):
+                    last = hear(cut(octets, places), limits=SMALL)[-1]
+                    self.assertEqual(last[:3] if isinstance(last, tuple) else last, end, (octets[:9], places))
+
     def test_octets(self) -> None:
         """NUL and bare line ends are refused at sight; the line that holds them is none."""
         for bad in (b"\0", b"\n", b"\r", b"\r\r\n", b"x\n\n"):
