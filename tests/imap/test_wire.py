@@ -267,6 +267,13 @@ class RefusalTests(SynchronousTestCase):
         heard = hear([b"a SEARCH" + keys + b"\r\n"], limits=SMALL)
         self.assertEqual(heard, [("a", "BAD", "TOOBIG", "that is too long")])
 
+    def test_literal_at_the_end(self) -> None:
+        """A literal fits when the CRLF behind it does."""
+        for more, heard in ((0, [Request]), (1, [tuple])):
+            room = SMALL.command - len(b"a SEARCH BODY  BODY {50+}\r\n\r\n") - 50 + more
+            line = b"a SEARCH BODY " + b"x" * room + b" BODY {50+}\r\n" + b"y" * 50 + b"\r\n"
+            self.assertEqual([type(each) for each in hear([line], limits=SMALL)], heard)
+
     def test_no_end(self) -> None:
         """Eight megabytes without an end are not kept, and end the conversation."""
         for state in (NEW, IN):
