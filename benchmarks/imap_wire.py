@@ -1,6 +1,6 @@
 """What IMAP's wire costs, without any network: commands read, and answers written.
 
-    python -m benchmarks.imap [--rounds 7]
+    python -m benchmarks.imap_wire [--rounds 7]
 
 Prints microseconds for a command of each kind, and milliseconds for 10,000 answers of FETCH; the best of some rounds.
 """
@@ -65,7 +65,7 @@ def receive(size: int) -> None:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.imap", description="Time IMAP's wire.")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.imap_wire", description="Time IMAP's wire.")
     parser.add_argument("--rounds", type=int, default=7)
     rounds = parser.parse_args().rounds
     for line in COMMANDS:
