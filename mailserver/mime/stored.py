@@ -17,10 +17,13 @@ def dump(part: Part) -> bytes:
 
 
 def load(octets: bytes) -> Part:
-    """What was dumped; its fields are empty.  Raises ValueError for what was dumped by something else."""
+    """What was dumped; its fields are empty.  Raises ValueError for what is nothing of the kind."""
     if octets[:1] != VERSION:
         raise ValueError(f"this structure was stored by another version: {octets[:1]!r}")
-    return _part(json.loads(octets[1:]), 0)
+    try:
+        return _part(json.loads(octets[1:]), 0)
+    except (TypeError, IndexError, RecursionError) as error:
+        raise ValueError("that is no structure") from error
 
 
 def _row(part: Part, base: int) -> list[Any]:
