@@ -8,7 +8,7 @@ from pathlib import Path
 
 CORPUS = Path(__file__).parent.parent / "corpus"
 NAMES = (
-    "address", "control", "dns", "dots", "feedback", "header", "multiline", "pop3", "proxy", "received", "sasl",
+    "address", "control", "dns", "dots", "feedback", "header", "mime", "multiline", "pop3", "proxy", "received", "sasl",
     "sevenbit", "smtp_client", "smtp_server", "stuffing", "tls_report",
 )
 
