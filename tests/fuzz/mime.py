@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from mailserver.mime.charsets import decode
 from mailserver.mime.part import Kind, Part
 from mailserver.mime.section import Range, Section, UnknownEncoding, binary, ranges
@@ -15,13 +17,17 @@ from tests.mime.imap import read
 
 WORDS = (
     b"Content-Type: multipart/mixed; boundary=b\r\n\r\n", b"Content-Type: multipart/digest; boundary=\"bb\"\r\n\r\n",
-    b"\r\n--b\r\n", b"\r\n--b--\r\n", b"\r\n--bb\r\n", b"--", b"\r\n\r\n", b"\r\n", b"\n", b"\r", b"\0", b"\xff", b" ", b"\t",
-    b"Content-Type: message/rfc822\r\n\r\n", b"Content-Type: text/html; charset=", b"iso-2022-jp", b"shift_jis", b"idna",
+    b"\r\n--b\r\n", b"\r\n--b--\r\n", b"\r\n--bb\r\n", b"--", b"\r\n\r\n", b"\r\n", b"\n", b"\r", b"\0", b"\xff",
+    b" ", b"\t",
+    b"Content-Type: message/rfc822\r\n\r\n", b"Content-Type: text/html; charset=", b"iso-2022-jp", b"shift_jis",
+    b"idna",
     b"Content-Type: text/plain;\r\n charset*0*=utf-8''%41;\r\n charset*1=b", b"Content-Transfer-Encoding: base64\r\n",
     b"Content-Transfer-Encoding: quoted-printable\r\n", b"Content-Disposition: attachment; filename*=", b"filename=\"",
     b"From: ", b"To: ", b"Subject: ", b"Date: Tue, 24 Nov 2026 18:00:00 +0900\r\n", b"Message-ID: <", b"References: ",
-    b"<a@b>", b"(", b")", b"\"", b"\\", b",", b";", b":", b"@", b"[", b"]", b"Re: ", b"[fwd: ", b"(fwd)", b"=?utf-8?B?6Zuo?=",
-    b"=?iso-2022-jp?Q?=1B$BF|?=", b"\x1b$B", b"\x1b(B", b"\x82\xa0", b"\xa4\xa2", b"\xe9\x9b\xa8", b"=", b"=E9=9B=A8", b"<p>",
+    b"<a@b>", b"(", b")", b"\"", b"\\", b",", b";", b":", b"@", b"[", b"]", b"Re: ", b"[fwd: ", b"(fwd)",
+    b"=?utf-8?B?6Zuo?=",
+    b"=?iso-2022-jp?Q?=1B$BF|?=", b"\x1b$B", b"\x1b(B", b"\x82\xa0", b"\xa4\xa2", b"\xe9\x9b\xa8", b"=",
+    b"=E9=9B=A8", b"<p>",
     b"<!--", b"<script>", b"</script>", b"&amp;", b"&#x", b"{3}\r\n", b"Content-ID:", b"begin 644 a\r\n",
 )
 SECTIONS = (
@@ -75,7 +81,7 @@ def _shaped(part: Part, short: list[object], full: list[object]) -> None:
 def _section(message: bytes, root: Part, section: Section) -> None:
     found = ranges(message, root, section) or [Range(0, 0)]
     assert all(each.start <= each.end for each in found)
-    assert all(one.end <= other.start for one, other in zip(found, found[1:], strict=False))
+    assert all(one.end <= other.start for one, other in pairwise(found))
     decoded = binary(message, root, section.path)
     if decoded is not None and not isinstance(decoded, UnknownEncoding):
         assert len(b"".join(decoded)) <= len(message)

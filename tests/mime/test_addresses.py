@@ -67,7 +67,8 @@ class AddressTests(SynchronousTestCase):
             "Mary Smith <@node.test:mary@example.net>, , jdoe@test  . example",
             ("Mary Smith", "mary", "example.net"), (None, "jdoe", "test.example"),
         )
-        self.assertEqual(parse(b"Mary Smith <@node.test,@b:mary@example.net>")[0], (b"Mary Smith", b"@node.test,@b", b"mary", b"example.net"))
+        mary = (b"Mary Smith", b"@node.test,@b", b"mary", b"example.net")
+        self.assertEqual(parse(b"Mary Smith <@node.test,@b:mary@example.net>"), [mary])
 
     def test_obsolete(self) -> None:
         """A comment is the name where there is no other, and a local part in quotes has none."""
@@ -87,7 +88,7 @@ class AddressTests(SynchronousTestCase):
         self.check('"open <a@b>', (None, "open <a@b>", ""))
         self.check("a@b>, c@d", (None, "a", "b"), (None, "c", "d"))
         self.check("x (open, a@b", ("open, a@b", "x", ""))
-        for nothing in ("", " ", ",", ",,;", "()", "<>", "\\"[:0], "(", ")"[:0]):
+        for nothing in ("", " ", ",", ",,;", "()", "<>", "("):
             self.check(nothing)
 
     def test_bounded(self) -> None:
@@ -101,11 +102,11 @@ class AddressTests(SynchronousTestCase):
     @given(some.lists(some.tuples(NAMES, LOCALS, DOMAINS), min_size=1, max_size=5))
     def test_as_python(self, people: list[tuple[str, str, str]]) -> None:
         """Usual lists are read as Python reads them."""
-        value = ", ".join(f"{name} <{local}@{domain}>" if name else f"{local}@{domain}" for name, local, domain in people)
+        value = ", ".join(f"{name} <{local}@{at}>" if name else f"{local}@{at}" for name, local, at in people)
         found = [(each[0] or "", f"{each[1]}@{each[2]}") for each in read(value)]
         self.assertEqual(found, getaddresses([value]))
 
-    @given(some.lists(some.sampled_from(list('abc"<>@,;:()[].\\ \t') + ["a@b", "\xe9"]), max_size=40).map("".join))
+    @given(some.lists(some.sampled_from([*'abc"<>@,;:()[].\\ \t', "a@b", "é"]), max_size=40).map("".join))
     def test_nothing_raises(self, value: str) -> None:
         for each in parse(value.encode()):
             self.assertTrue(each.domain is not None or each.name is None)

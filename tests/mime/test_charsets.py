@@ -27,7 +27,8 @@ class CharsetTests(SynchronousTestCase):
             self.assertEqual(decode("雨".encode(), label), "雨")
         for label, python in (
             ("gb2312", "gbk"), ("GBK", "gb18030"), ("big5", "cp950"), ("ks_c_5601-1987", "cp949"), ("euc-kr", "cp949"),
-            ("koi8-r", "koi8-r"), ("windows-1251", "cp1251"), ("iso-8859-2", "iso8859-2"), ("iso-8859-15", "iso8859-15"),
+            ("koi8-r", "koi8-r"), ("windows-1251", "cp1251"), ("iso-8859-2", "iso8859-2"),
+            ("iso-8859-15", "iso8859-15"),
             ("tis-620", "cp874"), ("utf-16", "utf-16"), ("hz-gb-2312", "hz"), ("iso-2022-kr", "iso2022-kr"),
             ("iso-8859-1", "cp1252"), ("utf-7", "utf-7"), ("ibm866", "cp866"), ("macintosh", "mac-roman"),
         ):
@@ -58,7 +59,9 @@ class CharsetTests(SynchronousTestCase):
         for python in ("utf-8", "cp932", "euc_jp", "iso2022_jp"):
             octets = JAPANESE.encode(python)
             self.assertEqual(guess(octets), JAPANESE)
-            for label in ("utf-8", "Shift_JIS", "x-sjis", "windows-31j", "EUC-JP", "ISO-2022-JP", "us-ascii", "", "klingon"):
+            for label in (
+                "utf-8", "Shift_JIS", "x-sjis", "windows-31j", "EUC-JP", "ISO-2022-JP", "us-ascii", "", "klingon",
+            ):
                 self.assertEqual(decode(octets, label), JAPANESE, (python, label))
 
     def test_extensions(self) -> None:

@@ -53,8 +53,8 @@ class EnvelopeTests(SynchronousTestCase):
     def test_groups(self) -> None:
         self.check(
             "To: Us: a@b, C <@x:c@d>;, e\n\n",
-            b'(NIL NIL NIL NIL NIL ((NIL NIL "Us" NIL)(NIL NIL "a" "b")("C" "@x" "c" "d")(NIL NIL NIL NIL)(NIL NIL "e" ""))'
-            b" NIL NIL NIL NIL)",
+            b'(NIL NIL NIL NIL NIL ((NIL NIL "Us" NIL)(NIL NIL "a" "b")("C" "@x" "c" "d")(NIL NIL NIL NIL)'
+            b'(NIL NIL "e" "")) NIL NIL NIL NIL)',
         )
 
     def test_as_sent(self) -> None:
@@ -72,7 +72,8 @@ class EnvelopeTests(SynchronousTestCase):
         answer = envelope(parse(crlf('Subject: 雨 "x" {3}\nFrom: 雨 <a@b>\n\n')).fields)
         self.assertEqual(
             with_utf_8(answer),
-            '(NIL "雨 \\"x\\" {3}" (("雨" NIL "a" "b")) (("雨" NIL "a" "b")) (("雨" NIL "a" "b")) NIL NIL NIL NIL NIL)'.encode(),
+            '(NIL "雨 \\"x\\" {3}" (("雨" NIL "a" "b")) (("雨" NIL "a" "b")) (("雨" NIL "a" "b"))'.encode()
+            + b" NIL NIL NIL NIL NIL)",
         )
         # What is no UTF-8 stays a literal, and what only looks like a literal stays what it is.
         for stored in (b"{1}\r\n\xff", b'"{1}"', b"NIL", string(b"x" * 2000), b'"\\"{3}\\\\"'):
@@ -128,4 +129,5 @@ class BodyTests(SynchronousTestCase):
         """Each level is a list; a multipart has its parts, then its subtype."""
         short, full = map(read, bodies(parse(RFC_9051)))
         self.assertEqual(([len(each) for each in short[:3]], short[-1]), ([8, 7, 10], b"mixed"))
-        self.assertEqual(([len(each) for each in full[:3]], full[4:]), ([12, 11, 14], [b"mixed", [b"boundary", b"one"], None, None, None]))
+        self.assertEqual([len(each) for each in full[:3]], [12, 11, 14])
+        self.assertEqual(full[4:], [b"mixed", [b"boundary", b"one"], None, None, None])

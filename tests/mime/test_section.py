@@ -46,7 +46,9 @@ class SectionTests(SynchronousTestCase):
             (b"HEADER.FIELDS.NOT (Content-Type FROM)", b"Subject: all\r\n\r\n"), (b"HEADER.FIELDS (X)", b"\r\n"),
         ):
             self.assertEqual(self.fetch(RFC_9051, section), expected, section)
-        for absent in (b"5", b"1.1", b"1.2", b"3.3", b"4.1.1", b"1.HEADER", b"1.TEXT", b"4.HEADER", b"4.2.3", b"999999999"):
+        for absent in (
+            b"5", b"1.1", b"1.2", b"3.3", b"4.1.1", b"1.HEADER", b"1.TEXT", b"4.HEADER", b"4.2.3", b"999999999",
+        ):
             self.assertIsNone(self.fetch(RFC_9051, absent), absent)
         header, text = self.fetch(RFC_9051, b"HEADER"), self.fetch(RFC_9051, b"TEXT")
         self.assertEqual((header or b"") + (text or b""), RFC_9051)
@@ -98,7 +100,8 @@ class SectionTests(SynchronousTestCase):
 class BinaryTests(SynchronousTestCase):
     MESSAGE = crlf(
         "Content-Type: multipart/mixed; boundary=x\n\n--x\nContent-Transfer-Encoding: base64\n\naGVsbG8A\n"
-        "--x\nContent-Transfer-Encoding: quoted-printable\n\na=3Db=\nc\n--x\nContent-Transfer-Encoding: x-zip\n\n?\n--x--\n"
+        "--x\nContent-Transfer-Encoding: quoted-printable\n\na=3Db=\nc\n"
+        "--x\nContent-Transfer-Encoding: x-zip\n\n?\n--x--\n"
     )
 
     def test_decoded(self) -> None:

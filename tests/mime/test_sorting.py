@@ -38,7 +38,8 @@ class DateTests(SynchronousTestCase):
 
     def test_impossible(self) -> None:
         for text in (
-            b"", b"x", b"Fri", b"31 Feb 2020 00:00:00", b"0 Jan 2020", b"1 Foo 2020", b"1 Jan 2020 25:00:00", b"1 Jan 0000",
+            b"", b"x", b"Fri", b"31 Feb 2020 00:00:00", b"0 Jan 2020", b"1 Foo 2020", b"1 Jan 2020 25:00:00",
+            b"1 Jan 0000",
             b"1 Jan 2020 00:60:00", b"1 Jan 2020 00:00:61", b"99 Jan 99999 00:00", b"1 Jan", b"2020-01-01T00:00:00Z",
             b"\xff" * 1000, b"1" * 10**6, b"(" * 10**6, b"Mon, " * 10**5,
         ):
@@ -57,10 +58,13 @@ class SubjectTests(SynchronousTestCase):
         for subject, expected, is_reply in (
             ("hello", "hello", False), ("Re: hello", "hello", True), ("RE : Fwd:FW: hello (fwd) (FWD) ", "hello", True),
             ("[list] Re: [list] hello", "hello", True), ("Re[2]: hello", "hello", True), ("[a] hello", "hello", False),
-            ("[a]", "[a]", False), ("[a] [b]", "[b]", False), ("Re: [a]", "[a]", True), ("Re:", "", True), ("", "", False),
-            ("[fwd: hello]", "hello", True), ("[Fwd: Re: [fwd: [x] hello (fwd)]]", "hello", True), ("Reply: x", "Reply: x", False),
+            ("[a]", "[a]", False), ("[a] [b]", "[b]", False), ("Re: [a]", "[a]", True), ("Re:", "", True),
+            ("", "", False),
+            ("[fwd: hello]", "hello", True), ("[Fwd: Re: [fwd: [x] hello (fwd)]]", "hello", True),
+            ("Reply: x", "Reply: x", False),
             ("a\t  b", "a b", False), ("Fwd hello", "Fwd hello", False), ("(fwd)", "", True), ("[fwd:]", "", True),
-            ("Re: 会議の件", "会議の件", True), ("返信: 会議の件", "返信: 会議の件", False), ("【重要】会議", "【重要】会議", False),
+            ("Re: 会議の件", "会議の件", True), ("返信: 会議の件", "返信: 会議の件", False),
+            ("【重要】会議", "【重要】会議", False),
             ("Ｒｅ：会議", "Ｒｅ：会議", False), ("AW: hallo", "AW: hallo", False), ("[a [b] c", "[a [b] c", False),
         ):
             self.assertEqual(base(subject), (expected, is_reply), subject)
@@ -105,6 +109,6 @@ class KeyTests(SynchronousTestCase):
         self.assertEqual((sorting.mailbox(first), sorting.display(first)), ("RAIN", "雨"))
         first = sorting.first(b"rain@b")
         self.assertEqual((sorting.mailbox(first), sorting.display(first)), ("RAIN", "RAIN@B"))
-        for nothing in (None, b"", b"undisclosed:;", b"(", b"%s%n"[:0]):
+        for nothing in (None, b"", b"undisclosed:;", b"("):
             first = sorting.first(nothing)
             self.assertEqual((sorting.mailbox(first), sorting.display(first)), ("", ""))

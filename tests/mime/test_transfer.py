@@ -13,7 +13,10 @@ from twisted.trial.unittest import SynchronousTestCase
 from mailserver.mime.transfer import LONGEST_LINE, decoded, decoder
 
 ODD = some.lists(
-    some.sampled_from([b"=", b"=3D", b"=\r\n", b"= \r\n", b"=C3=A9", b"\r\n", b"\n", b" ", b"\t", b"A", b"aGVsbG8=", b"\xff", b"=4", b"!"]),
+    some.sampled_from([
+        b"=", b"=3D", b"=\r\n", b"= \r\n", b"=C3=A9", b"\r\n", b"\n", b" ", b"\t", b"A", b"aGVsbG8=", b"\xff",
+        b"=4", b"!",
+    ]),
     max_size=30,
 ).map(b"".join)
 
@@ -35,7 +38,8 @@ def fed(octets: bytes, encoding: str, size: int) -> bytes:
 class TransferTests(SynchronousTestCase):
     def test_base64(self) -> None:
         for octets, expected in (
-            (b"aGVsbG8=", b"hello"), (b"aGVs\r\nbG8=\r\n", b"hello"), (b"aGVsbG8", b"hello"), (b"a G-V*s b\xffG8=", b"hello"),
+            (b"aGVsbG8=", b"hello"), (b"aGVs\r\nbG8=\r\n", b"hello"), (b"aGVsbG8", b"hello"),
+            (b"a G-V*s b\xffG8=", b"hello"),
             (b"aGVsbG8=aGVsbG8=", b"hellohello"), (b"aGVsbG8====\r\n--\r\naGk=", b"hellohi"), (b"aGVsb", b"hel"),
             (b"", b""), (b"=", b""), (b"A", b""), (b"====A====", b""), (b"!!!!", b""),
         ):
@@ -43,7 +47,8 @@ class TransferTests(SynchronousTestCase):
 
     def test_quoted_printable(self) -> None:
         for octets, expected in (
-            (b"a=3Db=\r\nc", b"a=bc"), (b"a= \t\r\nc", b"ac"), (b"a  \r\nb\t\n", b"a\r\nb\n"), (b"=e3=81=82", "あ".encode()),
+            (b"a=3Db=\r\nc", b"a=bc"), (b"a= \t\r\nc", b"ac"), (b"a  \r\nb\t\n", b"a\r\nb\n"),
+            (b"=e3=81=82", "あ".encode()),
             (b"=", b""), (b"a=ZZb", b"a=ZZb"), (b"\xe9", b"\xe9"), (b"", b""),
         ):
             self.assertEqual(read(octets, "quoted-printable"), expected, octets)
