@@ -42,8 +42,8 @@ class GrowthTests(SynchronousTestCase):
     def test_addresses(self) -> None:
         """10^6 of them, and comments in comments."""
         self.check(
-            b"a@b, ", b"(", b"()", b"<", b"\\", b'"', b'"" ', b"a:;", b"a <b@c> ", b"@", b"[", b"\xff, ", b"<@a,", b"a ",
-            head=b"From: ",
+            b"a@b, ", b"(", b"()", b"<", b"\\", b'"', b'"" ', b"a:;", b"a <b@c> ", b"@", b"[", b"\xff, ", b"<@a,",
+            b"a ", head=b"From: ",
         )
 
     def test_depth(self) -> None:

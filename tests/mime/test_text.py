@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from mailserver.mime import html
 from mailserver.mime.structure import parse
-from mailserver.mime.text import LONGEST_PREVIEW, preview, texts
+from mailserver.mime.text import LONGEST_PREVIEW, header, preview, texts
 from tests.mime.letters import RFC_9051, crlf
 
 
@@ -62,6 +62,20 @@ class TextTests(SynchronousTestCase):
         self.assertEqual(sum(map(len, self.read(message, 1000))), 1000)
         self.assertEqual(len(self.read(RFC_9051, 5)), 1)
         self.assertEqual(self.read(crlf("Content-Transfer-Encoding: x-zip\n\nabc")), [])
+
+
+class HeaderTests(SynchronousTestCase):
+    def test_decoded(self) -> None:
+        """All fields, in order, as people read them."""
+        message = crlf("Subject: =?utf-8?B?6Zuo?=\n x\nX-A: b\nno field\nx-a: \u96e8\n\nNot: this\n")
+        self.assertEqual(
+            list(header(message, parse(message))), [("subject", "\u96e8 x"), ("x-a", "b"), ("x-a", "\u96e8")]
+        )
+
+    def test_bounded(self) -> None:
+        message = b"X: " + b"a" * 10**6 + b"\r\n" + b"Y: b\r\n" * 10**5 + b"\r\n"
+        found = list(header(message, parse(message), 10_000))
+        self.assertEqual((len(found), len(found[0][1])), (1, 10_000))
 
 
 class PreviewTests(SynchronousTestCase):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import email
 import email.policy
+import mmap
+import tempfile
 from email.message import EmailMessage, Message
 
 from hypothesis import given, settings
@@ -108,8 +110,17 @@ class UnderstoodTests(SynchronousTestCase):
             ("Content-Type: message/rfc822", True), ("Content-Type: application/octet-stream", True),
             ("Content-Type: image/png\nContent-Disposition: inline\nContent-ID: <a>", False),
             ("Content-Type: image/png; name=a.png", True), ("Content-Type: text/html", False),
+            ("Content-Type: application/pkcs7-signature\nContent-Disposition: attachment; filename=smime.p7s", False),
         ):
             self.assertIs(understand(crlf(mixed + header + "\n\nx\n--x--\n")).has_attachment, expected, header)
+
+    def test_mapped(self) -> None:
+        """A large content is a file, and is not read into memory."""
+        with tempfile.TemporaryFile() as file:
+            file.write(RFC_9051)
+            file.flush()
+            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+                self.assertEqual(understand(mapped), understand(RFC_9051))
 
     @settings(deadline=None)
     @given(some.binary(max_size=500))
