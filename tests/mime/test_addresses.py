@@ -83,6 +83,7 @@ class AddressTests(SynchronousTestCase):
         self.check("Bob <bob>", ("Bob", "bob", ""))
         self.check("Bob <>, a@b", ("Bob", "", ""), (None, "a", "b"))
         self.check("Bob <bob@c, a@b", ("Bob", "bob", "c"), (None, "a", "b"))
+        self.check("Us: a@b", (None, "Us", None), (None, "a", "b"), (None, None, None))
         self.check("a@b@c", (None, "a@b", "c"))
         self.check("a@b; c@d", (None, "a", "b"), (None, "c", "d"))
         self.check('"open <a@b>', (None, "open <a@b>", ""))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from twisted.trial.unittest import SynchronousTestCase
 
+from mailserver.mime import html
 from mailserver.mime.section import Section, ranges
 from mailserver.mime.stored import load
 from mailserver.mime.strings import with_utf_8
@@ -26,7 +29,7 @@ def work(message: bytes) -> None:
 
 
 class GrowthTests(SynchronousTestCase):
-    def check(self, *patterns: bytes, head: bytes = b"") -> None:
+    def check(self, *patterns: bytes, head: bytes = b"", work: Callable[[bytes], object] = work) -> None:
         for pattern in patterns:
             times = grows(work, pattern, head)
             self.assertLess(times, MOST, f"{head[:60]!r} and many {pattern!r}")
@@ -96,4 +99,12 @@ class GrowthTests(SynchronousTestCase):
             b"&#9", b"&aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", b"<p>", b'<a "', b"<svg>", b"<svg></svg>",
             b"<object><svg>",
             head=b"Content-Type: text/html\r\n\r\n",
+        )
+
+    def test_html_alone(self) -> None:
+        """What is looked for and not there is looked for once, however far away the end is."""
+        far = b"a" * 500
+        self.check(
+            b"<head>" + far, b"<title>" + far, b"<svg>" + far, b"<p" + far, b"<!-- >" + far, b"<" + far, b"&" + far,
+            work=lambda octets: html.text(octets.decode("ascii")),
         )
