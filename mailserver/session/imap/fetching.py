@@ -22,7 +22,7 @@ from mailserver.session.imap.selected import MOST_AT_ONCE, Selected
 if TYPE_CHECKING:
     from mailserver.session.imap.session import ImapSession
 
-ROWS = 500                  # messages of one step
+ROWS = 1000                 # messages of one step
 MOST_SPELLINGS = 50         # of flags, that the store is told of
 WHOLE = {"BODY[]", "RFC822"}
 IN_UTF_8 = {Attribute.ENVELOPE, Attribute.BODY, Attribute.BODYSTRUCTURE}      # written otherwise for who takes that
