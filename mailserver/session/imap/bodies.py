@@ -21,7 +21,7 @@ from mailserver.session.imap.selected import Selected
 if TYPE_CHECKING:
     from mailserver.session.imap.session import ImapSession
 
-AT_HAND = 192 * 1024        # octets of messages, and of one answer, that are in memory at a time
+AT_HAND = 112 * 1024        # octets of messages of one step; two steps may be in memory at a time
 STANDS_FOR = {
     Attribute.RFC822: Body(Section()), Attribute.RFC822_TEXT: Body(Section((), "TEXT")),
     Attribute.RFC822_HEADER: Body(Section((), "HEADER"), marks_seen=False),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import deferLater
 
 from mailserver.imap import fetched, responses
@@ -22,7 +23,7 @@ from mailserver.session.imap.selected import MOST_AT_ONCE, Selected
 if TYPE_CHECKING:
     from mailserver.session.imap.session import ImapSession
 
-ROWS = 1000                 # messages of one step
+ROWS = 500                  # messages of one step
 MOST_SPELLINGS = 50         # of flags, that the store is told of
 WHOLE = {"BODY[]", "RFC822"}
 IN_UTF_8 = {Attribute.ENVELOPE, Attribute.BODY, Attribute.BODYSTRUCTURE}      # written otherwise for who takes that
@@ -51,38 +52,68 @@ async def fetch(session: ImapSession, command: Fetch) -> Reply:
     if set(command.items) <= ON_BOARD:
         stream = _from_board(session, selected, found, command.items)
     else:
-        stream = _from_store(session, selected, found, command.items)
+        stream = _FromStore(session, selected, found, command.items).stream()
     return Reply("fetched", lines, stream=stream, may_expunge=command.by_uid)
 
 
-async def _from_store(
-    session: ImapSession, selected: Selected, found: Sequence[range], items: Sequence[Item]
-) -> AsyncIterator[bytes]:
+class _FromStore:
     """What the store can write, and what has to be made of its rows and octets."""
-    names = [name_of(each).decode("ascii") for each in items]
-    is_whole = any(name in WHOLE for name in names)
-    may_write = not (session.wire.utf8 and any(each in IN_UTF_8 for each in items))
-    mailbox = selected.board.mailbox
-    for step, flags in _steps(selected, found, Attribute.FLAGS in items):
-        groups = [step]
-        if may_write and is_whole:
-            groups = await _weighed(selected, step)
-        for each in groups:
-            written = None
-            if may_write and flags is not None:
-                written = await mailbox.lines(each.start + 1, selected.uids[each.start : each.stop], names, flags)
-            if written is not None:
-                # A NUL is for BINARY alone (RFC 9051 4.3); the size stays.
-                yield written.replace(b"\0", b"\x80") if is_whole else written
-                continue
-            may_write = may_write and len(each) > 1
-            ranges = selected.ranges([each])
-            if any(map(is_of_octets, items)):
-                async for piece in with_octets(session, selected, ranges, items):
+
+    def __init__(self, session: ImapSession, selected: Selected, found: Sequence[range], items: Sequence[Item]) -> None:
+        self._session = session
+        self._selected = selected
+        self._found = found
+        self._items = items
+        self._mailbox = selected.board.mailbox
+        self._names = [name_of(each).decode("ascii") for each in items]
+        self._is_whole = any(name in WHOLE for name in self._names)
+        self._may_write = not (session.wire.utf8 and any(each in IN_UTF_8 for each in items))
+
+    async def stream(self) -> AsyncIterator[bytes]:
+        """While one step is sent, the store is at the next."""
+        ahead: tuple[range, Deferred[bytes | None]] | None = None
+        try:
+            async for places, flags in self._groups():
+                before, ahead = ahead, (places, self._begin(places, flags))
+                if before is not None:
+                    async for piece in self._rest(*before):
+                        yield piece
+            if ahead is not None:
+                before, ahead = ahead, None
+                async for piece in self._rest(*before):
                     yield piece
+        finally:
+            if ahead is not None:
+                ahead[1].addErrback(lambda failure: None)       # nobody waits for it any more
+
+    async def _groups(self) -> AsyncIterator[tuple[range, Mapping[int, bytes] | None]]:
+        for step, flags in _steps(self._selected, self._found, Attribute.FLAGS in self._items):
+            if self._may_write and self._is_whole:
+                for each in await _weighed(self._selected, step):
+                    yield each, flags
             else:
-                async for piece in mailbox.rows(ranges, Columns(selected, items, session.wire.utf8).wanted()):
-                    yield piece
+                yield step, flags
+
+    def _begin(self, places: range, flags: Mapping[int, bytes] | None) -> Deferred[bytes | None]:
+        if not self._may_write or flags is None:
+            return succeed(None)
+        uids = self._selected.uids[places.start : places.stop]
+        return Deferred.fromCoroutine(self._mailbox.lines(places.start + 1, uids, self._names, flags))
+
+    async def _rest(self, places: range, begun: Deferred[bytes | None]) -> AsyncIterator[bytes]:
+        written = await begun
+        if written is not None:
+            # A NUL is for BINARY alone (RFC 9051 4.3); the size stays.
+            yield written.replace(b"\0", b"\x80") if self._is_whole else written
+            return
+        ranges = self._selected.ranges([places])
+        if any(map(is_of_octets, self._items)):
+            async for piece in with_octets(self._session, self._selected, ranges, self._items):
+                yield piece
+        else:
+            columns = Columns(self._selected, self._items, self._session.wire.utf8)
+            async for piece in self._mailbox.rows(ranges, columns.wanted()):
+                yield piece
 
 
 def _steps(
