@@ -23,6 +23,7 @@ SYSTEM = 0xFF               # the bits of system flags; those above are the mail
 KEYWORD = 8                 # the bit of the first
 MOST_KEYWORDS = 54          # of one mailbox
 LARGEST_KEYWORD = 100       # octets
+LONGEST_NAME = 1000         # octets of a mailbox's name
 
 # The uses that a mailbox can have (RFC 6154 2), and the names under which a new account gets them.
 SPECIAL_USES = {
@@ -149,7 +150,10 @@ class IImapStore(IMailboxStore):
         """These mailboxes, or all of the account, by name; those that do not exist are left out."""
 
     def create(account: Account, name: str, special_use: str = "") -> Awaitable[Status]:
-        """A new, empty mailbox with a UIDVALIDITY that none had before.  Raises `AlreadyExists`."""
+        """A new, empty mailbox with a UIDVALIDITY that none had before.
+
+        Raises `AlreadyExists`, `OverQuota` when there are too many, and `PermanentFailure` for too long a name.
+        """
 
     def delete(account: Account, name: str) -> Awaitable[None]:
         """A mailbox with all its messages, whole or not at all; what lies below its name stays.
@@ -160,14 +164,14 @@ class IImapStore(IMailboxStore):
     def rename(account: Account, old: str, new: str) -> Awaitable[None]:
         """Another name, also for what lies below it (RFC 9051 6.3.6); of INBOX only its messages go there.
 
-        Raises `NotFound`, and `AlreadyExists` when a new name is taken.
+        Raises `NotFound`, `AlreadyExists` when a new name is taken, and `PermanentFailure` when one is too long.
         """
 
     def subscriptions(account: Account) -> Awaitable[Sequence[str]]:
         """The names that the account subscribed to; their mailboxes need not exist."""
 
     def subscribe(account: Account, name: str, wanted: bool = True) -> Awaitable[None]:
-        """Subscribe to a name, or not any more."""
+        """Subscribe to a name, or not any more.  Raises `OverQuota` and `PermanentFailure` as `create` does."""
 
     def append(
         account: Account, name: str, messages: Sequence[Appended], replaces: tuple[Any, int] | None = None

@@ -110,7 +110,8 @@ def keyword_bits(known: str, wanted: Collection[str], makes: bool) -> tuple[str,
     for name in wanted:
         place = places.get(name.casefold())
         if place is None:
-            if not makes or len(names) >= MOST_KEYWORDS or len(name.encode()) > LARGEST_KEYWORD:
+            is_one = name.split() == [name] and len(name.encode()) <= LARGEST_KEYWORD
+            if not makes or not is_one or len(names) >= MOST_KEYWORDS:
                 continue
             place = places[name.casefold()] = len(names)
             names.append(name)
@@ -274,7 +275,10 @@ def append(
     found = find_mailbox(connection, *target)
     if found is None:
         raise NotFound(f"there is no mailbox {target[1]}")
-    [box] = lock(connection, found[0])
+    if replaces is None:
+        [box], source = lock(connection, found[0]), None
+    else:
+        box, source = lock(connection, found[0], replaces[0])
     octets = sum(each.content.size for each in messages)
     first, modseq = box.uidnext, box.modseq + 1
     if first + len(messages) > 0xFFFFFFFF:
@@ -284,7 +288,8 @@ def append(
         row = fetch_one(connection, "SELECT size FROM message WHERE mailbox_id = ? AND uid = ?", list(replaces))
         if row is None:
             raise NotFound("what was to be replaced is gone")
-        freed = (row[0], 1)
+        if source is not None and source.account_id == box.account_id:
+            freed = (row[0], 1)
     _need_room(connection, box.account_id, octets - freed[0], len(messages) - freed[1], usual)
     contents.insert_many(connection, [(each.id, each.content, 1) for each in messages])
     keywords, rows, unseen = box.keywords, [], 0
@@ -297,7 +302,7 @@ def append(
     _move(connection, box, modseq, len(rows), octets, unseen, first + len(rows), keywords)
     news(connection).contents.extend(each.id for each in messages)
     if replaces is not None:
-        [source] = lock(connection, replaces[0])
+        [source] = lock(connection, replaces[0])        # anew: it may be the same mailbox, which has just changed
         _take_out(connection, folder, source, "uid = ?", [replaces[1]], now)
     return Copied(box.uidvalidity, [], range(first, first + len(rows)))
 

@@ -206,6 +206,8 @@ def load_many(connection: Connection, ids: Sequence[int], most: int) -> dict[int
             if octets > most:
                 break
             fitting.append(id)
+        if not fitting:
+            continue
         marks = ", ".join("?" * len(fitting))
         for id, size, data in fetch(connection, f"SELECT id, size, data FROM content WHERE id IN ({marks})", fitting):
             if data is not None:

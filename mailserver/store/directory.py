@@ -15,6 +15,7 @@ from mailserver.address import Address, domain_key, parse_domain
 from mailserver.errors import AlreadyExists, NotFound
 from mailserver.interfaces import Account
 from mailserver.store.mailboxes import drop_all, make_usual
+from mailserver.store.numbers import numbered
 from mailserver.store.schema import account, alias, credential, domain, mailbox, message, revision
 
 NAME = "directory"
@@ -112,7 +113,10 @@ def add_account(connection: Connection, address: Address, now: float) -> Account
         raise AlreadyExists(f"{address} is an alias already")
     made = connection.execute(
         insert(account)
-        .values(domain_id=id, address=str(address), key=address.key, enabled=1, created=now)
+        .values(
+            **numbered(connection, account), domain_id=id, address=str(address), key=address.key, enabled=1,
+            created=now,
+        )
         .returning(account.c.id)
     ).scalar_one()
     make_usual(connection, made, now)

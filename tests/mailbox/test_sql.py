@@ -11,18 +11,14 @@ from zope.interface.verify import verifyObject
 
 from mailserver.content import LARGE
 from mailserver.interfaces import INBOX, ITransactionalStore
-from mailserver.mailbox.sql import Sql
 from mailserver.store import contents
-from mailserver.store.database import Database
 from mailserver.store.schema import content
-from mailserver.testing import PluginCase
+from mailserver.testing.imapstores import ImapStoreContract
 from mailserver.testing.stores import PREFIX, MailboxStoreContract, octets
-from tests.postgres import postgres
+from tests.mailbox.databases import PostgresqlCase, SqliteCase
 
 
-class SqliteTests(MailboxStoreContract, PluginCase):
-    plugin = Sql
-
+class SqliteTests(MailboxStoreContract, ImapStoreContract, SqliteCase):
     async def test_write(self) -> None:
         """Inside acceptance's transaction: there when it commits, and as if it had never been when it does not."""
         store, bob = self.build(), self.account("bob")
@@ -61,14 +57,5 @@ class SqliteTests(MailboxStoreContract, PluginCase):
         return len(list(self.server.database.contents.iterdir()))
 
 
-class PostgresqlTests(MailboxStoreContract, PluginCase):
-    plugin = Sql
-
-    def setUp(self) -> None:
-        server = postgres()
-        name = server.create()
-        self.addCleanup(server.drop, name)
-        super().setUp()
-        self.server.data.mkdir(parents=True)
-        self.server._database = Database(server.url(name), self.server.data)
-        self.server._database.open(migrate=True)
+class PostgresqlTests(MailboxStoreContract, ImapStoreContract, PostgresqlCase):
+    pass

@@ -65,6 +65,11 @@ def upgrade() -> None:
         sa.Column("thread", big, nullable=False),
     )
     _of_what_is_there()
+    if op.get_context().dialect.name == "sqlite":
+        for table in ("account", "mailbox"):        # the last numbers of rows: see `mailserver.store.numbers`
+            op.execute(
+                f"INSERT INTO revision (name, number) SELECT '{table} number', COALESCE(MAX(id), 0) FROM {table}"
+            )
 
 
 def _of_what_is_there() -> None:
