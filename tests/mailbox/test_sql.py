@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from sqlalchemy import func, select
 from twisted.internet import reactor
@@ -18,7 +19,12 @@ from mailserver.testing.stores import PREFIX, MailboxStoreContract, octets
 from tests.mailbox.databases import PostgresqlCase, SqliteCase
 
 
-class SqliteTests(MailboxStoreContract, ImapStoreContract, SqliteCase):
+class Elsewhere(ImapStoreContract):
+    def another(self) -> Any:
+        return self.elsewhere()[0]
+
+
+class SqliteTests(Elsewhere, MailboxStoreContract, SqliteCase):
     async def test_write(self) -> None:
         """Inside acceptance's transaction: there when it commits, and as if it had never been when it does not."""
         store, bob = self.build(), self.account("bob")
@@ -57,5 +63,5 @@ class SqliteTests(MailboxStoreContract, ImapStoreContract, SqliteCase):
         return len(list(self.server.database.contents.iterdir()))
 
 
-class PostgresqlTests(MailboxStoreContract, ImapStoreContract, PostgresqlCase):
+class PostgresqlTests(Elsewhere, MailboxStoreContract, PostgresqlCase):
     pass
