@@ -99,7 +99,7 @@ class Digester:
         while self._running and self._waiting:
             quiet = clock.seconds() - self._came
             if quiet < QUIET and clock.seconds() - began < LONGEST:
-                await self._wait(QUIET - quiet)
+                await self._wait(max(QUIET - quiet, 0.01))      # by less, some clocks would not move
                 continue
             ids = [self._waiting.popleft() for _ in range(min(AT_ONCE, len(self._waiting)))]
             unknown = await self._server.database.read(digests.unknown, ids)

@@ -73,7 +73,7 @@ def upgrade() -> None:
 
 
 def _of_what_is_there() -> None:
-    """Accounts get the mailboxes that new ones have, and the counts are those of the messages."""
+    """Accounts get the mailboxes that new ones have, and see them all; the counts are those of the messages."""
     accounts = sa.table("account", sa.column("id"), sa.column("uidvalidity"), sa.column("created"))
     boxes = sa.table(
         "mailbox", sa.column("id"), sa.column("account_id"), sa.column("name"), sa.column("uidvalidity"),
@@ -91,6 +91,7 @@ def _of_what_is_there() -> None:
                 accounts.c.created, sa.literal(use),
             ).where(~sa.exists(there.correlate(accounts))),
         ))
+    op.execute("INSERT INTO subscription (account_id, name) SELECT account_id, name FROM mailbox")
     own = messages.c.mailbox_id == boxes.c.id
     unseen = sa.case((messages.c.flags.op("&")(1) == 0, 1), else_=0)
     for name, value in (
