@@ -117,15 +117,21 @@ class Appended:
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """How much an account has and may have (RFC 9208); a limit of 0 is none."""
+    """How much an account has and may have (RFC 9208); a limit of 0 is none.
+
+    `is_full`: there is no room, whatever the limits say, for others in its domain have used it up.
+    """
 
     octets: int
     most_octets: int
     messages: int
     most_messages: int
+    is_full: bool = False
 
     def has_room(self, octets: int, messages: int = 1) -> bool:
         """Whether so much more may come."""
+        if self.is_full and (octets > 0 or messages > 0):
+            return False
         return (not self.most_octets or self.octets + octets <= self.most_octets) and (
             not self.most_messages or self.messages + messages <= self.most_messages
         )
@@ -183,6 +189,9 @@ class IImapStore(IMailboxStore):
 
     def quota(account: Account) -> Awaitable[Quota]:
         """What the account has, and may have: with the limit of its domain, where that is nearer."""
+
+    def has_quotas() -> Awaitable[bool]:
+        """Whether anybody has a limit: while nobody has, mail that comes in is not asked whether there is room."""
 
     def watch(mailbox: Any, callback: Callable[[], None]) -> Callable[[], None]:
         """Call back, within a second, when something may have changed in an `IImapMailbox`; call the result to end."""

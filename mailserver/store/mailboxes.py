@@ -236,12 +236,28 @@ def quota(connection: Connection, account_id: int, usual_octets: int = 0, usual_
     )
     if not limits.all_octets and not limits.all_messages:
         return own
-    all_octets, all_messages = _used(
-        connection, "account_id IN (SELECT id FROM account WHERE domain_id = ?)", limits.domain_id
-    )
+    all_octets, all_messages = used_in_domain(connection, limits.domain_id)
     return Quota(
         octets, _nearer(own.most_octets, octets, limits.all_octets, all_octets),
         messages, _nearer(own.most_messages, messages, limits.all_messages, all_messages),
+        _is_used_up(limits.all_octets, all_octets) or _is_used_up(limits.all_messages, all_messages),
+    )
+
+
+def _is_used_up(limit: int | None, used: int) -> bool:
+    return bool(limit) and used >= (limit or 0)
+
+
+def used_in_domain(connection: Connection, domain_id: int) -> tuple[int, int]:
+    """Octets and messages that all accounts of a domain have together."""
+    return _used(connection, "account_id IN (SELECT id FROM account WHERE domain_id = ?)", domain_id)
+
+
+def has_quotas(connection: Connection) -> bool:
+    """Whether any account or domain has a limit of its own."""
+    return any(
+        fetch(connection, f"SELECT 1 FROM {table} WHERE quota_octets > 0 OR quota_messages > 0 LIMIT 1")
+        for table in ("account", "domain")
     )
 
 
