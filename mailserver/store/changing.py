@@ -88,9 +88,12 @@ def store(
         turned = fetch(connection, text, [*parameters, 1 - turns])[0][0]
         unseen = -turned if turns else turned
     modseq = box.modseq + 1
+    run_with(
+        connection, f"UPDATE message SET flags = {value}, modseq = ? WHERE {where}", [*values, modseq, *parameters]
+    )
+    # Asked for afterwards, by the index: what an UPDATE returns of 10,000 rows takes as long as the UPDATE.
     changed = fetch(
-        connection, f"UPDATE message SET flags = {value}, modseq = ? WHERE {where} RETURNING uid, flags",
-        [*values, modseq, *parameters],
+        connection, "SELECT uid, flags FROM message WHERE mailbox_id = ? AND modseq = ?", [mailbox_id, modseq]
     )
     if changed or names != box.keywords:
         _move(connection, box, modseq, keywords=names, unseen=unseen)
@@ -213,12 +216,7 @@ def copy(
         [to.id, first - 1, modseq, now, *parameters],
     )
     if not move:
-        run_with(
-            connection,
-            "UPDATE content SET uses = uses + more.count FROM (SELECT content_id, COUNT(*) AS count FROM message"
-            " WHERE mailbox_id = ? AND uid >= ? GROUP BY content_id) AS more WHERE content.id = more.content_id",
-            [to.id, first],
-        )
+        contents.share(connection, to.id, first)
     _move(connection, to, modseq, len(rows), octets, unseen, end, keywords)
     if move:
         if source.id == to.id:
@@ -256,8 +254,7 @@ def _translated(source: str, target: str, used: Iterable[int]) -> tuple[str, str
 def _need_room(
     connection: Connection, account_id: int, octets: int, messages: int, usual: tuple[int, int]
 ) -> None:
-    limits = quota(connection, account_id, *usual)
-    if not limits.has_room(octets, messages):
+    if not quota(connection, account_id, *usual, is_only_for_room=True).has_room(octets, messages):
         raise OverQuota("there is no room for it: the quota is used up")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Table, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
@@ -15,7 +15,7 @@ from mailserver.interfaces import INBOX
 from mailserver.store.contents import release_many
 from mailserver.store.news import news
 from mailserver.store.numbers import numbered
-from mailserver.store.schema import account, domain, expunged, mailbox, message, subscription
+from mailserver.store.schema import expunged, mailbox, message, subscription
 from mailserver.store.statements import fetch, fetch_one
 
 MOST_MAILBOXES = 10_000     # of one account, and as many subscriptions
@@ -219,21 +219,30 @@ def _check_name(name: str) -> None:
 # -- quota
 
 
-def quota(connection: Connection, account_id: int, usual_octets: int = 0, usual_messages: int = 0) -> Quota:
-    """What an account has and may have, or its whole domain where that is nearer; `usual` where nothing is said."""
-    limits: Any = connection.execute(
-        select(
-            account.c.domain_id, account.c.quota_octets, account.c.quota_messages,
-            domain.c.quota_octets.label("all_octets"), domain.c.quota_messages.label("all_messages"),
-        ).join(domain).where(account.c.id == account_id)
-    ).first()
-    if limits is None:
-        raise NotFound("the account has just gone")
-    octets, messages = _used(connection, "account_id = ?", account_id)
-    own = Quota(
-        octets, usual_octets if limits.quota_octets is None else limits.quota_octets,
-        messages, usual_messages if limits.quota_messages is None else limits.quota_messages,
+def quota(
+    connection: Connection, account_id: int, usual_octets: int = 0, usual_messages: int = 0,
+    is_only_for_room: bool = False,
+) -> Quota:
+    """What an account has and may have, or its whole domain where that is nearer; `usual` where nothing is said.
+
+    With `is_only_for_room` what there is is not counted where there are no limits.
+    """
+    row = fetch_one(
+        connection,
+        "SELECT account.domain_id, account.quota_octets, account.quota_messages, domain.quota_octets,"
+        " domain.quota_messages FROM account JOIN domain ON domain.id = account.domain_id WHERE account.id = ?",
+        (account_id,),
     )
+    if row is None:
+        raise NotFound("the account has just gone")
+    limits = _Limits(*row)
+    most_octets = usual_octets if limits.octets is None else limits.octets
+    most_messages = usual_messages if limits.messages is None else limits.messages
+    is_limited = most_octets or most_messages or limits.all_octets or limits.all_messages
+    if is_only_for_room and not is_limited:
+        return Quota(0, 0, 0, 0)
+    octets, messages = _used(connection, "account_id = ?", account_id)
+    own = Quota(octets, most_octets, messages, most_messages)
     if not limits.all_octets and not limits.all_messages:
         return own
     all_octets, all_messages = used_in_domain(connection, limits.domain_id)
@@ -242,6 +251,14 @@ def quota(connection: Connection, account_id: int, usual_octets: int = 0, usual_
         messages, _nearer(own.most_messages, messages, limits.all_messages, all_messages),
         _is_used_up(limits.all_octets, all_octets) or _is_used_up(limits.all_messages, all_messages),
     )
+
+
+class _Limits(NamedTuple):
+    domain_id: int
+    octets: int | None
+    messages: int | None
+    all_octets: int | None
+    all_messages: int | None
 
 
 def _is_used_up(limit: int | None, used: int) -> bool:

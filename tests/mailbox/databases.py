@@ -37,7 +37,10 @@ class SqliteCase(PluginCase):
     def check_contents(self) -> None:
         """Each content is there as long as somebody holds it, counts who does, and is understood once at most."""
         held = dict(self.ask("SELECT content_id, COUNT(*) FROM message GROUP BY content_id"))
-        self.assertEqual(dict(self.ask("SELECT id, uses FROM content")), held)
+        counted = dict(self.ask("SELECT id, uses FROM content"))
+        for id, more in self.ask("SELECT content_id, more FROM shared"):
+            counted[id] += more
+        self.assertEqual(counted, held)
         understood = {row[0] for row in self.ask("SELECT content_id FROM digest")}
         self.assertEqual(understood - held.keys(), set())
         self.assertEqual({row[0] for row in self.ask("SELECT DISTINCT content_id FROM piece")} - held.keys(), set())

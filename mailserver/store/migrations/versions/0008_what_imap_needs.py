@@ -35,6 +35,11 @@ def upgrade() -> None:
         sa.Column("name", sa.Text(), primary_key=True),
     )
     op.create_table(
+        "shared",
+        sa.Column("content_id", big, primary_key=True, autoincrement=False),
+        sa.Column("more", big, nullable=False),
+    )
+    op.create_table(
         "expunged",
         sa.Column("mailbox_id", big, primary_key=True, autoincrement=False),
         sa.Column("modseq", big, primary_key=True, autoincrement=False),
