@@ -91,6 +91,15 @@ content = Table(
     Column("data", LargeBinary),                                # all of it when not large; else its beginning
 )
 
+# How many rows hold a content beyond those that it counts itself: copies.  To count them there would write each content
+# anew, ten times the octets of all the rest.
+shared = Table(
+    "shared",
+    metadata,
+    Column("content_id", _Number, primary_key=True, autoincrement=False),
+    Column("more", _Number, nullable=False),                    # less than none once originals have gone
+)
+
 # Large content on PostgreSQL: rows of pieces, since several machines read them.
 piece = Table(
     "piece",
