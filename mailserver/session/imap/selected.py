@@ -139,9 +139,14 @@ class Selected:
         board.recent = self.claims = board.uidnext
 
     @property
+    def recent_places(self) -> list[range]:
+        """Where the messages that are recent stand."""
+        return self.places_of(self._recent)
+
+    @property
     def recent_count(self) -> int:
         """How many messages are recent."""
-        return sum(len(each) for each in self.places_of(self._recent))
+        return sum(map(len, self.recent_places))
 
     def keywords_of(self, flags: int) -> tuple[str, ...]:
         """The names of the keywords in flags."""
