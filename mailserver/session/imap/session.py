@@ -230,7 +230,7 @@ class ImapSession:
         return Reply(f"not now, try again later ({spell(self._id)})", condition="NO", code="SERVERBUG")
 
     def _refused(self, tag: str, reply: Reply) -> Answer:
-        answer = self._tagged(tag, reply)
+        answer = b"".join([*reply.lines, self._tagged(tag, reply)])
         if self.account is None and reply.then is Then.GO_ON:
             return self._counted(answer)
         return Answer(answer, reply.then)
@@ -338,7 +338,7 @@ class ImapSession:
             self.wire.challenge(tag)
             return Answer(responses.challenge(found))
         if isinstance(found, Reply):
-            return Answer(b"".join([*found.lines, self._tagged(tag, found)]), found.then)
+            return self._refused(tag, found)
         self._login, self.account = None, found
         self.wire.state = State.AUTHENTICATED
         self.client = replace(self.client, login=found.address)
