@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from twisted.internet.task import deferLater
+
+from mailserver.errors import TemporaryFailure
 from mailserver.imapstore import Flags
-from mailserver.interfaces import SEEN
+from mailserver.interfaces import FLAGGED, SEEN
+from mailserver.mailbox.sqlmailbox import SqlMailbox
 from mailserver.session.imap import idling
+from mailserver.store import changing
 from mailserver.store.database import Database
-from tests.session.imap.house import ImapCase, Peer
 from tests.serving import reactor
+from tests.session.imap.house import ImapCase, Peer
 
 
 class SelectTests(ImapCase):
@@ -189,9 +194,9 @@ class IdleTests(ImapCase):
         database.open()
         self.addCleanup(database.close)
         began = reactor.seconds()
+        mailbox = await self.store(server).open(await self.account(server), "INBOX")
         with database.transaction() as connection:
-            connection.exec_driver_sql("UPDATE message SET flags = 4, modseq = 100 WHERE uid = 1")
-            connection.exec_driver_sql("UPDATE mailbox SET modseq = 100 WHERE name = 'INBOX' AND messages = 2")
+            changing.store(connection, mailbox.row, [(1, 1)], "+", Flags(FLAGGED), None)
         self.assertRegex(await peer.response(), rb"^\* 1 FETCH \(FLAGS \(\\Flagged.*\)\)")
         self.assertLess(reactor.seconds() - began, 2.0)
         for piece in (b"d", b"O", b"ne", b"\r", b"\n"):
@@ -200,8 +205,6 @@ class IdleTests(ImapCase):
         self.assertEqual((await peer.until(tag)).end, b"OK idled")
 
     async def pause(self, seconds: float) -> None:
-        from twisted.internet.task import deferLater
-
         await deferLater(reactor, seconds, lambda: None)
 
     async def test_missed(self) -> None:
@@ -257,7 +260,7 @@ class IdleTests(ImapCase):
             await self.idle(each)
         for each in peers:
             each.line.transport.abortConnection()
-        boards = server.listeners and self.boards(server)
+        boards = self.boards(server)
 
         async def empty() -> bool:
             return not boards._used
@@ -294,9 +297,6 @@ class IdleTests(ImapCase):
         await self.idle(peer)
         account = await self.account(server)
         mailbox = await self.store(server).open(account, "INBOX")
-        from mailserver.errors import TemporaryFailure
-        from mailserver.mailbox.sqlmailbox import SqlMailbox
-
         changes, left = SqlMailbox.changes, [2]
 
         async def broken(self, since: int):  # type: ignore[no-untyped-def]
