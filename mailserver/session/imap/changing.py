@@ -110,7 +110,8 @@ async def copy(session: ImapSession, command: Copy | Move) -> Reply:
         raise ImapError(str(error), "NO", "TRYCREATE") from None
     await selected.refresh(force=True)
     if not copied.targets:
-        return Reply("they are gone", code="EXPUNGEISSUED" if not command.by_uid else "", condition="OK")
+        code = "" if command.by_uid else "EXPUNGEISSUED"
+        return Reply("they are gone", code=code, may_expunge=command.by_uid)
     sources, targets = (spell_numbers(each).decode("ascii") for each in (copied.sources, copied.targets))
     code = f"COPYUID {copied.uidvalidity} {sources} {targets}"
     if moves:
