@@ -5,8 +5,7 @@ from __future__ import annotations
 import random
 import re
 
-from twisted.internet.defer import gatherResults
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, gatherResults
 
 from mailserver.service import MailServer
 from tests.session.imap.house import SMALL, ImapCase, Peer
@@ -25,8 +24,7 @@ class View:
         self.chance = chance
         self.messages: list[list] = []      # type: ignore[type-arg]
         self.may_expunge = True
-        self.quiet: tuple[str, set[int], set[bytes]] | None = None
-        self.told = 0
+        self.told: list[list] = []          # type: ignore[type-arg]
 
     def take(self, line: bytes) -> None:
         """One untagged response."""
@@ -35,9 +33,7 @@ class View:
             self.case.assertTrue(self.may_expunge, line)
             for low, high in _ranges(words[2]):
                 for uid in range(low, high + 1):
-                    places = [place for place, each in enumerate(self.messages) if each[0] == uid]
-                    self.case.assertEqual(len(places), 1, f"{uid} vanished, which is not here")
-                    del self.messages[places[0]]
+                    self.vanish(uid)
         elif words[2:3] == [b"EXPUNGE"]:
             self.case.assertTrue(self.may_expunge, line)
             del self.messages[int(words[1]) - 1]
@@ -50,13 +46,23 @@ class View:
             assert found is not None, line
             self.case.assertLessEqual(int(found[1]), len(self.messages), line)
             message = self.messages[int(found[1]) - 1]
-            self.told += 1
             if found[2] is not None:
                 uid = int(found[2])
                 self.case.assertIn(message[0], (None, uid), f"{line!r} but it was {message[0]}")
                 message[0] = uid
             if found[3] is not None:
                 message[1] = frozenset(found[3].split()) - {b"\\Recent"}
+                self.told.append(message)
+
+    def vanish(self, uid: int) -> None:
+        """It goes, or, when the client has not asked for its UID yet, one of those that stand where it has to be."""
+        below = [at for at, each in enumerate(self.messages) if each[0] is not None and each[0] < uid]
+        place = next(
+            (at for at, each in enumerate(self.messages) if each[0] == uid), below[-1] + 1 if below else 0
+        )
+        self.case.assertLess(place, len(self.messages), f"{uid} vanished, which is not here")
+        self.case.assertIn(self.messages[place][0], (None, uid), f"{uid} vanished, which is not here")
+        del self.messages[place]
 
     async def ask(self, command: str, may_expunge: bool = True) -> bool:
         """A command, and all that it tells; whether it succeeded."""
@@ -116,9 +122,9 @@ class View:
     async def silent(self, number: int, sign: str, flags: str) -> None:
         """A silent STORE: what the client takes for granted is what it knew, and what it did."""
         message = self.messages[number - 1]
-        before, told = message[1], self.told
+        before, self.told = message[1], []
         await self.ask(f"STORE {number} {sign}FLAGS.SILENT ({flags})", may_expunge=False)
-        if before is not None and self.told == told and message[1] is before:
+        if before is not None and not any(each is message for each in self.told):
             words = frozenset(flags.encode().split())
             message[1] = before | words if sign == "+" else before - words
 
