@@ -81,7 +81,7 @@ class Watches:
             now, before = found.get(row, -1), self._known.get(row)
             if row in self._callbacks:
                 self._known[row] = now
-                if now != before:
+                if now != before:           # the first look tells as well: something may have come before it
                     self._tell(row)
 
     def _tell(self, row: int) -> None:
