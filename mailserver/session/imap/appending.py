@@ -104,7 +104,8 @@ class Appending:
             self.discard()
             raise
         selected = session.selected
-        if selected is not None and (selected.name == command.mailbox or replaces is not None):
+        here = selected is not None and selected.board.mailbox.uidvalidity == copied.uidvalidity
+        if selected is not None and (here or replaces is not None):
             await selected.refresh(force=True)
         targets = spell_numbers(copied.targets).decode("ascii")
         code = f"APPENDUID {copied.uidvalidity} {targets}"

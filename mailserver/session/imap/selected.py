@@ -15,7 +15,6 @@ from mailserver.imap.numbers import SequenceSet
 from mailserver.imapstore import KEYWORD, SYSTEM, Ranges
 from mailserver.session.imap.board import Board
 
-RECENT = b"\\Recent"
 ALL_FLAGS = sum(NAMES.values())
 MOST_AT_ONCE = 2000         # lines that are written without letting others have a turn
 
@@ -121,9 +120,13 @@ class Selected:
         """Flags of several messages, by UID, as they are sent."""
         known = {each: self.spelled(each) for each in set(flags)}
         found = [known[each] for each in flags]
+        recent: dict[int, bytes] = {}
         for low, high in self._recent:
             for place in range(bisect_left(uids, low), bisect_right(uids, high)):
-                found[place] = b"%b %b)" % (found[place][:-1], RECENT) if found[place] != b"()" else b"(%b)" % RECENT
+                value = flags[place]
+                if value not in recent:
+                    recent[value] = self.spelled(value, low)
+                found[place] = recent[value]
         return found
 
     def is_recent(self, uid: int) -> bool:
