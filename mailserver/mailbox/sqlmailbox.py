@@ -100,7 +100,7 @@ class SqlMailbox:
     async def rows(self, uids: Ranges, wanted: Wanted) -> AsyncIterator[Any]:
         left, after = list(uids), 0
         while left:
-            step = (self.row, left, wanted.columns, after, ROWS)
+            step = (self.row, left, wanted.columns, after, wanted.at_once)
             made, last, unknown = await self._database.read(_rendered, wanted.render, *step)
             if unknown:
                 await self._digester.understand(unknown)
