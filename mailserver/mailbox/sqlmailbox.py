@@ -5,6 +5,7 @@ from __future__ import annotations
 import mmap
 import os
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 from sqlalchemy import Connection
 from zope.interface import implementer
 
+from mailserver.errors import NotFound
 from mailserver.imapstore import Changes, Copied, Flags, IImapMailbox, Ranges, State, Stored, Wanted
 from mailserver.interfaces import Account, IServer, Message
 from mailserver.mailbox.digester import Digester
@@ -129,7 +131,10 @@ class SqlMailbox:
                 _scanned, work, self._database.contents, self.row, left, after, most
             )
             for uid, prefix, content_id in elsewhere:
-                content, copy = await contents.as_content(self._database, content_id, self._server.in_thread)
+                try:
+                    content, copy = await contents.as_content(self._database, content_id, self._server.in_thread)
+                except (NotFound, FileNotFoundError):
+                    continue
                 try:
                     found.append((uid, await self._server.in_thread(_of_file, work, uid, prefix, content.path)))
                 finally:
@@ -149,17 +154,20 @@ def _rendered(
     uids: Sequence[tuple[int, int]], columns: Sequence[str], after: int, limit: int,
 ) -> tuple[Any, int, list[int]]:
     """What `render` makes of some rows, the last UID of them if there may be more, and contents not yet understood."""
-    rows = viewing.rows(connection, mailbox_id, uids, columns, after, limit)
+    asked, behind = columns, len(columns) + 2
+    if viewing.OF_DIGEST.intersection(columns) and not viewing.ALWAYS.intersection(columns):
+        asked = (*columns, "is_reply")          # a date that is NULL does not say whether the message is understood
+    rows = viewing.rows(connection, mailbox_id, uids, asked, after, limit)
     if not rows:
         return None, 0, []
     last = rows[-1][0] if len(rows) == limit else 0
-    places = [place for place, name in enumerate(columns, 2) if name in viewing.ALWAYS]
+    places = [place for place, name in enumerate(asked, 2) if name in viewing.ALWAYS]
     if places:
         unknown = [row[1] for row in rows if row[places[0]] is None]
         if unknown:
-            known = [row[2:] for row in rows if row[places[0]] is not None]
+            known = [row[2:behind] for row in rows if row[places[0]] is not None]
             return render(known) if known else None, last, unknown
-    return render([row[2:] for row in rows]), last, []
+    return render([row[2:behind] for row in rows]), last, []
 
 
 def _scanned(
@@ -173,7 +181,8 @@ def _scanned(
         if data is not None:
             found.append((uid, work(uid, prefix, data)))
         elif file is not None:
-            found.append((uid, _of_file(work, uid, prefix, folder / file)))
+            with suppress(FileNotFoundError):       # expunged since it was listed
+                found.append((uid, _of_file(work, uid, prefix, folder / file)))
         else:
             elsewhere.append((uid, prefix, content_id))
     return found, elsewhere, last

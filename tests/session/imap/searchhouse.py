@@ -7,9 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import connectProtocol
+from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
 from twisted.internet.protocol import Protocol
-from twisted.internet.endpoints import TCP4ClientEndpoint
 
 from mailserver.address import Address
 from mailserver.config import load
