@@ -139,10 +139,14 @@ class Quota:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Columns that a session asks of messages, of those that `IImapMailbox.rows` names."""
+    """Columns that a session asks of messages, of those that `IImapMailbox.rows` names.
+
+    `at_once` are the rows of one step; of small columns it may be more.
+    """
 
     columns: tuple[str, ...]
     render: Callable[[Sequence[tuple[Any, ...]]], Any] = field(compare=False)
+    at_once: int = 500
 
 
 class IImapStore(IMailboxStore):

@@ -17,7 +17,7 @@ class Letter(NamedTuple):
     number: int             # what the answer calls it
     sent: float             # its Date, or else when it came
     subject: str            # the base subject, folded
-    is_reply: bool          # or forwarded, by the subject
+    is_reply: int           # whether, or forwarded, by the subject
     id: str                 # "" none
     references: str         # ids of its ancestors, the parent last, with a blank between
 
@@ -163,7 +163,7 @@ class _Forest:
         return _Top(-1, places, places[0])
 
     def _is_reply(self, top: _Top) -> bool:
-        return top.place >= 0 and self._letters[top.place].is_reply
+        return top.place >= 0 and self._letters[top.place].is_reply != 0
 
     def _when(self, top: _Top) -> int:
         return self._ranks[top.first]
@@ -210,10 +210,12 @@ class _Forest:
         letters, answers = self._letters, self._answers
         order = [place for top in tops for place in (top.answers if top.place < 0 else [top.place])]
         for place in order:         # it grows meanwhile
-            order += answers[place]
+            if answers[place]:
+                order += answers[place]
         made: dict[int, Node] = {}
         for place in reversed(order):
-            made[place] = Node(letters[place].number, tuple(map(made.__getitem__, answers[place])))
+            below = answers[place]
+            made[place] = Node(letters[place].number, tuple([made[each] for each in below]) if below else ())
         return [
             made[top.place] if top.place >= 0 else Node(0, tuple(map(made.__getitem__, top.answers))) for top in tops
         ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import mmap
 import os
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -104,7 +105,7 @@ class SqlMailbox:
         left, after = list(uids), 0
         while left:
             some = left[:RANGES]
-            step = (self.row, some, wanted.columns, after, ROWS)
+            step = (self.row, some, wanted.columns, after, wanted.at_once)
             made, last, unknown = await self._database.read(_rendered, wanted.render, *step)
             if unknown:
                 await self._digester.understand(unknown)
@@ -137,7 +138,7 @@ class SqlMailbox:
             for uid, prefix, content_id in elsewhere:
                 try:
                     content, copy = await contents.as_content(self._database, content_id, self._server.in_thread)
-                except NotFound:
+                except (NotFound, FileNotFoundError):
                     continue
                 try:
                     found.append((uid, await self._server.in_thread(_of_file, work, uid, prefix, content.path)))
@@ -184,10 +185,8 @@ def _scanned(
         if data is not None:
             found.append((uid, work(uid, prefix, data)))
         elif file is not None:
-            try:
+            with suppress(FileNotFoundError):       # expunged since it was listed
                 found.append((uid, _of_file(work, uid, prefix, folder / file)))
-            except FileNotFoundError:       # it has just been expunged
-                continue
         else:
             elsewhere.append((uid, prefix, content_id))
     return found, elsewhere, last

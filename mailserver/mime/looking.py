@@ -23,7 +23,8 @@ _FOLD = re.compile(rb"\r?\n(?=[ \t])")
 _SAYS_PLAIN = re.compile(
     rb"\nCONTENT-(?:TRANSFER-ENCODING:[ \t]*(?:7BIT|8BIT|BINARY)|LENGTH:[ \t]*[0-9]++|LANGUAGE:[ \t]*[A-Z-]++"
     rb"|TYPE:[ \t]*TEXT/PLAIN(?:[ \t]*;(?:\r?\n)?[ \t]*(?:"
-    rb"CHARSET=\"?(?:US-ASCII|UTF-8|ISO-8859-(?:1|15)|WINDOWS-1252)\"?|FORMAT=\"?(?:FLOWED|FIXED)\"?|DELSP=\"?(?:YES|NO)\"?))*+)[ \t]*\r?\n(?![ \t])"
+    rb"CHARSET=\"?(?:US-ASCII|UTF-8|ISO-8859-(?:1|15)|WINDOWS-1252)\"?"
+    rb"|FORMAT=\"?(?:FLOWED|FIXED)\"?|DELSP=\"?(?:YES|NO)\"?))*+)[ \t]*\r?\n(?![ \t])"
 )
 
 

@@ -78,9 +78,15 @@ def _dated(key: Dated) -> Fact:
             ),
         )
 
-    def sent(envelope: Any) -> bool:
-        """A message without a date was sent on no day."""
-        sent = dates.day(date_of(bytes(envelope)))
-        return sent is not None and is_wanted(sent)
+    def is_sent(sent: float | None, envelope: Any) -> bool:
+        """A message without a date was sent on no day.  No zone is more than a day away from UTC."""
+        if sent is None:
+            return False
+        if sent < (day - 1) * DAY:
+            return is_wanted(day - 1)
+        if sent >= (day + 2) * DAY:
+            return is_wanted(day + 1)
+        own = dates.day(date_of(bytes(envelope)))
+        return own is not None and is_wanted(own)
 
-    return Fact(("envelope",), _each(sent))
+    return Fact(("sent", "envelope"), lambda sent, envelopes: map(is_sent, sent, envelopes))

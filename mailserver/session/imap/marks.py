@@ -1,4 +1,4 @@
-"""Which messages of a mailbox: one number with an octet, 0 or 1, for each; ``&``, ``|`` and ``^`` are for all at once."""
+"""Which messages of a mailbox: one number with an octet, 0 or 1, for each, so that ``&`` is done for all at once."""
 
 from __future__ import annotations
 

@@ -46,6 +46,7 @@ log = Logger()
 MOST_TEXTS = 20             # keys of one program that need a message's octets
 MOST_FACTS = 100            # and those that need its row
 MOST_INLINE = 1_000_000     # keys times messages that are looked at in the reactor's thread
+AT_ONCE = 4000              # rows of small columns
 SCANNED = 4 * 1024 * 1024   # octets of messages that are at hand at a time
 TEXTS = (Addressed, Header, InBody, InText)
 
@@ -251,7 +252,7 @@ async def _asked(
                 if is_so and place >= 0:
                     octets[place] = 1
 
-    async for _ in selected.board.mailbox.rows(sight.ranges(places), Wanted(names, render)):
+    async for _ in selected.board.mailbox.rows(sight.ranges(places), Wanted(names, render, AT_ONCE)):
         pass
     return {key: int.from_bytes(octets, "little") for key, octets in found.items()}
 

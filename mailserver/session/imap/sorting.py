@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from mailserver.imap.commands.search import Sort
 from mailserver.imapstore import Wanted
 from mailserver.session.imap.changing import chosen
-from mailserver.session.imap.matching import Sight
+from mailserver.session.imap.matching import AT_ONCE, Sight
 from mailserver.session.imap.reply import Reply
 from mailserver.session.imap.searching import answered, forget, matched
 
@@ -38,7 +38,7 @@ async def _sorted(session: ImapSession, sight: Sight, places: Sequence[int], ord
     names = list(dict.fromkeys(COLUMNS[word] for word, _ in order))
     columns = tuple(dict.fromkeys(["uid", *names, *["received"] * ("sent" in names)]))
     known: list[tuple[Any, ...]] = []
-    async for rows in chosen(session).board.mailbox.rows(sight.ranges(places), Wanted(columns, list)):
+    async for rows in chosen(session).board.mailbox.rows(sight.ranges(places), Wanted(columns, list, AT_ONCE)):
         known += rows
     return await session.policy.world.in_thread(_in_order, known, columns, sight, order)
 

@@ -11,7 +11,7 @@ from mailserver.imap.error import ImapError
 from mailserver.imap.threads import Letter
 from mailserver.imapstore import Wanted
 from mailserver.session.imap.changing import chosen
-from mailserver.session.imap.matching import Sight
+from mailserver.session.imap.matching import AT_ONCE, Sight
 from mailserver.session.imap.reply import Reply
 from mailserver.session.imap.searching import matched
 
@@ -28,18 +28,16 @@ async def thread(session: ImapSession, command: Thread) -> Reply:
         raise ImapError("there is no such way to thread here")
     sight, places = await matched(session, command.key)
     known: list[tuple[Any, ...]] = []
-    async for rows in chosen(session).board.mailbox.rows(sight.ranges(places), Wanted(COLUMNS, list)):
+    async for rows in chosen(session).board.mailbox.rows(sight.ranges(places), Wanted(COLUMNS, list, AT_ONCE)):
         known += rows
     line = await session.policy.world.in_thread(_line, command, sight, known)
     return Reply("that is all", [line], may_expunge=command.by_uid)
 
 
 def _line(command: Thread, sight: Sight, rows: Sequence[tuple[Any, ...]]) -> bytes:
-    index = {uid: place for place, uid in enumerate(sight.uids, 1)}
+    numbers = {uid: uid if command.by_uid else number for number, uid in enumerate(sight.uids, 1)}
     letters = [
-        Letter(
-            uid if command.by_uid else index[uid], received if sent is None else sent, subject, bool(is_reply), id, refs
-        )
-        for uid, sent, received, subject, is_reply, id, refs in rows if uid in index
+        Letter._make((numbers[uid], received if sent is None else sent, subject, is_reply, id, refs))
+        for uid, sent, received, subject, is_reply, id, refs in rows if uid in numbers
     ]
     return found.thread(WAYS[command.threading](letters))
