@@ -277,10 +277,8 @@ class ImapSession:
         """What is new in the chosen mailbox, for the peer."""
         selected = self.selected
         assert selected is not None
-        # RFC 7162 3.2.3, RFC 9051 7.5.2: with these a FETCH that nobody asked for says the UID.
-        with_uid = with_uid or bool(self.enabled & {"QRESYNC", "IMAP4REV2"})
         lines = selected.news(
-            may_expunge, with_uid, "CONDSTORE" in self.enabled, "QRESYNC" in self.enabled, quiet,
+            may_expunge, with_uid or self.tells_uids, "CONDSTORE" in self.enabled, "QRESYNC" in self.enabled, quiet,
             "CONDSTORE" in self.enabled,
         )
         if selected.claims is not None:
@@ -302,6 +300,11 @@ class ImapSession:
             words |= {"CONDSTORE"}
         self.enabled |= words
         self.wire.utf8 = bool(self.enabled & {"UTF8=ACCEPT", "IMAP4REV2"})
+
+    @property
+    def tells_uids(self) -> bool:
+        """Whether a FETCH that nobody asked for says the UID (RFC 7162 3.2.3, RFC 9051 7.5.2)."""
+        return bool(self.enabled & {"QRESYNC", "IMAP4REV2"})
 
     def unselect(self) -> None:
         """No mailbox is chosen any more."""
