@@ -364,7 +364,7 @@ class ImapSession:
 
     # -- messages that come
 
-    async def _announced(self, event: Announced) -> Answer:
+    async def _announced(self, event: Announced) -> Answer | None:
         if self._appending is None:
             self._appending = Appending(self.policy, event.command)
         try:
@@ -373,7 +373,7 @@ class ImapSession:
             reply = self._refusal(error)
             self._forget_appending()
             self.wire.refuse(ImapError(reply.text, reply.condition, reply.code, event.tag))
-            return Answer(b"")
+            return await self._next()       # who waits hears it now: nothing is to come before
         self.wire.grant()
         return Answer(responses.continuation("go on") if event.draft.waits else b"")
 
