@@ -147,6 +147,11 @@ class Board:
         place = bisect_left(self.uids, uid)
         return place if place < len(self.uids) and self.uids[place] == uid else -1
 
+    def modseq_of(self, uid: int) -> int:
+        """Its mod-sequence; 0: it is not here."""
+        place = self.place(uid)
+        return self.modseqs[place] if place >= 0 else 0
+
     def changed_since(self, modseq: int) -> list[int]:
         """UIDs, in ascending order, whose flags have changed since, or that are new since."""
         if modseq >= self.modseq:

@@ -49,10 +49,11 @@ async def store(session: ImapSession, command: Store) -> Reply:
     changed = [uid for uid, _ in stored.changed]
     lines, quiet = [], frozenset[int]()
     if not command.silent:
-        lines += _unchanged(session, selected, found, {*changed, *stored.modified}, command.by_uid)
+        with_uid = command.by_uid or session.tells_uids
+        lines += _unchanged(session, selected, found, {*changed, *stored.modified}, with_uid)
     elif stored.modseq <= before + 1:
-        # What others did to them meanwhile, or before without the peer having heard of it, is not hidden.
-        quiet = frozenset(changed) - untold
+        # What others did to them since, or before without the peer having heard of it, is not hidden.
+        quiet = frozenset(uid for uid in changed if selected.board.modseq_of(uid) == stored.modseq) - untold
     code = ""
     if stored.modified:
         numbers = stored.modified if command.by_uid else [selected.number(uid) for uid in stored.modified]

@@ -278,10 +278,8 @@ class ImapSession:
         """What is new in the chosen mailbox, for the peer."""
         selected = self.selected
         assert selected is not None
-        # RFC 7162 3.2.3, RFC 9051 7.5.2: with these a FETCH that nobody asked for says the UID.
-        with_uid = with_uid or bool(self.enabled & {"QRESYNC", "IMAP4REV2"})
         lines = selected.news(
-            may_expunge, with_uid, "CONDSTORE" in self.enabled, "QRESYNC" in self.enabled, quiet,
+            may_expunge, with_uid or self.tells_uids, "CONDSTORE" in self.enabled, "QRESYNC" in self.enabled, quiet,
             "CONDSTORE" in self.enabled,
         )
         if selected.claims is not None:
@@ -303,6 +301,11 @@ class ImapSession:
             words |= {"CONDSTORE"}
         self.enabled |= words
         self.wire.utf8 = bool(self.enabled & {"UTF8=ACCEPT", "IMAP4REV2"})
+
+    @property
+    def tells_uids(self) -> bool:
+        """Whether a FETCH that nobody asked for says the UID (RFC 7162 3.2.3, RFC 9051 7.5.2)."""
+        return bool(self.enabled & {"QRESYNC", "IMAP4REV2"})
 
     def unselect(self) -> None:
         """No mailbox is chosen any more."""
@@ -362,7 +365,7 @@ class ImapSession:
 
     # -- messages that come
 
-    async def _announced(self, event: Announced) -> Answer:
+    async def _announced(self, event: Announced) -> Answer | None:
         if self._appending is None:
             self._appending = Appending(self.policy, event.command)
         try:
@@ -371,7 +374,7 @@ class ImapSession:
             reply = self._refusal(error)
             self._forget_appending()
             self.wire.refuse(ImapError(reply.text, reply.condition, reply.code, event.tag))
-            return Answer(b"")
+            return await self._next()       # who waits hears it now: nothing is to come before
         self.wire.grant()
         return Answer(responses.continuation("go on") if event.draft.waits else b"")
 
