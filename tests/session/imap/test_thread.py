@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from mailserver.imapstore import Appended
 from tests.session.imap.searchhouse import RECEIVED, OnPostgresql, SearchCase, letter
 
-MAILBOX = tuple(
-    letter(f"Date: {day} Jan 2000 00:00:00 +0000\nMessage-ID: <{id}@x>\n{more}\n\n{day}\n")
-    for day, id, more in (
-        (1, "a", "Subject: Plan"),
-        (3, "b", "Subject: Re: plan\nReferences: <a@x>"),
-        (2, "c", "Subject: Re: [x] Plan\nReferences: <a@x>"),
-        (4, "d", "Subject: other\nIn-Reply-To: <c@x>"),
-        (6, "e", "Subject: lunch\nReferences: <gone@x>"),
-        (5, "f", "Subject: dinner\nReferences: <gone@x>"),
-        (7, "g", "Subject: Re: other"),
-    )
-) + (letter("Subject: when\n\nwithout a date, or an id\n", 0, (), RECEIVED),)
+
+def sent(day: int, id: str, more: str) -> Appended:
+    return letter(f"Date: {day} Jan 2000 00:00:00 +0000\nMessage-ID: <{id}@x>\n{more}\n\n{day}\n")
+
+
+MAILBOX = (
+    sent(1, "a", "Subject: Plan"),
+    sent(3, "b", "Subject: Re: plan\nReferences: <a@x>"),
+    sent(2, "c", "Subject: Re: [x] Plan\nReferences: <a@x>"),
+    sent(4, "d", "Subject: other\nIn-Reply-To: <c@x>"),
+    sent(6, "e", "Subject: lunch\nReferences: <gone@x>"),
+    sent(5, "f", "Subject: dinner\nReferences: <gone@x>"),
+    sent(7, "g", "Subject: Re: other"),
+    letter("Subject: when\n\nwithout a date, or an id\n", 0, (), RECEIVED),
+)
 
 
 class ThreadTests(SearchCase):
