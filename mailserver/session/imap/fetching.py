@@ -59,7 +59,7 @@ async def fetch(session: ImapSession, command: Fetch) -> Reply:
         columns = Columns(selected, items, session.wire.utf8)
         stream = selected.board.mailbox.rows(selected.ranges(found), columns.wanted())
     else:
-        stream = with_octets(session, selected, selected.ranges(found), items)
+        stream = with_octets(session, selected, found, items)
     return Reply("fetched", lines, stream=stream, may_expunge=command.by_uid, with_uid=command.by_uid)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from tests.session.imap.house import Heard, ImapCase, Peer
 
-
 QUOTA = """
 [[mailbox]]
 use = "sql"

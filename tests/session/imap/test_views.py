@@ -91,8 +91,7 @@ class View:
         flags = " ".join(chance.sample(FLAGS, chance.randint(1, 2)))
         uids = [each[0] for each in self.messages if each[0] is not None]
         uid = chance.choice(uids) if uids else 1
-        what = chance.choice("append append store silent silent silent delete expunge uidexpunge copy move fetch uidfetch noop idle"
-                             .split())
+        what = chance.choice(["append", "append", "store", "silent", "silent", "silent", "delete", "expunge", "uidexpunge", "copy", "move", "fetch", "uidfetch", "noop", "idle"])
         if what == "append":
             octets = SMALL % (chance.randrange(100), 1)
             await self.ask(f"APPEND INBOX ({flags}) {{{len(octets)}+}}\r\n{octets.decode()}")
