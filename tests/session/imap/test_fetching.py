@@ -55,7 +55,8 @@ odd
 --out--
 epilogue
 """.replace(b"\n", b"\r\n")
-LARGE = b"Subject: large\r\nContent-Transfer-Encoding: base64\r\n\r\n" + b"QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVo=\r\n" * 150_000
+ALPHABET = b"QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVo=\r\n"
+LARGE = b"Subject: large\r\nContent-Transfer-Encoding: base64\r\n\r\n" + ALPHABET * 150_000
 
 
 class FetchCase(ImapCase):
