@@ -126,10 +126,9 @@ class Looked:
             return False
         upper = b"\n" + octets[: self._end].upper()
         stated = upper.count(b"\nCONTENT-")
-        if not stated:
-            return True
-        found = _SAYS_PLAIN.findall(upper)
-        return len(found) == stated and upper.count(b"\nCONTENT-TYPE") == upper.count(b"\nCONTENT-TYPE:") <= 1
+        return not stated or (
+            len(_SAYS_PLAIN.findall(upper)) == stated and upper.count(b"\nCONTENT-TYPE:") <= 1
+        )
 
 
 _NO_CONTROLS = bytes.maketrans(b"\r\n\0", b"   ")
