@@ -16,6 +16,7 @@ from mailserver.mime.octets import Octets
 from mailserver.mime.structure import MOST_HEADER, parse
 from mailserver.mime.text import MOST_TEXT, texts
 
+WINDOW = 64 * 1024          # characters of a text that are folded at a time; some become eighteen of it
 ESCAPE = b"\x1b"            # begins another charset of ISO 2022, in what looks like ASCII
 
 _FOLD = re.compile(rb"\r?\n(?=[ \t])")
@@ -50,7 +51,9 @@ class Looked:
     `prefix` are the header fields that its recipient alone has.
     """
 
-    __slots__ = ("_body", "_end", "_header", "_is_literal", "_literal", "_octets", "_pieces", "_said", "_upper")
+    __slots__ = (
+        "_body", "_end", "_header", "_is_literal", "_literal", "_long", "_octets", "_pieces", "_said", "_upper",
+    )
 
     def __init__(self, prefix: bytes, octets: Octets) -> None:
         self._octets = octets
@@ -59,7 +62,8 @@ class Looked:
         self._header = prefix + octets[: self._end]
         self._upper: bytes | None = None        # of the header
         self._said: list[str] | None = None     # the fields of the header, folded
-        self._pieces: list[str] | None = None   # of the body, folded
+        self._pieces: list[str] | None = None   # of the body, folded ...
+        self._long: list[str] = []              # ... but for those that are long
         self._is_literal: bool | None = None
 
     # -- header
@@ -116,8 +120,10 @@ class Looked:
         if self._is_literal:
             return needle.octets is not None and needle.octets in self._literal
         if self._pieces is None:
-            self._pieces = list(map(fold, texts(self._octets, parse(self._octets))))
-        return any(needle.text in each for each in self._pieces)
+            pieces = list(texts(self._octets, parse(self._octets)))
+            self._pieces = [fold(each) for each in pieces if len(each) <= WINDOW]
+            self._long = [each for each in pieces if len(each) > WINDOW]
+        return any(needle.text in each for each in self._pieces) or any(_is_in(needle, each) for each in self._long)
 
     def _says_plain(self) -> bool:
         """Whether its octets are its text."""
@@ -129,6 +135,12 @@ class Looked:
         return not stated or (
             len(_SAYS_PLAIN.findall(upper)) == stated and upper.count(b"\nCONTENT-TYPE:") <= 1
         )
+
+
+def _is_in(needle: Needle, text: str) -> bool:
+    """In windows that overlap by as much as a needle can be long, for no text becomes shorter when it is folded."""
+    behind = WINDOW + len(needle.text)
+    return any(needle.text in fold(text[start : start + behind]) for start in range(0, len(text), WINDOW))
 
 
 _NO_CONTROLS = bytes.maketrans(b"\r\n\0", b"   ")
