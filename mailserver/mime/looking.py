@@ -17,6 +17,7 @@ from mailserver.mime.structure import MOST_HEADER, parse
 from mailserver.mime.text import MOST_TEXT, texts
 
 LONGEST_SAID = 64 * 1024    # characters of all fields of one name that are kept for searches
+WINDOW = 64 * 1024          # characters of a text that are folded at a time; some become eighteen of it
 ESCAPE = b"\x1b"            # begins another charset of ISO 2022, in what looks like ASCII
 
 _FOLD = re.compile(rb"\r?\n(?=[ \t])")
@@ -52,7 +53,7 @@ class Looked:
     """
 
     __slots__ = (
-        "_bare", "_body", "_end", "_header", "_is_literal", "_literal", "_octets", "_pieces", "_said", "_upper",
+        "_bare", "_body", "_end", "_header", "_is_literal", "_literal", "_long", "_octets", "_pieces", "_said", "_upper",
     )
 
     def __init__(self, prefix: bytes, octets: Octets) -> None:
@@ -62,7 +63,8 @@ class Looked:
         self._header = prefix + octets[: self._end]
         self._upper: bytes | None = None        # of the header
         self._said: list[str] | None = None     # the fields of the header, folded
-        self._pieces: list[str] | None = None   # of the body, folded
+        self._pieces: list[str] | None = None   # of the body, folded ...
+        self._long: list[str] = []              # ... but for those that are long
         self._is_literal: bool | None = None
         self._bare: tuple[bytes, ...] | None = None     # as the function of that name says
 
@@ -130,8 +132,10 @@ class Looked:
         if self._is_literal:
             return needle.octets is not None and needle.octets in self._literal
         if self._pieces is None:
-            self._pieces = list(map(fold, texts(self._octets, parse(self._octets))))
-        return any(needle.text in each for each in self._pieces)
+            pieces = list(texts(self._octets, parse(self._octets)))
+            self._pieces = [fold(each) for each in pieces if len(each) <= WINDOW]
+            self._long = [each for each in pieces if len(each) > WINDOW]
+        return any(needle.text in each for each in self._pieces) or any(_is_in(needle, each) for each in self._long)
 
     def _has_not(self, needle: Needle) -> bool:
         """Whether all that might be text lies there as octets, which have not got it, so that none is taken apart."""
@@ -153,10 +157,15 @@ class Looked:
             return False
         upper = b"\n" + octets[: self._end].upper()
         stated = upper.count(b"\nCONTENT-")
-        if not stated:
-            return True
-        found = _SAYS_PLAIN.findall(upper)
-        return len(found) == stated and upper.count(b"\nCONTENT-TYPE") == upper.count(b"\nCONTENT-TYPE:") <= 1
+        return not stated or (
+            len(_SAYS_PLAIN.findall(upper)) == stated and upper.count(b"\nCONTENT-TYPE:") <= 1
+        )
+
+
+def _is_in(needle: Needle, text: str) -> bool:
+    """In windows that overlap by as much as a needle can be long, for no text becomes shorter when it is folded."""
+    behind = WINDOW + len(needle.text)
+    return any(needle.text in fold(text[start : start + behind]) for start in range(0, len(text), WINDOW))
 
 
 def _bare(octets: Octets) -> tuple[bytes, ...]:

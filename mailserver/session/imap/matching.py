@@ -45,7 +45,7 @@ log = Logger()
 
 MOST_TEXTS = 20             # keys of one program that need a message's octets
 MOST_FACTS = 100            # and those that need its row
-MOST_INLINE = 1_000_000     # keys times messages that are looked at in the reactor's thread
+MOST_INLINE = 200_000       # keys times messages that are looked at in the reactor's thread
 AT_ONCE = 4000              # rows of small columns
 SCANNED = 4 * 1024 * 1024   # octets of messages that are at hand at a time
 TEXTS = (Addressed, Header, InBody, InText)

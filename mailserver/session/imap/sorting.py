@@ -30,8 +30,8 @@ async def sort(session: ImapSession, command: Sort) -> Reply:
     try:
         sight, places = await matched(session, command.key)
         places = await _sorted(session, sight, places, command.order)
-    except Exception as error:
-        forget(session, command.results, error)
+    except Exception:
+        forget(session, command.results)
         raise
     return answered(session, command, command.results, sight, places)
 
