@@ -27,6 +27,7 @@ from mailserver.session.imap.compression import Compression
 from mailserver.session.imap.idling import Idling
 from mailserver.session.imap.login import Login
 from mailserver.session.imap.policy import ImapPolicy
+from mailserver.session.imap.progress import LONG, Working, with_progress
 from mailserver.session.imap.reply import Reply
 from mailserver.session.imap.selected import Selected
 from mailserver.session.imap.table import HANDLERS
@@ -42,7 +43,7 @@ class ImapSession:
 
     __slots__ = (
         "_appending", "_compression", "_errors", "_id", "_idling", "_is_lost", "_is_streaming", "_login",
-        "_will_compress", "account", "client", "enabled", "policy", "selected", "tag", "wire",
+        "_will_compress", "account", "at_work", "client", "enabled", "policy", "selected", "tag", "wire",
     )
 
     def __init__(self, policy: ImapPolicy, address: str, port: int) -> None:
@@ -58,6 +59,7 @@ class ImapSession:
         self._appending: Appending | None = None
         self._idling: Idling | None = None
         self._compression: Compression | None = None
+        self.at_work: Working | None = None     # on a command that takes long
         self._will_compress = False     # from the answer after this one on
         self._is_streaming = False
         self._is_lost = False
@@ -120,7 +122,8 @@ class ImapSession:
             if event is None:
                 return None
             if isinstance(event, Request):
-                return await self._request(event.tag, event.command)
+                work = self._request(event.tag, event.command)
+                return await (with_progress(self, event.tag, work) if isinstance(event.command, LONG) else work)
             if isinstance(event, Wanted):
                 self.wire.grant()
                 return Answer(responses.continuation("go on"))
@@ -184,6 +187,8 @@ class ImapSession:
         self._is_lost = True
         if self._idling is not None:
             self._idling.end()
+        if self.at_work is not None:
+            self.at_work.nudge()
         self._forget_appending()
         self.unselect()
 
