@@ -23,6 +23,7 @@ SYSTEM = 0xFF               # the bits of system flags; those above are the mail
 KEYWORD = 8                 # the bit of the first
 MOST_KEYWORDS = 54          # of one mailbox
 LARGEST_KEYWORD = 100       # octets
+LONGEST_NAME = 1000         # octets of a mailbox's name
 
 # The uses that a mailbox can have (RFC 6154 2), and the names under which a new account gets them.
 SPECIAL_USES = {
@@ -116,15 +117,21 @@ class Appended:
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """How much an account has and may have (RFC 9208); a limit of 0 is none."""
+    """How much an account has and may have (RFC 9208); a limit of 0 is none.
+
+    `is_full`: there is no room, whatever the limits say, for others in its domain have used it up.
+    """
 
     octets: int
     most_octets: int
     messages: int
     most_messages: int
+    is_full: bool = False
 
     def has_room(self, octets: int, messages: int = 1) -> bool:
         """Whether so much more may come."""
+        if self.is_full and (octets > 0 or messages > 0):
+            return False
         return (not self.most_octets or self.octets + octets <= self.most_octets) and (
             not self.most_messages or self.messages + messages <= self.most_messages
         )
@@ -153,7 +160,10 @@ class IImapStore(IMailboxStore):
         """These mailboxes, or all of the account, by name; those that do not exist are left out."""
 
     def create(account: Account, name: str, special_use: str = "") -> Awaitable[Status]:
-        """A new, empty mailbox with a UIDVALIDITY that none had before.  Raises `AlreadyExists`."""
+        """A new, empty mailbox with a UIDVALIDITY that none had before.
+
+        Raises `AlreadyExists`, `OverQuota` when there are too many, and `PermanentFailure` for too long a name.
+        """
 
     def delete(account: Account, name: str) -> Awaitable[None]:
         """A mailbox with all its messages, whole or not at all; what lies below its name stays.
@@ -164,14 +174,14 @@ class IImapStore(IMailboxStore):
     def rename(account: Account, old: str, new: str) -> Awaitable[None]:
         """Another name, also for what lies below it (RFC 9051 6.3.6); of INBOX only its messages go there.
 
-        Raises `NotFound`, and `AlreadyExists` when a new name is taken.
+        Raises `NotFound`, `AlreadyExists` when a new name is taken, and `PermanentFailure` when one is too long.
         """
 
     def subscriptions(account: Account) -> Awaitable[Sequence[str]]:
         """The names that the account subscribed to; their mailboxes need not exist."""
 
     def subscribe(account: Account, name: str, wanted: bool = True) -> Awaitable[None]:
-        """Subscribe to a name, or not any more."""
+        """Subscribe to a name, or not any more.  Raises `OverQuota` and `PermanentFailure` as `create` does."""
 
     def append(
         account: Account, name: str, messages: Sequence[Appended], replaces: tuple[Any, int] | None = None
@@ -183,6 +193,9 @@ class IImapStore(IMailboxStore):
 
     def quota(account: Account) -> Awaitable[Quota]:
         """What the account has, and may have: with the limit of its domain, where that is nearer."""
+
+    def has_quotas() -> Awaitable[bool]:
+        """Whether anybody has a limit: while nobody has, mail that comes in is not asked whether there is room."""
 
     def watch(mailbox: Any, callback: Callable[[], None]) -> Callable[[], None]:
         """Call back, within a second, when something may have changed in an `IImapMailbox`; call the result to end."""

@@ -104,6 +104,19 @@ def merged(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
     return joined
 
 
+def gaps(ranges: Iterable[tuple[int, int]], numbers: Sequence[int]) -> list[tuple[int, int]]:
+    """What is in ranges, and not among ascending numbers: ranges again, of which none is expanded."""
+    missing = []
+    for low, high in ranges:
+        for number in numbers[bisect_left(numbers, low) : bisect_right(numbers, high)]:
+            if low < number:
+                missing.append((low, number - 1))
+            low = number + 1
+        if low <= high:
+            missing.append((low, high))
+    return missing
+
+
 def spell(numbers: Iterable[int]) -> bytes:
     """Ascending numbers as a set, ``1:3,7``; nothing for none."""
     return spell_ranges(_runs(numbers))

@@ -10,6 +10,7 @@ from mailserver.imap.error import ImapError
 from mailserver.imap.flags import Flags
 from mailserver.imap.flags import spell as spell_flags
 from mailserver.imap.numbers import spell as spell_numbers
+from mailserver.imap.numbers import spell_ranges
 from mailserver.imap.strings import NIL, nstring, string
 
 LONGEST_TEXT = 512          # octets of what people read
@@ -101,5 +102,13 @@ def expunged(number: int) -> bytes:
 
 def vanished(uids: Iterable[int], earlier: bool = False) -> bytes:
     """RFC 7162 3.2.10; nothing for none."""
-    numbers = spell_numbers(uids)
+    return _vanished(spell_numbers(uids), earlier)
+
+
+def vanished_ranges(ranges: Iterable[tuple[int, int]], earlier: bool = False) -> bytes:
+    """The same for ranges of UIDs."""
+    return _vanished(spell_ranges(ranges), earlier)
+
+
+def _vanished(numbers: bytes, earlier: bool) -> bytes:
     return b"* VANISHED %b%b\r\n" % (b"(EARLIER) " * earlier, numbers) if numbers else b""

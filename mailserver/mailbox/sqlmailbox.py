@@ -20,8 +20,10 @@ from mailserver.mailbox.digester import Digester
 from mailserver.store import changing, contents, messages, rendering, viewing
 from mailserver.store.database import Database
 from mailserver.store.mailboxes import object_id
+from mailserver.store.ranges import ranges_of
 
 ROWS = 500                          # of one step, which is one short transaction
+RANGES = 1000                       # of UIDs that one step looks at
 SCANNED = 4 * 1024 * 1024           # octets of one step of a scan
 Work = Callable[[int, bytes, Any], Any]
 
@@ -63,7 +65,7 @@ class SqlMailbox:
         return await self._database.read(messages.read_many, self.row, uids)
 
     async def remove(self, uids: Collection[int]) -> None:
-        ranges = [(uid, uid) for uid in sorted(uids)]
+        ranges = ranges_of(sorted(set(uids)))
         await self._database.write(
             changing.expunge, self._database.contents, self.row, ranges, self._server.now(), False
         )
@@ -102,14 +104,16 @@ class SqlMailbox:
     async def rows(self, uids: Ranges, wanted: Wanted) -> AsyncIterator[Any]:
         left, after = list(uids), 0
         while left:
-            step = (self.row, left, wanted.columns, after, wanted.at_once)
+            some = left[:RANGES]
+            step = (self.row, some, wanted.columns, after, wanted.at_once)
             made, last, unknown = await self._database.read(_rendered, wanted.render, *step)
             if unknown:
                 await self._digester.understand(unknown)
                 made, last, _ = await self._database.read(_rendered, wanted.render, *step)
             if made is not None:
                 yield made
-            after, left = last, _behind(left, last)
+            after = last or some[-1][1]
+            left = _behind(left, after)
 
     async def octets(self, uid: int, start: int, end: int, most: int) -> AsyncIterator[bytes]:
         place = 0
@@ -127,8 +131,9 @@ class SqlMailbox:
     ) -> AsyncIterator[Sequence[tuple[int, Any]]]:
         left, after = list(uids), 0
         while left:
+            some = left[:RANGES]
             found, elsewhere, last = await self._database.read(
-                _scanned, work, self._database.contents, self.row, left, after, most
+                _scanned, work, self._database.contents, self.row, some, after, most
             )
             for uid, prefix, content_id in elsewhere:
                 try:
@@ -140,13 +145,19 @@ class SqlMailbox:
                 finally:
                     if copy is not None:
                         copy.discard()
-            yield sorted(found)
-            after, left = last, _behind(left, last)
+            if found:
+                yield sorted(found, key=_uid)
+            after = last or some[-1][1]
+            left = _behind(left, after)
+
+
+def _uid(found: tuple[int, Any]) -> int:
+    return found[0]
 
 
 def _behind(ranges: Sequence[tuple[int, int]], last: int) -> list[tuple[int, int]]:
-    """What is left of ranges behind a UID; nothing when `last` is 0, which says that all was seen."""
-    return [(max(low, last + 1), high) for low, high in ranges if high > last] if last else []
+    """What is left of ranges behind a UID."""
+    return [(max(low, last + 1), high) for low, high in ranges if high > last]
 
 
 def _rendered(
@@ -154,20 +165,13 @@ def _rendered(
     uids: Sequence[tuple[int, int]], columns: Sequence[str], after: int, limit: int,
 ) -> tuple[Any, int, list[int]]:
     """What `render` makes of some rows, the last UID of them if there may be more, and contents not yet understood."""
-    asked, behind = columns, len(columns) + 2
-    if viewing.OF_DIGEST.intersection(columns) and not viewing.ALWAYS.intersection(columns):
-        asked = (*columns, "is_reply")          # a date that is NULL does not say whether the message is understood
-    rows = viewing.rows(connection, mailbox_id, uids, asked, after, limit)
+    rows = viewing.rows(connection, mailbox_id, uids, columns, after, limit)
     if not rows:
         return None, 0, []
     last = rows[-1][0] if len(rows) == limit else 0
-    places = [place for place, name in enumerate(asked, 2) if name in viewing.ALWAYS]
-    if places:
-        unknown = [row[1] for row in rows if row[places[0]] is None]
-        if unknown:
-            known = [row[2:behind] for row in rows if row[places[0]] is not None]
-            return render(known) if known else None, last, unknown
-    return render([row[2:behind] for row in rows]), last, []
+    unknown = [row[1] for row in rows if row[2] is None]
+    known = [row[3:] for row in rows if row[2] is not None]
+    return render(known) if known else None, last, unknown
 
 
 def _scanned(

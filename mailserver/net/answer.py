@@ -19,6 +19,10 @@ class Then(Enum):
     LINGER = 4          # close, but read on for a moment, so that a peer in mid-sentence hears the answer
 
 
+class Over(Exception):
+    """A stream raises it behind its last piece: these were the last words, and the connection ends."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """Octets to send, then a stream of more (sent as fast as the peer reads), then what follows."""

@@ -19,7 +19,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from mailserver.envelope import Tls
-from mailserver.net.answer import About, Answer, Talker, Then
+from mailserver.net.answer import About, Answer, Over, Talker, Then
 from mailserver.net.begun import Done, Rest, all_of, begin
 from mailserver.net.conversations import Conversations
 from mailserver.net.transport import has_octets, start_tls, write_now
@@ -295,6 +295,9 @@ class Conversation(Protocol):
                 self.transport.write(piece)
                 if self._writable is not None:
                     await self._drained()
+        except Over:
+            if not self._closing:
+                self._close(Then.LINGER)
         finally:
             if isinstance(stream, AsyncGenerator):
                 await stream.aclose()

@@ -14,19 +14,12 @@ from mailserver.store.digests import VERSION
 from mailserver.store.statements import fetch
 
 _CRLF = "x'0D0A'"
-_MONTHS = "'JanFebMarAprMayJunJulAugSepOctNovDec'"
-_DAY = "strftime('%d', message.received, 'unixepoch')"
 
 # How an item is written, by the name that the answer has for it.
 PLAIN = {
     "UID": "message.uid",
     "RFC822.SIZE": "message.size",
     "MODSEQ": "'(' || message.modseq || ')'",
-    "INTERNALDATE": (
-        f"'\"' || replace(substr({_DAY}, 1, 1), '0', ' ') || substr({_DAY}, 2) || '-'"
-        f" || substr({_MONTHS}, 3 * strftime('%m', message.received, 'unixepoch') - 2, 3)"
-        " || strftime('-%Y %H:%M:%S +0000\"', message.received, 'unixepoch')"
-    ),
 }
 OF_DIGEST = {"ENVELOPE": "digest.envelope", "BODY": "digest.body", "BODYSTRUCTURE": "digest.structure"}
 WHOLE = {"BODY[]", "RFC822"}
@@ -62,15 +55,20 @@ def lines(
         joins += f" LEFT JOIN digest ON digest.content_id = message.content_id AND digest.version = {VERSION}"
     if WHOLE & set(names):
         joins += " LEFT JOIN content ON content.id = message.content_id"
+    if uids[-1] - uids[0] + 1 == len(uids):
+        # None is missing: the number follows from the UID, and the rows lie side by side.
+        number, source, where = f"(message.uid + {first - uids[0]})", "message", "message.uid BETWEEN ? AND ?"
+        parameters += [mailbox_id, uids[0], uids[-1]]
+    else:
+        number, source = f"(asked.key + {first})", "json_each(?) AS asked CROSS JOIN message"
+        where = "message.uid = asked.value"
+        parameters += [json.dumps(list(uids)), mailbox_id]
     text = (
         "SELECT COUNT(*), COUNT(line), CAST(group_concat(line, '') AS BLOB) FROM ("
-        f"SELECT '* ' || (? + asked.key) || ' FETCH ({items} || ')' || {_CRLF} AS line"
-        f" FROM json_each(?) AS asked CROSS JOIN message{joins}"
-        " WHERE message.mailbox_id = ? AND message.uid = asked.value)"
+        f"SELECT '* ' || {number} || ' FETCH ({items} || ')' || {_CRLF} AS line"
+        f" FROM {source}{joins} WHERE message.mailbox_id = ? AND {where})"
     )
-    found, written, octets = fetch(
-        connection, text, [first, *parameters, json.dumps(list(uids)), mailbox_id]
-    )[0]
+    found, written, octets = fetch(connection, text, parameters)[0]
     if found != written:
         return None
     return bytes(octets) if octets is not None else b""

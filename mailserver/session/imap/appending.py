@@ -25,7 +25,6 @@ WORTH_ASKING = 64 * 1024        # octets of a message before which the store is 
 MOST_HELD = 16 * 1024 * 1024    # octets of messages of one command that wait in memory; large ones wait in files
 
 
-
 class Appending:
     """The messages of one command as they come; they are kept all together, or not at all."""
 
@@ -83,8 +82,8 @@ class Appending:
                     content = await self._incoming.finish()
                     last = self._messages[-1]
                     self._messages[-1] = Appended(last.id, content, last.flags, last.received)
-            except OSError as error:
-                self._refusal = error
+            except Exception as error:
+                self._refusal = error           # to be said when all have come
 
     async def finish(self, session: ImapSession) -> Reply:
         """All have come: keep them."""
@@ -105,7 +104,8 @@ class Appending:
             self.discard()
             raise
         selected = session.selected
-        if selected is not None and (selected.name == command.mailbox or replaces is not None):
+        here = selected is not None and selected.board.mailbox.uidvalidity == copied.uidvalidity
+        if selected is not None and (here or replaces is not None):
             await selected.refresh(force=True)
         targets = spell_numbers(copied.targets).decode("ascii")
         code = f"APPENDUID {copied.uidvalidity} {targets}"

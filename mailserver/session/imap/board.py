@@ -10,7 +10,9 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
+from mailserver.errors import NotFound
 from mailserver.imapstore import Changes, State
 
 log = Logger()
@@ -69,9 +71,7 @@ class Board:
         """The mailbox has changed."""
         self._stale = True
         if self._listeners:
-            Deferred.fromCoroutine(self.refresh()).addErrback(
-                lambda failure: log.warn("a mailbox cannot be read: {words}", words=failure.getErrorMessage())
-            )
+            Deferred.fromCoroutine(self.refresh()).addErrback(_unread)
 
     async def refresh(self, force: bool = False) -> None:
         """Show what is in the mailbox now.  Raises `NotFound` when it has been deleted."""
@@ -88,7 +88,6 @@ class Board:
                 self._show(changes, state)
             except LookupError:
                 self.is_gone = True
-                raise
             except BaseException:
                 self._stale = True
                 raise
@@ -97,6 +96,8 @@ class Board:
                 done.callback(None)
                 for callback in list(self._listeners.values()):
                     callback()
+        if self.is_gone:
+            raise NotFound("the mailbox has been deleted")
 
     def _show(self, changes: Changes, state: State | None) -> None:
         if state is not None:                   # so much was forgotten that all has to be read
@@ -146,6 +147,11 @@ class Board:
         place = bisect_left(self.uids, uid)
         return place if place < len(self.uids) and self.uids[place] == uid else -1
 
+    def modseq_of(self, uid: int) -> int:
+        """Its mod-sequence; 0: it is not here."""
+        place = self.place(uid)
+        return self.modseqs[place] if place >= 0 else 0
+
     def changed_since(self, modseq: int) -> list[int]:
         """UIDs, in ascending order, whose flags have changed since, or that are new since."""
         if modseq >= self.modseq:
@@ -158,6 +164,11 @@ class Board:
                 break
             found.add(uid)
         return sorted(found)
+
+
+def _unread(failure: Failure) -> None:
+    if not isinstance(failure.value, NotFound):       # whoever listens finds that out himself
+        log.warn("a mailbox cannot be read: {words}", words=failure.getErrorMessage())
 
 
 async def _wait(other: Deferred[None]) -> None:

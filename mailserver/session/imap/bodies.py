@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mailserver.errors import NotFound, TemporaryFailure
 from mailserver.imap import fetched
 from mailserver.imap.commands.sections import Attribute, Binary, BinarySize, Body, Item, Section
 from mailserver.imap.error import ImapError
@@ -21,7 +20,8 @@ from mailserver.session.imap.selected import Selected
 if TYPE_CHECKING:
     from mailserver.session.imap.session import ImapSession
 
-AT_HAND = 192 * 1024        # octets of messages, and of one answer, that are in memory at a time
+AT_HAND = 112 * 1024        # octets of messages of one step; two steps may be in memory at a time
+SMALL = 256                 # octets of a value that is not worth another look at the message
 STANDS_FOR = {
     Attribute.RFC822: Body(Section()), Attribute.RFC822_TEXT: Body(Section((), "TEXT")),
     Attribute.RFC822_HEADER: Body(Section((), "HEADER"), marks_seen=False),
@@ -34,14 +34,13 @@ class Interrupted(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """An item that is too long to be held: octets of the message from `start` to `end`, `size` of them.
+    """An item that is too long to be held: octets of the message, `size` of them, from the `ranges` given, in order.
 
     With an `encoding` they are decoded, and of what comes out `skip` are left out first.
     """
 
     name: bytes
-    start: int
-    end: int
+    ranges: Sequence[tuple[int, int]]
     size: int
     encoding: str | None = None
     skip: int = 0
@@ -77,11 +76,19 @@ async def with_octets(
     async for found in mailbox.rows(ranges, Wanted(names, render)):
         for group in _grouped(found):
             known = {uid: (text, structure) for uid, _, text, structure in group}
+            room = [AT_HAND]                # for values of the whole group
 
-            def work(uid: int, prefix: bytes, octets: Any, known: dict[int, Any] = known) -> list[bytes | Span]:
+            def work(
+                uid: int, prefix: bytes, octets: Any, known: dict[int, Any] = known, room: list[int] = room
+            ) -> list[bytes | Span]:
                 structure = known[uid][1] if uid in known else b""
                 root = stored.load(structure) if structure else None
-                return [_value(each, prefix, octets, root) for each in long]
+                values = []
+                for each in long:
+                    value = _value(each, prefix, octets, root, max(room[0], SMALL))
+                    room[0] -= len(value) if isinstance(value, bytes) else 0
+                    values.append(value)
+                return values
 
             async for made in mailbox.scan(_ranges(selected, [row[0] for row in group]), work, AT_HAND):
                 joined: list[bytes] = []
@@ -146,11 +153,11 @@ def _needs_parts(item: Item) -> bool:
 # -- in a thread
 
 
-def _value(item: Item, prefix: bytes, octets: Any, root: Part | None) -> bytes | Span:
-    """An item's name and value, or where its value lies when it is long."""
+def _value(item: Item, prefix: bytes, octets: Any, root: Part | None, room: int) -> bytes | Span:
+    """An item's name and value, or where its value lies when there is no room for it."""
     if isinstance(item, (Binary, BinarySize)):
         assert root is not None
-        return _decoded(item, prefix, octets, root)
+        return _decoded(item, prefix, octets, root, room)
     name = str(item).encode("ascii") if isinstance(item, Attribute) else item.spelled()
     body = STANDS_FOR[item] if isinstance(item, Attribute) else item
     assert isinstance(body, Body)
@@ -160,8 +167,8 @@ def _value(item: Item, prefix: bytes, octets: Any, root: Part | None) -> bytes |
     if body.partial is not None:
         spans = _cut(spans, *body.partial)
     size = sum(end - start for start, end in spans)
-    if size > AT_HAND and len(spans) == 1:
-        return Span(name, *spans[0], size)
+    if size > room:
+        return Span(name, merged(spans), size)
     found = b"".join(_slice(prefix, octets, *each) for each in spans)
     return fetched.item(name, literal(found.replace(b"\0", b"\x80")))      # a NUL is for BINARY; sizes stay
 
@@ -229,7 +236,17 @@ def _slice(prefix: bytes, octets: Any, start: int, end: int) -> bytes:
     return prefix[start:end] + bytes(octets[: max(0, end - above)])
 
 
-def _decoded(item: Binary | BinarySize, prefix: bytes, octets: Any, root: Part) -> bytes | Span:
+def merged(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Ascending spans, of which none begins where another ends."""
+    joined: list[tuple[int, int]] = []
+    for start, end in spans:
+        if joined and joined[-1][1] == start:
+            start = joined.pop()[0]
+        joined.append((start, end))
+    return joined
+
+
+def _decoded(item: Binary | BinarySize, prefix: bytes, octets: Any, root: Part, room: int) -> bytes | Span:
     """A part without its transfer encoding; raises `ImapError` for one that is not known (RFC 9051 6.4.5.2)."""
     part = section.find(root, item.part)
     if part is None:
@@ -244,7 +261,7 @@ def _decoded(item: Binary | BinarySize, prefix: bytes, octets: Any, root: Part) 
     for place in range(start, end, AT_HAND):
         piece = decoder.feed(_slice(prefix, octets, place, min(end, place + AT_HAND)))
         size, has_nul = size + len(piece), has_nul or b"\0" in piece
-        if size <= AT_HAND:
+        if size <= room:
             held.append(piece)
     piece = decoder.end()
     size, has_nul = size + len(piece), has_nul or b"\0" in piece
@@ -253,8 +270,8 @@ def _decoded(item: Binary | BinarySize, prefix: bytes, octets: Any, root: Part) 
         return fetched.item(item.spelled(), b"%d" % size)
     first, count = item.partial or (0, size)
     wanted = max(0, min(count, size - first))
-    if size > AT_HAND:
-        return Span(item.spelled(), start, end, wanted, encoding, first, has_nul)
+    if size > room:
+        return Span(item.spelled(), [(start, end)], wanted, encoding, first, has_nul)
     found = b"".join(held)[first : first + count]
     return fetched.item(item.spelled(), literal8(found) if b"\0" in found else literal(found))
 
@@ -267,7 +284,7 @@ async def _pieces(mailbox: Any, uid: int, span: Span) -> AsyncIterator[bytes]:
     left, skip = span.size, span.skip
     decoder = transfer.decoder(span.encoding) if span.encoding is not None else None
     try:
-        async for octets in mailbox.octets(uid, span.start, span.end, AT_HAND):
+        async for octets in _octets(mailbox, uid, span.ranges):
             piece = octets if decoder is None else decoder.feed(octets)
             if decoder is None and b"\0" in piece:
                 piece = piece.replace(b"\0", b"\x80")
@@ -282,7 +299,20 @@ async def _pieces(mailbox: Any, uid: int, span: Span) -> AsyncIterator[bytes]:
             piece = decoder.end()[skip:][:left]
             left -= len(piece)
             yield piece
-    except (NotFound, TemporaryFailure, OSError) as error:
+    except Exception as error:
         raise Interrupted(f"a message went while it was sent: {error}") from error
     if left:
         raise Interrupted("a message became shorter while it was sent")
+
+
+async def _octets(mailbox: Any, uid: int, ranges: Sequence[tuple[int, int]]) -> AsyncIterator[bytes]:
+    """The octets of ascending ranges, in one walk through the message."""
+    at, place = 0, ranges[0][0]
+    async for octets in mailbox.octets(uid, place, ranges[-1][1], AT_HAND):
+        end = place + len(octets)
+        while at < len(ranges) and ranges[at][0] < end:
+            yield octets[max(0, ranges[at][0] - place) : ranges[at][1] - place]
+            if ranges[at][1] > end:
+                break
+            at += 1
+        place = end

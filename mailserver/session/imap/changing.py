@@ -41,24 +41,25 @@ async def store(session: ImapSession, command: Store) -> Reply:
     if not found:
         return Reply("there is nothing to store", may_expunge=command.by_uid)
     flags = imapstore.Flags(command.flags.bits, command.flags.keywords)
+    before, untold = selected.board.modseq, frozenset(selected.board.changed_since(selected.modseq))
     stored = await selected.board.mailbox.store(
         selected.ranges(found), command.how or "=", flags, command.unchanged_since
     )
-    had = selected.board.keywords
     await selected.refresh(force=True)
     changed = [uid for uid, _ in stored.changed]
-    lines = []
-    if selected.board.keywords != had:
-        lines.append(responses.flags(selected.known_flags))
+    lines, quiet = [], frozenset[int]()
     if not command.silent:
-        lines += _unchanged(session, selected, found, {*changed, *stored.modified}, command.by_uid)
+        with_uid = command.by_uid or session.tells_uids
+        lines += _unchanged(session, selected, found, {*changed, *stored.modified}, with_uid)
+    elif stored.modseq <= before + 1:
+        # What others did to them since, or before without the peer having heard of it, is not hidden.
+        quiet = frozenset(uid for uid in changed if selected.board.modseq_of(uid) == stored.modseq) - untold
     code = ""
     if stored.modified:
         numbers = stored.modified if command.by_uid else [selected.number(uid) for uid in stored.modified]
         code = f"MODIFIED {spell_numbers(numbers).decode('ascii')}"
     return Reply(
-        "stored", lines, code, quiet=set(changed) if command.silent else (), may_expunge=command.by_uid,
-        with_uid=command.by_uid,
+        "stored", lines, code, quiet=quiet, may_expunge=command.by_uid, with_uid=command.by_uid,
     )
 
 
@@ -110,7 +111,8 @@ async def copy(session: ImapSession, command: Copy | Move) -> Reply:
         raise ImapError(str(error), "NO", "TRYCREATE") from None
     await selected.refresh(force=True)
     if not copied.targets:
-        return Reply("they are gone", code="EXPUNGEISSUED" if not command.by_uid else "", condition="OK")
+        code = "" if command.by_uid else "EXPUNGEISSUED"
+        return Reply("they are gone", code=code, may_expunge=command.by_uid)
     sources, targets = (spell_numbers(each).decode("ascii") for each in (copied.sources, copied.targets))
     code = f"COPYUID {copied.uidvalidity} {sources} {targets}"
     if moves:

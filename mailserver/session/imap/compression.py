@@ -12,17 +12,18 @@ WINDOW = -15
 class Compression:
     """Inflates what comes, a step at a time, and deflates what goes."""
 
-    __slots__ = ("_deflater", "_inflater", "_waiting")
+    __slots__ = ("_deflater", "_has_more", "_inflater", "_waiting")
 
     def __init__(self) -> None:
         self._inflater = zlib.decompressobj(WINDOW)
         self._deflater = zlib.compressobj(6, zlib.DEFLATED, WINDOW, 8)
         self._waiting = b""
+        self._has_more = False      # inside the inflater, all of whose input is used
 
     @property
     def buffered(self) -> int:
         """Octets that came and are not inflated yet."""
-        return len(self._waiting)
+        return len(self._waiting) + self._has_more
 
     def receive(self, octets: bytes) -> None:
         """Keep what came."""
@@ -38,6 +39,7 @@ class Compression:
             if self._inflater.eof and self._inflater.unused_data:
                 raise ValueError("that is not DEFLATE")
             self._waiting = self._inflater.unconsumed_tail
+            self._has_more = len(found) == AT_ONCE
             if found or not self._waiting:
                 return found
 

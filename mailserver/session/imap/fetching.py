@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import deferLater
+from twisted.logger import Logger
 
+from mailserver.errors import TemporaryFailure
 from mailserver.imap import fetched, responses
 from mailserver.imap.commands.fetch import Fetch
 from mailserver.imap.commands.sections import Attribute, Binary, Body, Item
 from mailserver.imap.error import ImapError
+from mailserver.imap.numbers import SequenceSet, gaps
 from mailserver.imapstore import Flags, Wanted
 from mailserver.interfaces import SEEN
 from mailserver.session.imap.bodies import AT_HAND, is_of_octets, with_octets
@@ -21,6 +25,8 @@ from mailserver.session.imap.selected import MOST_AT_ONCE, Selected
 
 if TYPE_CHECKING:
     from mailserver.session.imap.session import ImapSession
+
+log = Logger()
 
 ROWS = 500                  # messages of one step
 MOST_SPELLINGS = 50         # of flags, that the store is told of
@@ -46,43 +52,76 @@ async def fetch(session: ImapSession, command: Fetch) -> Reply:
     if not found:
         return Reply("there is nothing of that", lines, may_expunge=command.by_uid)
     if any(map(_marks_seen, command.items)) and not selected.read_only:
-        await selected.board.mailbox.store(selected.ranges(found), "+", Flags(SEEN))
+        try:
+            await selected.board.mailbox.store(selected.ranges(found), "+", Flags(SEEN))
+        except TemporaryFailure as error:
+            log.warn("what was read is not marked as seen: {words}", words=str(error))      # a full disk can be read
         await selected.refresh(force=True)
     if set(command.items) <= ON_BOARD:
         stream = _from_board(session, selected, found, command.items)
     else:
-        stream = _from_store(session, selected, found, command.items)
-    return Reply("fetched", lines, stream=stream, may_expunge=command.by_uid)
+        stream = _FromStore(session, selected, found, command.items).stream()
+    return Reply("fetched", lines, stream=stream, may_expunge=command.by_uid, with_uid=command.by_uid)
 
 
-async def _from_store(
-    session: ImapSession, selected: Selected, found: Sequence[range], items: Sequence[Item]
-) -> AsyncIterator[bytes]:
+class _FromStore:
     """What the store can write, and what has to be made of its rows and octets."""
-    names = [name_of(each).decode("ascii") for each in items]
-    is_whole = any(name in WHOLE for name in names)
-    may_write = not (session.wire.utf8 and any(each in IN_UTF_8 for each in items))
-    mailbox = selected.board.mailbox
-    for step, flags in _steps(selected, found, Attribute.FLAGS in items):
-        groups = [step]
-        if may_write and is_whole:
-            groups = await _weighed(selected, step)
-        for each in groups:
-            written = None
-            if may_write and flags is not None:
-                written = await mailbox.lines(each.start + 1, selected.uids[each.start : each.stop], names, flags)
-            if written is not None:
-                # A NUL is for BINARY alone (RFC 9051 4.3); the size stays.
-                yield written.replace(b"\0", b"\x80") if is_whole else written
-                continue
-            may_write = may_write and len(each) > 1
-            ranges = selected.ranges([each])
-            if any(map(is_of_octets, items)):
-                async for piece in with_octets(session, selected, ranges, items):
+
+    def __init__(self, session: ImapSession, selected: Selected, found: Sequence[range], items: Sequence[Item]) -> None:
+        self._session = session
+        self._selected = selected
+        self._found = found
+        self._items = items
+        self._mailbox = selected.board.mailbox
+        self._names = [name_of(each).decode("ascii") for each in items]
+        self._is_whole = any(name in WHOLE for name in self._names)
+        self._may_write = not (session.wire.utf8 and any(each in IN_UTF_8 for each in items))
+
+    async def stream(self) -> AsyncIterator[bytes]:
+        """While one step is sent, the store is at the next."""
+        ahead: tuple[range, Deferred[bytes | None]] | None = None
+        try:
+            async for places, flags in self._groups():
+                before, ahead = ahead, (places, self._begin(places, flags))
+                if before is not None:
+                    async for piece in self._rest(*before):
+                        yield piece
+            if ahead is not None:
+                before, ahead = ahead, None
+                async for piece in self._rest(*before):
                     yield piece
+        finally:
+            if ahead is not None:
+                ahead[1].addErrback(lambda failure: None)       # nobody waits for it any more
+
+    async def _groups(self) -> AsyncIterator[tuple[range, Mapping[int, bytes] | None]]:
+        for step, flags in _steps(self._selected, self._found, Attribute.FLAGS in self._items):
+            if self._may_write and self._is_whole:
+                for each in await _weighed(self._selected, step):
+                    yield each, flags
             else:
-                async for piece in mailbox.rows(ranges, Columns(selected, items, session.wire.utf8).wanted()):
-                    yield piece
+                yield step, flags
+
+    def _begin(self, places: range, flags: Mapping[int, bytes] | None) -> Deferred[bytes | None]:
+        if not self._may_write or flags is None:
+            return succeed(None)
+        uids = self._selected.uids[places.start : places.stop]
+        return Deferred.fromCoroutine(self._mailbox.lines(places.start + 1, uids, self._names, flags))
+
+    async def _rest(self, places: range, begun: Deferred[bytes | None]) -> AsyncIterator[bytes]:
+        written = await begun
+        if written is not None:
+            # A NUL is for BINARY alone (RFC 9051 4.3); the size stays.
+            yield written.replace(b"\0", b"\x80") if self._is_whole else written
+            return
+        ranges = self._selected.ranges([places])
+        if any(map(is_of_octets, self._items)):
+            async for piece in with_octets(self._session, self._selected, ranges, self._items):
+                yield piece
+        else:
+            columns = Columns(self._selected, self._items, self._session.wire.utf8)
+            async for piece in self._mailbox.rows(ranges, columns.wanted()):
+                yield piece
 
 
 def _steps(
@@ -128,26 +167,16 @@ def _marks_seen(item: Item) -> bool:
 
 def _changed(selected: Selected, found: Sequence[range], since: int) -> list[range]:
     """Those whose mod-sequence is higher."""
-    changed = selected.board.changed_since(since)
-    left = []
-    for uid in changed:
-        number = selected.number(uid)
-        if number and any(number - 1 in each for each in _near(found, number - 1)):
-            left.append(range(number - 1, number))
-    # Of messages that are new since, the log of changed flags says nothing.
-    board = selected.board
-    known = {each.start for each in left}
+    board, left = selected.board, list[range]()
     for each in found:
         for place in each:
-            if place not in known:
-                now = place if selected.uids is board.uids else board.place(selected.uids[place])
-                if now >= 0 and board.modseqs[now] > since:
+            now = place if selected.uids is board.uids else board.place(selected.uids[place])
+            if now >= 0 and board.modseqs[now] > since:
+                if left and left[-1].stop == place:
+                    left[-1] = range(left[-1].start, place + 1)
+                else:
                     left.append(range(place, place + 1))
-    return sorted(left, key=lambda each: each.start)
-
-
-def _near(found: Sequence[range], place: int) -> Sequence[range]:
-    return [each for each in found if each.start <= place < each.stop]
+    return left
 
 
 def _part(found: Sequence[range], first: int, last: int) -> list[range]:
@@ -167,15 +196,14 @@ async def _vanished(selected: Selected, command: Fetch) -> list[bytes]:
     """Those of the set that are gone since (RFC 7162 3.2.6)."""
     assert command.changed_since is not None
     changes = await selected.board.mailbox.changes(command.changed_since)
-    ranges = command.numbers.resolved(selected.board.uidnext - 1)
+    top = selected.board.uidnext - 1
+    ranges = [(low, min(high, top)) for low, high in command.numbers.resolved(top) if low <= top]
     if changes.gone is not None:
-        gone = [uid for low, high in ranges for uid in changes.gone if low <= uid <= high]
+        asked = SequenceSet(tuple(ranges)).pick(changes.gone)
+        vanished = responses.vanished([uid for uid in asked if not selected.number(uid)], earlier=True)
     else:
-        here = set(selected.board.uids)
-        top = selected.board.uidnext - 1
-        gone = [uid for low, high in ranges for uid in range(low, min(high, top) + 1) if uid not in here]
-    gone = [uid for uid in sorted(gone) if not selected.number(uid)]
-    return [responses.vanished(gone, earlier=True)] if gone else []
+        vanished = responses.vanished_ranges(gaps(ranges, selected.uids[: selected.count]), earlier=True)
+    return [vanished] if vanished else []
 
 
 async def _from_board(

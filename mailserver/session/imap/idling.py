@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
-from mailserver.errors import NotFound, TemporaryFailure
+from mailserver.errors import TemporaryFailure
 from mailserver.imap import responses
+from mailserver.imap.error import ImapError
+from mailserver.net.answer import Over
+from mailserver.session.imap.selected import Selected
 
 if TYPE_CHECKING:
     from mailserver.session.imap.session import ImapSession
@@ -17,17 +20,19 @@ if TYPE_CHECKING:
 log = Logger()
 
 LONGEST = 1860.0            # seconds, after which the peer has to say something; it does so in 29 minutes (RFC 2177 3)
+AGAIN = 5.0                 # seconds after which a mailbox that could not be read is read again
 
 
 class Idling:
     """One IDLE; `end` is called when the peer has said something, or is gone, or the server stops."""
 
-    __slots__ = ("_ended", "_session", "_woken", "tag")
+    __slots__ = ("_ended", "_is_late", "_session", "_woken", "tag")
 
     def __init__(self, session: ImapSession, tag: str) -> None:
         self.tag = tag
         self._session = session
         self._ended = False
+        self._is_late = False
         self._woken: Deferred[None] | None = None
 
     def end(self) -> None:
@@ -40,28 +45,43 @@ class Idling:
         if woken is not None:
             woken.callback(None)
 
+    def _expire(self) -> None:
+        self._is_late = True
+        self.end()
+
     async def stream(self) -> AsyncIterator[bytes]:
         """What is to be told, as it comes."""
         session, selected = self._session, self._session.selected
-        late = session.policy.world.clock.callLater(LONGEST, self.end)
+        clock = session.policy.world.clock
+        late = again = clock.callLater(LONGEST, self._expire)
         if selected is not None:
             selected.board.listen(self, self._wake)
         try:
             while not self._ended:
-                if selected is not None:
-                    if selected.board.is_gone:
-                        return
-                    lines = session.told(may_expunge=True)
-                    if lines:
-                        yield b"".join(lines)
-                        continue
-                if not self._ended:
+                try:
+                    lines = [] if selected is None else await self._news(selected)
+                except ImapError as error:
+                    yield responses.failure(error)
+                    raise Over from None
+                except TemporaryFailure as error:
+                    log.warn("an idle session is told nothing for now: {words}", words=str(error))
+                    lines, again = [], clock.callLater(AGAIN, self._wake)
+                if lines:
+                    yield b"".join(lines)
+                elif not self._ended:
                     self._woken = Deferred()
                     await self._woken
-        except (NotFound, TemporaryFailure) as error:
-            yield responses.status("OK", f"not now: {error}")
+            if self._is_late:
+                yield responses.status("BYE", "you have been silent for too long")
+                raise Over
         finally:
-            if late.active():
-                late.cancel()
+            for each in (late, again):
+                if each.active():
+                    each.cancel()
             if selected is not None:
                 selected.board.listen_no_more(self)
+
+    async def _news(self, selected: Selected) -> list[bytes]:
+        # A change that came while nobody listened has not been looked at yet.
+        await selected.refresh()
+        return [] if self._ended else self._session.told(may_expunge=True)

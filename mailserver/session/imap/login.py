@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from twisted.internet.task import deferLater
@@ -12,6 +13,7 @@ from mailserver.envelope import Client
 from mailserver.imap.commands import connection
 from mailserver.imap.error import ImapError
 from mailserver.imap.events import Cancelled, Response
+from mailserver.imap.responses import status
 from mailserver.interfaces import Account
 from mailserver.net.answer import Then
 from mailserver.net.limits import peer_key
@@ -90,5 +92,7 @@ class Login:
         self._failures += 1
         log.info("login failed from {address}", address=client.address)
         await deferLater(self._policy.world.clock, FAILURE_WAIT, lambda: None)
-        then = Then.GO_ON if self._failures < MOST_FAILURES else Then.CLOSE
-        return Reply("name or password is wrong", condition="NO", code="AUTHENTICATIONFAILED", then=then)
+        wrong = Reply("name or password is wrong", condition="NO", code="AUTHENTICATIONFAILED")
+        if self._failures < MOST_FAILURES:
+            return wrong
+        return replace(wrong, lines=[status("BYE", "too many wrong logins")], then=Then.CLOSE)

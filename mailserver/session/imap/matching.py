@@ -84,8 +84,8 @@ async def matching(session: ImapSession, selected: Selected, key: Key) -> tuple[
     """What was seen, and where the messages stand.  Raises `ImapError` for programs that ask too much."""
     leaves = list(_leaves(key))
     now = session.policy.world.now()
-    texts = {each for each in leaves if isinstance(each, TEXTS)}
     facts = {each: found for each in leaves if (found := fact(each, now)) is not None}
+    texts = {each for each in leaves if isinstance(each, TEXTS) and each not in facts}
     if len(texts) > MOST_TEXTS or len(facts) > MOST_FACTS:
         raise ImapError("that is too much for one search", "NO", "LIMIT")
     sight = Sight(selected)
@@ -203,7 +203,7 @@ class _Program:
             if marked != (self.sight.every if is_and else 0):
                 tests.insert(0, _marked(marked, len(self.sight)))
             return tests[0] if len(tests) == 1 else _all(tests) if is_and else _any(tests)
-        if isinstance(key, TEXTS):
+        if isinstance(key, TEXTS) and key not in known:
             return _of_text(key)
         return self.decided(key, known)[0]
 

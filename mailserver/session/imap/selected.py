@@ -15,7 +15,6 @@ from mailserver.imap.numbers import SequenceSet
 from mailserver.imapstore import KEYWORD, SYSTEM, Ranges
 from mailserver.session.imap.board import Board
 
-RECENT = b"\\Recent"
 ALL_FLAGS = sum(NAMES.values())
 MOST_AT_ONCE = 2000         # lines that are written without letting others have a turn
 
@@ -23,17 +22,21 @@ MOST_AT_ONCE = 2000         # lines that are written without letting others have
 class Selected:
     """Sequence numbers are those of `uids`, whose first `count` the session has heard of.
 
-    `saved` are the UIDs that "$" means (RFC 5182).
+    `saved` are the UIDs that "$" means (RFC 5182), `keywords` those that the session was told of.  `is_rev2`: nothing
+    is recent (RFC 9051 2.3.2).
     """
 
     __slots__ = (
-        "_flags", "_keywords", "_recent", "board", "claims", "count", "modseq", "name", "read_only", "saved", "uids",
+        "_flags", "_keywords", "_recent", "board", "claims", "count", "is_rev2", "keywords", "modseq", "name",
+        "read_only", "saved", "uids",
     )
 
-    def __init__(self, board: Board, name: str, read_only: bool) -> None:
+    def __init__(self, board: Board, name: str, read_only: bool, is_rev2: bool = False) -> None:
         self.board = board
         self.name = name
         self.read_only = read_only
+        self.is_rev2 = is_rev2
+        self.keywords = board.keywords
         self.uids: array[int] = board.uids
         self.count = len(board.uids)
         self.modseq = board.modseq
@@ -117,9 +120,13 @@ class Selected:
         """Flags of several messages, by UID, as they are sent."""
         known = {each: self.spelled(each) for each in set(flags)}
         found = [known[each] for each in flags]
+        recent: dict[int, bytes] = {}
         for low, high in self._recent:
             for place in range(bisect_left(uids, low), bisect_right(uids, high)):
-                found[place] = b"%b %b)" % (found[place][:-1], RECENT) if found[place] != b"()" else b"(%b)" % RECENT
+                value = flags[place]
+                if value not in recent:
+                    recent[value] = self.spelled(value, low)
+                found[place] = recent[value]
         return found
 
     def is_recent(self, uid: int) -> bool:
@@ -133,7 +140,7 @@ class Selected:
     def claim(self) -> None:
         """What nobody was told of is recent for this session, unless it only looks."""
         board = self.board
-        if self.read_only or board.recent >= board.uidnext:
+        if self.read_only or self.is_rev2 or board.recent >= board.uidnext:
             return
         self._recent.append((board.recent, board.uidnext - 1))
         board.recent = self.claims = board.uidnext
@@ -178,7 +185,12 @@ class Selected:
         if self.uids is board.uids and len(board.uids) != self.count:
             self.count = len(board.uids)
             self.claim()
-            told += [responses.exists(self.count), responses.recent(self.recent_count)]
+            told.append(responses.exists(self.count))
+            if not self.is_rev2:
+                told.append(responses.recent(self.recent_count))
+        if self.keywords != board.keywords:
+            self.keywords = board.keywords
+            told.append(responses.flags(self.known_flags))
         # Where it may not be said now who is gone, what is new behind them waits too, but not the flags.
         self.modseq = board.modseq
         shapes = _shapes(with_uid, with_modseq)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from typing import TYPE_CHECKING
 
 from mailserver.imap import fetched, listings, responses
@@ -10,6 +9,7 @@ from mailserver.imap.commands.mailboxes import Qresync, Select
 from mailserver.imap.commands.messages import Check, Close, Unselect
 from mailserver.imap.error import ImapError
 from mailserver.imap.flags import Flags
+from mailserver.imap.numbers import gaps
 from mailserver.imapstore import MOST_KEYWORDS
 from mailserver.interfaces import SEEN
 from mailserver.session.imap.reply import Reply
@@ -29,7 +29,7 @@ async def select(session: ImapSession, command: Select) -> Reply:
         board = await session.policy.boards.open(session.account, command.mailbox)
     finally:
         session.unselect()              # whatever comes of this one (RFC 9051 6.3.2)
-    session.selected = selected = Selected(board, command.mailbox, command.read_only)
+    session.selected = selected = Selected(board, command.mailbox, command.read_only, rev2)
     session.wire.state = type(session.wire.state).SELECTED
     if command.condstore:
         session.enable(frozenset({"CONDSTORE"}))
@@ -65,22 +65,21 @@ async def _resync(selected: Selected, known: Qresync) -> list[bytes]:
     changes = await selected.board.mailbox.changes(known.modseq)
     mine = selected.uids[: selected.count]
     if changes.gone is not None:
-        gone = list(changes.gone)
+        gone = [uid for uid in changes.gone if not selected.number(uid)]
+        vanished = responses.vanished(gone if known.known is None else known.known.pick(gone), earlier=True)
     else:
         # Nobody remembers: all that it may know of and that is not here has vanished.
-        top = selected.board.uidnext - 1
-        gone = _missing(known.known.resolved(top) if known.known else [(1, top)], mine, _least(selected, known))
-    if known.known is not None:
-        wanted = known.known.resolved(selected.board.uidnext)
-        starts = [low for low, _ in wanted]
-        gone = [uid for uid in gone if (at := bisect_right(starts, uid)) and wanted[at - 1][1] >= uid]
-    lines = []
-    if gone:
-        lines.append(responses.vanished(gone, earlier=True))
+        top, least = selected.board.uidnext - 1, _least(selected, known)
+        ranges = [(1, top)] if known.known is None else known.known.resolved(top)
+        ranges = [(max(low, least + 1), min(high, top)) for low, high in ranges if high > least and low <= top]
+        vanished = responses.vanished_ranges(gaps(ranges, mine), earlier=True)
+    lines = [vanished] if vanished else []
     shape = fetched.Rows((b"UID", b"FLAGS", b"MODSEQ"))
+    changed = [uid for uid, _, _ in changes.changed]
+    wanted = set(changed if known.known is None else known.known.pick(changed))
     for uid, flags, modseq in changes.changed:
         number = selected.number(uid)
-        if number and (known.known is None or known.known.pick([uid])):
+        if number and uid in wanted:
             lines.append(shape.line(number, uid, selected.spelled(flags, uid), modseq))
     return lines
 
@@ -89,20 +88,14 @@ def _least(selected: Selected, known: Qresync) -> int:
     """The UID up to which the client's numbers are still ours, so that nothing vanished there (RFC 7162 3.2.5.2)."""
     if known.sequence is None or known.uids is None:
         return 0
-    numbers = [number for low, high in known.sequence.ranges for number in range(low, min(high, selected.count) + 1)]
-    uids = [uid for low, high in known.uids.ranges for uid in range(low, min(high, selected.board.uidnext) + 1)]
+    numbers = (number for low, high in known.sequence.ranges for number in range(low, min(high, selected.count) + 1))
+    uids = (uid for low, high in known.uids.ranges for uid in range(low, high + 1))
     least = 0
     for number, uid in zip(numbers, uids, strict=False):
         if selected.uids[number - 1] != uid:
             break
         least = uid
     return least
-
-
-def _missing(ranges: list[tuple[int, int]], mine: object, least: int) -> list[int]:
-    """UIDs of ranges, above `least`, that are not here."""
-    here = set(mine)  # type: ignore[call-overload]
-    return [uid for low, high in ranges for uid in range(max(low, least + 1), high + 1) if uid not in here]
 
 
 async def close(session: ImapSession, command: Close) -> Reply:

@@ -19,9 +19,10 @@ from mailserver.imap.events import Announced, Cancelled, Done, Piece, Request, R
 from mailserver.imap.limits import after_login
 from mailserver.imap.wire import ServerWire
 from mailserver.interfaces import Account
-from mailserver.net.answer import About, Answer, Then
+from mailserver.net.answer import About, Answer, Over, Then
 from mailserver.session.imap import capabilities
 from mailserver.session.imap.appending import Appending
+from mailserver.session.imap.bodies import Interrupted
 from mailserver.session.imap.compression import Compression
 from mailserver.session.imap.idling import Idling
 from mailserver.session.imap.login import Login
@@ -40,8 +41,8 @@ class ImapSession:
     """A `mailserver.net.answer.Talker` for IMAP."""
 
     __slots__ = (
-        "_appending", "_compression", "_errors", "_id", "_idling", "_is_streaming", "_login", "_will_compress",
-        "account", "client", "enabled", "policy", "selected", "tag", "wire",
+        "_appending", "_compression", "_errors", "_id", "_idling", "_is_lost", "_is_streaming", "_login",
+        "_will_compress", "account", "client", "enabled", "policy", "selected", "tag", "wire",
     )
 
     def __init__(self, policy: ImapPolicy, address: str, port: int) -> None:
@@ -59,6 +60,7 @@ class ImapSession:
         self._compression: Compression | None = None
         self._will_compress = False     # from the answer after this one on
         self._is_streaming = False
+        self._is_lost = False
         self._errors = 0
 
     # -- a Talker
@@ -92,21 +94,25 @@ class ImapSession:
 
     async def next(self) -> Answer | None:
         compression = self._compression
-        if compression is not None:
-            try:
-                octets = compression.inflate()
-            except ValueError:
-                return Answer(compression.deflate(responses.status("BYE", "that is not DEFLATE")), Then.CLOSE)
-            self.wire.receive(octets)
-        answer = await self._next()
+        try:
+            answer = await self._next()
+        finally:
+            if self._is_lost:
+                self.lost()                 # of what the command has begun since
         if self._will_compress:
             self._compression, self._will_compress = Compression(), False
-        if answer is None and compression is not None and compression.buffered:
-            return Answer(b"")              # there is more to inflate
-        if compression is not None and answer is not None:
-            stream = None if answer.stream is None else compression.deflated(answer.stream)
-            return Answer(compression.deflate(answer.data), answer.then, stream)
-        return answer
+        if compression is None:
+            return answer
+        if answer is None:
+            if not compression.buffered:
+                return None
+            try:                            # only now that nothing is left of what was inflated before
+                self.wire.receive(compression.inflate())
+            except ValueError:
+                return Answer(compression.deflate(responses.status("BYE", "that is not DEFLATE")), Then.CLOSE)
+            return Answer(b"")
+        stream = None if answer.stream is None else compression.deflated(answer.stream)
+        return Answer(compression.deflate(answer.data), answer.then, stream)
 
     async def _next(self) -> Answer | None:
         try:
@@ -132,11 +138,14 @@ class ImapSession:
             return self._failed(error)
 
     def _failed(self, error: ImapError) -> Answer:
-        self._errors += 1
         self._forget_appending()
+        self._idling = None
         answer = responses.failure(error)
-        if error.fatal:
-            return Answer(answer, Then.LINGER)
+        return Answer(answer, Then.LINGER) if error.fatal else self._counted(answer)
+
+    def _counted(self, answer: bytes) -> Answer:
+        """The answer to an error; whoever makes too many of them is sent away."""
+        self._errors += 1
         if self._errors > (MOST_ERRORS if self.account is None else 10 * MOST_ERRORS):
             return Answer(answer + responses.status("BYE", "too many errors"), Then.LINGER)
         return Answer(answer)
@@ -172,6 +181,7 @@ class ImapSession:
         return words if self._compression is None else self._compression.deflate(words)
 
     def lost(self) -> None:
+        self._is_lost = True
         if self._idling is not None:
             self._idling.end()
         self._forget_appending()
@@ -196,7 +206,7 @@ class ImapSession:
             answer = await self._end(tag, reply)
         except Exception as error:
             reply = self._refusal(error)
-            answer = Answer(responses.status(reply.condition, reply.text, reply.code, tag), reply.then)
+            answer = self._refused(tag, reply)
         self.policy.figures.commands["imap", name.upper(), reply.condition] += 1
         return answer
 
@@ -220,6 +230,12 @@ class ImapSession:
         log.failure("{id}: IMAP command failed", id=spell(self._id))
         return Reply(f"not now, try again later ({spell(self._id)})", condition="NO", code="SERVERBUG")
 
+    def _refused(self, tag: str, reply: Reply) -> Answer:
+        answer = b"".join([*reply.lines, self._tagged(tag, reply)])
+        if self.account is None and reply.then is Then.GO_ON:
+            return self._counted(answer)
+        return Answer(answer, reply.then)
+
     async def _end(self, tag: str, reply: Reply) -> Answer:
         """The answer that a reply comes to."""
         if reply.stream is None:
@@ -240,9 +256,13 @@ class ImapSession:
                 yield piece
             told = await self._news(reply)
             yield b"".join([*told, self._tagged(tag, reply)])
-        except (ImapError, NotFound, TemporaryFailure) as error:
-            # Between two answers; in the middle of one, `Broken` says that the connection has to end.
-            yield self._tagged(tag, self._refusal(error))
+        except Interrupted:
+            raise           # in the middle of an answer there is nothing to be said
+        except Exception as error:
+            refusal = self._refusal(error)
+            yield self._tagged(tag, refusal)
+            if refusal.then is not Then.GO_ON:
+                raise Over from None
         finally:
             if isinstance(stream, AsyncGenerator):
                 await stream.aclose()
@@ -259,8 +279,8 @@ class ImapSession:
         selected = self.selected
         assert selected is not None
         lines = selected.news(
-            may_expunge, with_uid or "QRESYNC" in self.enabled, "CONDSTORE" in self.enabled,
-            "QRESYNC" in self.enabled, quiet, "CONDSTORE" in self.enabled,
+            may_expunge, with_uid or self.tells_uids, "CONDSTORE" in self.enabled, "QRESYNC" in self.enabled, quiet,
+            "CONDSTORE" in self.enabled,
         )
         if selected.claims is not None:
             claims, selected.claims = selected.claims, None
@@ -281,6 +301,11 @@ class ImapSession:
             words |= {"CONDSTORE"}
         self.enabled |= words
         self.wire.utf8 = bool(self.enabled & {"UTF8=ACCEPT", "IMAP4REV2"})
+
+    @property
+    def tells_uids(self) -> bool:
+        """Whether a FETCH that nobody asked for says the UID (RFC 7162 3.2.3, RFC 9051 7.5.2)."""
+        return bool(self.enabled & {"QRESYNC", "IMAP4REV2"})
 
     def unselect(self) -> None:
         """No mailbox is chosen any more."""
@@ -312,14 +337,12 @@ class ImapSession:
         try:
             found = await step
         except Exception as error:
-            return Answer(responses.status(
-                (reply := self._refusal(error)).condition, reply.text, reply.code, tag), reply.then
-            )
+            return self._refused(tag, self._refusal(error))
         if isinstance(found, bytes):
             self.wire.challenge(tag)
             return Answer(responses.challenge(found))
         if isinstance(found, Reply):
-            return Answer(self._tagged(tag, found), found.then)
+            return self._refused(tag, found)
         self._login, self.account = None, found
         self.wire.state = State.AUTHENTICATED
         self.client = replace(self.client, login=found.address)
@@ -342,7 +365,7 @@ class ImapSession:
 
     # -- messages that come
 
-    async def _announced(self, event: Announced) -> Answer:
+    async def _announced(self, event: Announced) -> Answer | None:
         if self._appending is None:
             self._appending = Appending(self.policy, event.command)
         try:
@@ -351,7 +374,7 @@ class ImapSession:
             reply = self._refusal(error)
             self._forget_appending()
             self.wire.refuse(ImapError(reply.text, reply.condition, reply.code, event.tag))
-            return Answer(b"")
+            return await self._next()       # who waits hears it now: nothing is to come before
         self.wire.grant()
         return Answer(responses.continuation("go on") if event.draft.waits else b"")
 
@@ -365,6 +388,8 @@ class ImapSession:
     async def _idle(self, tag: str) -> Answer:
         self.wire.idle(tag)
         self._idling = idling = Idling(self, tag)
+        if self.buffered:
+            idling.end()            # the peer has said more already
         return Answer(responses.continuation("idling"), stream=idling.stream())
 
     async def _end_idle(self) -> Answer:

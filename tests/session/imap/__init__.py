@@ -1,0 +1,1 @@
+"""IMAP sessions, with a whole server behind them."""
