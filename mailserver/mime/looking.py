@@ -53,7 +53,8 @@ class Looked:
     """
 
     __slots__ = (
-        "_bare", "_body", "_end", "_header", "_is_literal", "_literal", "_long", "_octets", "_pieces", "_said", "_upper",
+        "_bare", "_body", "_end", "_header", "_is_literal", "_literal", "_long", "_octets", "_pieces", "_said",
+        "_upper",
     )
 
     def __init__(self, prefix: bytes, octets: Octets) -> None:

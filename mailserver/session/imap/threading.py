@@ -11,13 +11,13 @@ from mailserver.imap.error import ImapError
 from mailserver.imap.threads import Letter
 from mailserver.imapstore import Wanted
 from mailserver.session.imap.changing import chosen
-from mailserver.session.imap.matching import AT_ONCE, Sight
 from mailserver.session.imap.reply import Reply
 from mailserver.session.imap.searching import matched
 
 if TYPE_CHECKING:
     from mailserver.session.imap.session import ImapSession
 
+AT_ONCE = 1000              # rows; some have fifty thousand octets of ids
 WAYS = {"ORDEREDSUBJECT": threads.ordered_subject, "REFERENCES": threads.references}
 COLUMNS = ("uid", "sent", "received", "subject", "is_reply", "message_id", "refs")
 
@@ -27,17 +27,20 @@ async def thread(session: ImapSession, command: Thread) -> Reply:
     if command.threading not in WAYS:
         raise ImapError("there is no such way to thread here")
     sight, places = await matched(session, command.key)
-    known: list[tuple[Any, ...]] = []
-    async for rows in chosen(session).board.mailbox.rows(sight.ranges(places), Wanted(COLUMNS, list, AT_ONCE)):
-        known += rows
-    line = await session.policy.world.in_thread(_line, command, sight, known)
-    return Reply("that is all", [line], may_expunge=command.by_uid)
-
-
-def _line(command: Thread, sight: Sight, rows: Sequence[tuple[Any, ...]]) -> bytes:
     numbers = {uid: uid if command.by_uid else number for number, uid in enumerate(sight.uids, 1)}
-    letters = [
-        Letter._make((numbers[uid], received if sent is None else sent, subject, is_reply, id, refs))
-        for uid, sent, received, subject, is_reply, id, refs in rows if uid in numbers
-    ]
-    return found.thread(WAYS[command.threading](letters))
+
+    def render(rows: Sequence[tuple[Any, ...]]) -> list[Letter]:
+        """Ids are long, and a hash of one is not: 64 bits, of a function that nobody outside can foresee."""
+        return [
+            Letter._make((
+                numbers[uid], received if sent is None else sent, subject, is_reply, hash(id),
+                tuple(map(hash, refs.split(" "))) if refs else (),
+            ))
+            for uid, sent, received, subject, is_reply, id, refs in rows if uid in numbers
+        ]
+
+    letters: list[Letter] = []
+    async for some in chosen(session).board.mailbox.rows(sight.ranges(places), Wanted(COLUMNS, render, AT_ONCE)):
+        letters += some
+    line = await session.policy.world.in_thread(lambda: found.thread(WAYS[command.threading](letters)))
+    return Reply("that is all", [line], may_expunge=command.by_uid)
