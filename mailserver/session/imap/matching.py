@@ -68,6 +68,8 @@ class Sight:
             self.flags = array("Q", (board.flags[place] if place >= 0 else 0 for place in at))
             self.modseqs = array("Q", (board.modseqs[place] if place >= 0 else 0 for place in at))
 
+        self.is_current = selected.uids is board.uids and count == len(board.uids)     # it is the whole mailbox
+
     def __len__(self) -> int:
         return len(self.uids)
 

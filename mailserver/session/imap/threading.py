@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mailserver.session.imap.session import ImapSession
 
 AT_ONCE = 1000              # rows; some have fifty thousand octets of ids
+MOST_KEPT = 1024 * 1024     # octets of an answer that is kept for who asks again
 WAYS = {"ORDEREDSUBJECT": threads.ordered_subject, "REFERENCES": threads.references}
 COLUMNS = ("uid", "sent", "received", "subject", "is_reply", "message_id", "refs")
 
@@ -27,6 +28,11 @@ async def thread(session: ImapSession, command: Thread) -> Reply:
     if command.threading not in WAYS:
         raise ImapError("there is no such way to thread here")
     sight, places = await matched(session, command.key)
+    memo, question = chosen(session).board.memo, ("thread", command.threading, command.by_uid)
+    generation = memo.generation
+    is_all = sight.is_current and len(places) == len(sight)
+    if is_all and (kept := memo.get(question)) is not None:
+        return Reply("that is all", [kept], may_expunge=command.by_uid)
     numbers = {uid: uid if command.by_uid else number for number, uid in enumerate(sight.uids, 1)}
 
     def render(rows: Sequence[tuple[Any, ...]]) -> list[Letter]:
@@ -43,4 +49,6 @@ async def thread(session: ImapSession, command: Thread) -> Reply:
     async for some in chosen(session).board.mailbox.rows(sight.ranges(places), Wanted(COLUMNS, render, AT_ONCE)):
         letters += some
     line = await session.policy.world.in_thread(lambda: found.thread(WAYS[command.threading](letters)))
+    if is_all and len(sight) == len(letters) and len(line) < MOST_KEPT:
+        memo.keep(question, line, generation)
     return Reply("that is all", [line], may_expunge=command.by_uid)
