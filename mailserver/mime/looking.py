@@ -126,14 +126,14 @@ class Looked:
         """Whether a text, or the name of a file, has it."""
         if not needle.text:
             return True
-        if self._pieces is None and self._is_literal is None and self._has_not(needle):
-            return False
         if self._is_literal is None:
             self._is_literal = self._says_plain()
             self._literal = bytes(self._octets[self._body :]).upper() if self._is_literal else b""
         if self._is_literal:
             return needle.octets is not None and needle.octets in self._literal
         if self._pieces is None:
+            if self._has_not(needle):
+                return False
             pieces = list(texts(self._octets, parse(self._octets)))
             self._pieces = [fold(each) for each in pieces if len(each) <= WINDOW]
             self._long = [each for each in pieces if len(each) > WINDOW]
