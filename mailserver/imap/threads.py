@@ -22,8 +22,8 @@ class Letter(NamedTuple):
     sent: float             # its Date, or else when it came
     subject: str            # the base subject, folded
     is_reply: int           # whether, or forwarded, by the subject
-    id: str                 # "" none
-    references: str         # ids of its ancestors, the parent last, with a blank between
+    id: int                 # a hash of it; 0: it has none
+    references: Sequence[int]       # those of its ancestors, the parent last
 
 
 def ordered_subject(letters: Sequence[Letter]) -> list[Node]:
@@ -56,7 +56,7 @@ def references(letters: Sequence[Letter]) -> list[Node]:
 
 def _linked(letters: Sequence[Letter]) -> list[int]:
     """For each message, and behind them for each that is only spoken of, the place of its parent; -1: none."""
-    known: dict[str, int] = {}
+    known: dict[int, int] = {}
     for place, each in enumerate(letters):
         if each.id:
             known.setdefault(each.id, place)        # of those with one id only the first has it
@@ -79,17 +79,16 @@ def _linked(letters: Sequence[Letter]) -> list[int]:
 
     for place, letter in enumerate(letters):
         before = -1
-        if letter.references:
-            for id in letter.references.split(" "):
-                at = known.get(id, -1)
-                if at < 0:
-                    at = known[id] = len(parents)
-                    parents.append(-1)
-                    has_answers.append(0)
-                if before >= 0 and parents[at] < 0 and may_link(before, at):
-                    parents[at] = before
-                    has_answers[before] = 1
-                before = at
+        for id in letter.references:
+            at = known.get(id, -1)
+            if at < 0:
+                at = known[id] = len(parents)
+                parents.append(-1)
+                has_answers.append(0)
+            if before >= 0 and parents[at] < 0 and may_link(before, at):
+                parents[at] = before
+                has_answers[before] = 1
+            before = at
         # What others said of where it belongs, from a list that was cut perhaps, gives way to what it says itself.
         if parents[place] != before:
             parents[place] = -1

@@ -11,7 +11,7 @@ _ENTITY = re.compile(r"&(?:#([0-9]{1,7});?|#[xX]([0-9a-fA-F]{1,6});?|([a-zA-Z][a
 _WINDOWS = {code: bytes((code,)).decode("cp1252", "replace") for code in range(0x80, 0xA0)}
 
 # What stands in these is not read: their content is not text, or not seen.
-_UNSEEN = frozenset(("script", "style", "head", "title", "template", "noscript", "iframe", "object", "svg", "math"))
+UNSEEN = frozenset(("script", "style", "head", "title", "template", "noscript", "iframe", "object", "svg", "math"))
 # These stand in a line, and a word may go on behind them.
 _INLINE = frozenset((
     "a", "abbr", "acronym", "b", "bdi", "bdo", "big", "cite", "code", "del", "dfn", "em", "font", "i", "ins", "kbd",
@@ -46,7 +46,7 @@ def _pieces(html: str) -> Iterator[str]:
             continue
         at = _behind(html, ">", tag)
         name = found[1].lower()
-        if name in _UNSEEN and html[tag + 1] != "/" and name not in endless:
+        if name in UNSEEN and html[tag + 1] != "/" and name not in endless:
             lower = lower or _lower(html)
             end = lower.find("</" + name, at)
             if end >= 0:

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from mailserver.mime import words
 from mailserver.mime.folding import fold
 from mailserver.mime.headers import LONGEST_VALUE, Field, fields, unfolded
+from mailserver.mime.html import UNSEEN
 from mailserver.mime.octets import Octets
 from mailserver.mime.structure import MOST_HEADER, parse
 from mailserver.mime.text import MOST_TEXT, texts
 
-LONGEST_SAID = 64 * 1024    # characters of all fields of one name that are kept for searches
 WINDOW = 64 * 1024          # characters of a text that are folded at a time; some become eighteen of it
+LONGEST_SAID = 64 * 1024    # characters of all fields of one name that are kept for searches
 ESCAPE = b"\x1b"            # begins another charset of ISO 2022, in what looks like ASCII
 
 _FOLD = re.compile(rb"\r?\n(?=[ \t])")
@@ -125,14 +126,14 @@ class Looked:
         """Whether a text, or the name of a file, has it."""
         if not needle.text:
             return True
-        if self._pieces is None and self._is_literal is None and self._has_not(needle):
-            return False
         if self._is_literal is None:
             self._is_literal = self._says_plain()
             self._literal = bytes(self._octets[self._body :]).upper() if self._is_literal else b""
         if self._is_literal:
             return needle.octets is not None and needle.octets in self._literal
         if self._pieces is None:
+            if self._has_not(needle):
+                return False
             pieces = list(texts(self._octets, parse(self._octets)))
             self._pieces = [fold(each) for each in pieces if len(each) <= WINDOW]
             self._long = [each for each in pieces if len(each) > WINDOW]
@@ -181,9 +182,15 @@ def _bare(octets: Octets) -> tuple[bytes, ...]:
         return ()
     if not _all_are(upper, b"TRANSFER-ENCODING", _IDENTITY) or not _all_are(upper, b"CHARSET", _ASCII):
         return ()
+    if b"\\" in upper and b"NAME" in upper:
+        return ()
     if b"HTML" not in upper:
         return (upper,)
-    return () if b"&" in upper and _ENTITY.search(upper) else (upper, _TAG.sub(b"", upper))
+    if b"&" in upper and _ENTITY.search(upper):
+        return ()
+    # What nobody sees is marked; where a word stands right before it, the word may go on behind it.
+    shown = _TAG.sub(b"", _UNSEEN_ENDS.sub(b"\2", _UNSEEN.sub(b"\1", upper)))
+    return () if b"\1" in shown and _BEFORE_UNSEEN.search(shown) else (upper, shown)
 
 
 def _all_are(upper: bytes, word: bytes, wanted: re.Pattern[bytes]) -> bool:
@@ -196,10 +203,14 @@ def _all_are(upper: bytes, word: bytes, wanted: re.Pattern[bytes]) -> bool:
     return True
 
 
+_NAMES = "|".join(UNSEEN).upper().encode("ascii")
 _IDENTITY = re.compile(rb"TRANSFER-ENCODING:[ \t]*(?:7BIT|8BIT|BINARY)[ \t]*\r?\n(?![ \t])")
 _ASCII = re.compile(rb"CHARSET=\"?(?:US-ASCII|UTF-8|ISO-8859-(?:1|15)|WINDOWS-1252)(?![A-Z0-9_-])")
 _IN_PIECES = re.compile(rb"\*[0-9=]")      # names of files (RFC 2231)
 _ENTITY = re.compile(rb"&(?!(?:NBSP|AMP|LT|GT|QUOT);)[A-Z#]")
+_UNSEEN = re.compile(rb"<(?:!--|(?:%b)(?![A-Z0-9])[^>]*>)" % _NAMES)
+_UNSEEN_ENDS = re.compile(rb"-->|</(?:%b)[^>]*>" % _NAMES)
+_BEFORE_UNSEEN = re.compile(rb"[^\s\x01\x02]\x01")
 _TAG = re.compile(rb"<[/!?A-Z][^>]*>")
 _QUOTED = re.compile(rb'["\\()<>&]')
 _NO_CONTROLS = bytes.maketrans(b"\r\n\0", b"   ")

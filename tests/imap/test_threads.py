@@ -15,7 +15,8 @@ from mailserver.imap.threads import Letter, ordered_subject, references
 def letter(number: int, id: str = "", refs: str = "", subject: str = "", sent: float | None = None) -> Letter:
     """A message that was sent in the order of its number, unless it says otherwise; "Re: x" is a reply."""
     bare = subject.removeprefix("Re: ")
-    return Letter(number, number if sent is None else sent, bare.upper(), int(bare != subject), id, refs)
+    ids = tuple(map(hash, refs.split()))
+    return Letter(number, number if sent is None else sent, bare.upper(), int(bare != subject), hash(id), ids)
 
 
 def threads(*letters: Letter) -> str:
@@ -66,11 +67,11 @@ class Container:
 
 
 def slowly(letters: Sequence[Letter]) -> str:
-    table: dict[str, Container] = {}
+    table: dict[object, Container] = {}
     every: list[Container] = []
     for number, each in enumerate(letters):
         table.setdefault(each.id or f"\n{number}", Container(None))
-    seen: set[str] = set()
+    seen: set[int] = set()
     for each in letters:
         mine = table[each.id] if each.id and each.id not in seen else Container(None)
         seen.add(each.id)
@@ -79,7 +80,7 @@ def slowly(letters: Sequence[Letter]) -> str:
     dummies: list[Container] = []
     for mine in every:
         before: Container | None = None
-        for id in mine.letter.references.split() if mine.letter is not None else ():
+        for id in mine.letter.references if mine.letter is not None else ():
             if id not in table:
                 table[id] = Container(None)
                 dummies.append(table[id])

@@ -18,7 +18,7 @@ from mailserver.mime.folding import fold
 from mailserver.mime.headers import fields
 from mailserver.mime.looking import WINDOW, Looked, Needle, _header_end
 from mailserver.mime.structure import parse
-from mailserver.mime.text import MOST_TEXT
+from mailserver.mime.text import MOST_TEXT, texts
 from tests.mime.letters import crlf
 
 
@@ -157,6 +157,29 @@ class LookingTests(SynchronousTestCase):
                 self.assertEqual(
                     in_header(octets, text), any(text.lower() in line for line in unfolded.split("\r\n")),
                     (text, octets),
+                )
+
+    def test_quick_is_thorough_in_html(self) -> None:
+        """What is ruled out by a message's octets is not in its text: tags in words, what nobody sees, odd names."""
+        chance = random.Random(4)
+        pieces = [
+            "ab", "cd", "e", "<b>", "</b>", "<p>", "<!-- > -->", "<style>x</style>", "<title>", "&nbsp;", "&amp;", " ",
+            "\\", "\r\n", "<!--x-->", "<", "--b\r\n", "\r\n\r\n", "=",
+        ]
+        needles = list(map(Needle.of, ("abcd", "cde", "ab cd", "eab", "é")))
+        heads = (
+            "Content-Type: text/html\r\n\r\n",
+            "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/html\r\n\r\n",
+            "Content-Type: text/plain; name=\"%s\"\r\n\r\n",
+        )
+        for _ in range(8000):
+            text = "".join(chance.choices(pieces, k=chance.randint(1, 10)))
+            head = chance.choice(heads)
+            octets = ((head % text.replace("\r\n", "") if "%s" in head else head) + text).encode()
+            shown = list(map(fold, texts(octets, parse(octets))))
+            for needle in needles:
+                self.assertEqual(
+                    Looked(b"", octets).in_body(needle), any(needle.text in each for each in shown), (needle, octets)
                 )
 
     def test_long(self) -> None:

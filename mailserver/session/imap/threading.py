@@ -11,13 +11,13 @@ from mailserver.imap.error import ImapError
 from mailserver.imap.threads import Letter
 from mailserver.imapstore import Wanted
 from mailserver.session.imap.changing import chosen
-from mailserver.session.imap.matching import AT_ONCE, Sight
 from mailserver.session.imap.reply import Reply
 from mailserver.session.imap.searching import matched
 
 if TYPE_CHECKING:
     from mailserver.session.imap.session import ImapSession
 
+AT_ONCE = 1000              # rows; some have fifty thousand octets of ids
 MOST_KEPT = 1024 * 1024     # octets of an answer that is kept for who asks again
 WAYS = {"ORDEREDSUBJECT": threads.ordered_subject, "REFERENCES": threads.references}
 COLUMNS = ("uid", "sent", "received", "subject", "is_reply", "message_id", "refs")
@@ -33,19 +33,22 @@ async def thread(session: ImapSession, command: Thread) -> Reply:
     is_all = sight.is_current and len(places) == len(sight)
     if is_all and (kept := memo.get(question)) is not None:
         return Reply("that is all", [kept], may_expunge=command.by_uid)
-    known: list[tuple[Any, ...]] = []
-    async for rows in chosen(session).board.mailbox.rows(sight.ranges(places), Wanted(COLUMNS, list, AT_ONCE)):
-        known += rows
-    line = await session.policy.world.in_thread(_line, command, sight, known)
-    if is_all and len(sight) == len(known) and len(line) < MOST_KEPT:
+    numbers = {uid: uid if command.by_uid else number for number, uid in enumerate(sight.uids, 1)}
+
+    def render(rows: Sequence[tuple[Any, ...]]) -> list[Letter]:
+        """Ids are long, and a hash of one is not: 64 bits, of a function that nobody outside can foresee."""
+        return [
+            Letter._make((
+                numbers[uid], received if sent is None else sent, subject, is_reply, hash(id),
+                tuple(map(hash, refs.split(" "))) if refs else (),
+            ))
+            for uid, sent, received, subject, is_reply, id, refs in rows if uid in numbers
+        ]
+
+    letters: list[Letter] = []
+    async for some in chosen(session).board.mailbox.rows(sight.ranges(places), Wanted(COLUMNS, render, AT_ONCE)):
+        letters += some
+    line = await session.policy.world.in_thread(lambda: found.thread(WAYS[command.threading](letters)))
+    if is_all and len(sight) == len(letters) and len(line) < MOST_KEPT:
         memo.keep(question, line, generation)
     return Reply("that is all", [line], may_expunge=command.by_uid)
-
-
-def _line(command: Thread, sight: Sight, rows: Sequence[tuple[Any, ...]]) -> bytes:
-    numbers = {uid: uid if command.by_uid else number for number, uid in enumerate(sight.uids, 1)}
-    letters = [
-        Letter._make((numbers[uid], received if sent is None else sent, subject, is_reply, id, refs))
-        for uid, sent, received, subject, is_reply, id, refs in rows if uid in numbers
-    ]
-    return found.thread(WAYS[command.threading](letters))

@@ -207,8 +207,9 @@ class SearchTests(SearchCase):
             ("BODY much", "4"),
         ):
             self.assertEqual(await client.found(f"SEARCH {program}"), found, program)
-        for file in sorted(server.database.contents.iterdir())[:1]:
-            file.unlink()
+        if server.database.is_sqlite:
+            first, _ = sorted(server.database.contents.iterdir())
+            first.unlink()
             self.assertEqual(await client.found("SEARCH OR BODY words BODY much"), "2 4")
 
     async def test_client_goes(self) -> None:
