@@ -55,7 +55,7 @@ class PostgresqlTests(ImapCase):
         self.assertEqual(len((await peer.ok('LIST "" *')).lines), 6)
 
     async def test_two_servers(self) -> None:
-        """Sessions on two servers in one mailbox see what is there in the end, and hear of each other within a second."""
+        """Sessions on two servers in one mailbox hear of each other, and see what is there in the end."""
         extra = self.extra()
         one = self.start(self.configure(extra))
         two = self.start(ServerCase.configure(self, extra, "imap", "mx2"))
