@@ -89,7 +89,7 @@ class Bench:
             if self.lines:
                 stage.peer.fill(mails(self.messages))
                 os.sync()
-                for mailbox in (b"Sent", b"Copies", b"Moved"):
+                for mailbox in (b"Drawer", b"Copies", b"Moved"):
                     made = stage.peer.session(mailbox=None)
                     made.do(b"CREATE " + mailbox)
                     made.close()

@@ -51,7 +51,7 @@ def appends(mails: Sequence[Mail], connections: int) -> Work:
 
         def send(pair: tuple[Imap, Sequence[tuple[bytes, bytes]]]) -> None:
             for each in pair[1]:
-                pair[0].append(b"Sent", [each])
+                pair[0].append(b"Drawer", [each])
 
         with ThreadPoolExecutor(connections) as pool:
             list(pool.map(send, zip(sessions, shares(those, connections), strict=True)))
@@ -64,7 +64,7 @@ def appends(mails: Sequence[Mail], connections: int) -> Work:
 def multiappend(mails: Sequence[Mail]) -> Work:
     """All by one command (RFC 3502)."""
     those = [(mail.options, mail.octets) for mail in mails]
-    return lambda peer, session: void(session.append(b"Sent", those))
+    return lambda peer, session: void(session.append(b"Drawer", those))
 
 
 def void(_: object) -> None:

@@ -64,14 +64,20 @@ def write_by_core(connection: Connection, batch: Sequence[Accepting]) -> list[No
             boxes.setdefault(delivery.account.id, []).append(delivery)
     rows = []
     for account_id, deliveries in boxes.items():
-        query = select(mailbox.c.id, mailbox.c.uidnext).where(mailbox.c.account_id == account_id)
-        box, uid = connection.execute(query).one()
+        query = select(mailbox.c.id, mailbox.c.uidnext, mailbox.c.modseq).where(
+            mailbox.c.account_id == account_id, mailbox.c.name == INBOX
+        )
+        box, uid, modseq = connection.execute(query).one()
         for number, one in enumerate(deliveries):
             rows.append({
                 "mailbox_id": box, "uid": uid + number, "content_id": one.message, "size": one.content.size,
-                "received": one.received, "flags": 0, "prefix": one.prefix,
+                "received": one.received, "flags": 0, "prefix": one.prefix, "modseq": modseq + 1, "saved": 0.0,
             })
-        connection.execute(update(mailbox).where(mailbox.c.id == box).values(uidnext=uid + len(deliveries)))
+        connection.execute(update(mailbox).where(mailbox.c.id == box).values(
+            uidnext=uid + len(deliveries), modseq=modseq + 1, messages=mailbox.c.messages + len(deliveries),
+            unseen=mailbox.c.unseen + len(deliveries),
+            octets=mailbox.c.octets + sum(one.content.size for one in deliveries),
+        ))
     connection.execute(insert(message), rows)
     connection.execute(insert(trace), [{"id": a.id, "number": 0, "record": a.record} for a in batch])
     return [None] * len(batch)

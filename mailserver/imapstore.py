@@ -8,7 +8,7 @@ mod-sequence, by one for each transaction, and whoever `watch`\\ es it is told, 
 from __future__ import annotations
 
 from array import array
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -23,6 +23,7 @@ SYSTEM = 0xFF               # the bits of system flags; those above are the mail
 KEYWORD = 8                 # the bit of the first
 MOST_KEYWORDS = 54          # of one mailbox
 LARGEST_KEYWORD = 100       # octets
+LONGEST_NAME = 1000         # octets of a mailbox's name
 
 # The uses that a mailbox can have (RFC 6154 2), and the names under which a new account gets them.
 SPECIAL_USES = {
@@ -116,15 +117,21 @@ class Appended:
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """How much an account has and may have (RFC 9208); a limit of 0 is none."""
+    """How much an account has and may have (RFC 9208); a limit of 0 is none.
+
+    `is_full`: there is no room, whatever the limits say, for others in its domain have used it up.
+    """
 
     octets: int
     most_octets: int
     messages: int
     most_messages: int
+    is_full: bool = False
 
     def has_room(self, octets: int, messages: int = 1) -> bool:
         """Whether so much more may come."""
+        if self.is_full and (octets > 0 or messages > 0):
+            return False
         return (not self.most_octets or self.octets + octets <= self.most_octets) and (
             not self.most_messages or self.messages + messages <= self.most_messages
         )
@@ -132,10 +139,14 @@ class Quota:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Columns that a session asks of messages, of those that `IImapMailbox.rows` names."""
+    """Columns that a session asks of messages, of those that `IImapMailbox.rows` names.
+
+    `at_once` are the rows of one step; of small columns it may be more.
+    """
 
     columns: tuple[str, ...]
     render: Callable[[Sequence[tuple[Any, ...]]], Any] = field(compare=False)
+    at_once: int = 500
 
 
 class IImapStore(IMailboxStore):
@@ -149,7 +160,10 @@ class IImapStore(IMailboxStore):
         """These mailboxes, or all of the account, by name; those that do not exist are left out."""
 
     def create(account: Account, name: str, special_use: str = "") -> Awaitable[Status]:
-        """A new, empty mailbox with a UIDVALIDITY that none had before.  Raises `AlreadyExists`."""
+        """A new, empty mailbox with a UIDVALIDITY that none had before.
+
+        Raises `AlreadyExists`, `OverQuota` when there are too many, and `PermanentFailure` for too long a name.
+        """
 
     def delete(account: Account, name: str) -> Awaitable[None]:
         """A mailbox with all its messages, whole or not at all; what lies below its name stays.
@@ -160,14 +174,14 @@ class IImapStore(IMailboxStore):
     def rename(account: Account, old: str, new: str) -> Awaitable[None]:
         """Another name, also for what lies below it (RFC 9051 6.3.6); of INBOX only its messages go there.
 
-        Raises `NotFound`, and `AlreadyExists` when a new name is taken.
+        Raises `NotFound`, `AlreadyExists` when a new name is taken, and `PermanentFailure` when one is too long.
         """
 
     def subscriptions(account: Account) -> Awaitable[Sequence[str]]:
         """The names that the account subscribed to; their mailboxes need not exist."""
 
     def subscribe(account: Account, name: str, wanted: bool = True) -> Awaitable[None]:
-        """Subscribe to a name, or not any more."""
+        """Subscribe to a name, or not any more.  Raises `OverQuota` and `PermanentFailure` as `create` does."""
 
     def append(
         account: Account, name: str, messages: Sequence[Appended], replaces: tuple[Any, int] | None = None
@@ -179,6 +193,9 @@ class IImapStore(IMailboxStore):
 
     def quota(account: Account) -> Awaitable[Quota]:
         """What the account has, and may have: with the limit of its domain, where that is nearer."""
+
+    def has_quotas() -> Awaitable[bool]:
+        """Whether anybody has a limit: while nobody has, mail that comes in is not asked whether there is room."""
 
     def watch(mailbox: Any, callback: Callable[[], None]) -> Callable[[], None]:
         """Call back, within a second, when something may have changed in an `IImapMailbox`; call the result to end."""
@@ -213,6 +230,14 @@ class IImapMailbox(IMailbox):
         """To a mailbox of this store, with flags, dates and all, in one transaction: all of them or none.
 
         What is gone already is left out.  Raises `NotFound` when that mailbox does not exist, and `OverQuota`.
+        """
+
+    def lines(
+        first: int, uids: Sequence[int], names: Sequence[str], flags: Mapping[int, bytes]
+    ) -> Awaitable[bytes | None]:
+        """The FETCH lines of messages, by UID, whose sequence numbers begin with `first`, as the store can write them.
+
+        `names` are items (RFC 9051 6.4.5), `flags` how flags are spelled.  None: it cannot; ask for `rows`, or `scan`.
         """
 
     def rows(uids: Ranges, wanted: Wanted) -> AsyncIterator[Any]:

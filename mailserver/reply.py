@@ -77,6 +77,7 @@ TOO_MANY_MESSAGES = Reply(451, "7.1", "Too many messages in a short time, try ag
 TOO_MANY_RECIPIENTS_NOW = Reply(451, "7.1", "Too many recipients in a short time, try again later")
 NOT_NOW = Reply(451, "3.0", "Not now, try again later")
 NO_ROOM = Reply(452, "3.1", "Not enough storage, try again later")
+MAILBOX_FULL = Reply(452, "2.2", "The mailbox is full")
 TOO_MANY_RECIPIENTS = Reply(452, "5.3", "Too many recipients")
 AUTH_NOT_NOW = Reply(454, "7.0", "Temporary authentication failure")
 TLS_NOT_AVAILABLE = Reply(454, "7.0", "TLS is not available")

@@ -70,7 +70,7 @@ class Manner:
 class TlsReports:
     """Whether domains that want it are told how TLS went on the way to them, and by whom (RFC 8460)."""
 
-    send: bool = True
+    send: bool = False                      # a report has to be signed by DKIM (RFC 8460 3), and nothing signs yet
     contact: str = ""                       # "": postmaster at the hostname
     organization: str = ""                  # "": the hostname
 

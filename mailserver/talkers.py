@@ -32,6 +32,7 @@ from mailserver.session.policy import SmtpPolicy, everybody
 from mailserver.session.pop3 import Pop3Session
 from mailserver.session.pop3policy import Pop3Policy
 from mailserver.session.refuse import NoMail
+from mailserver.session.room import Room
 from mailserver.session.smtp import SmtpSession
 from mailserver.store import traces
 from mailserver.store.contents import Incoming
@@ -59,11 +60,15 @@ class House:
     retry: Callable[[str], Awaitable[int]]      # what waits for a domain is made due (ETRN)
     exists: Callable[[Address], Awaitable[Reply | None]]
     figures: Figures = field(default_factory=Figures)
+    room: Room = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "room", Room(self.rooms.stores, self.directory, self.world.clock))
 
     @cached_property
     def boards(self) -> Boards:
         """Mailboxes that are open, whichever listener their sessions came by."""
-        return Boards(next(iter(self.rooms.stores.values())))
+        return Boards(next(iter(self.rooms.stores.values())), self.world.clock.seconds)
 
     def incoming(self, id: int) -> Incoming:
         """A place for the octets of the content with this id."""
@@ -158,6 +163,7 @@ def smtp_policy(house: House, listen: Listen) -> SmtpPolicy:
         pipeline=rooms.pipeline,
         router=rooms.router,
         directory=house.directory,
+        room=house.room,
         authentication=rooms.authentication,
         acceptance=house.acceptance,
         incoming=house.incoming,

@@ -40,6 +40,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mailserver.control.client import NoServer, ask
+from mailserver.store.database import Database
 from tests.cli.commands import command, free_base
 from tests.cli.running import Running
 from tests.plain import Client, Refused, Sink
@@ -161,24 +162,35 @@ def _send(sent: Sent, content: bytes, port: int) -> None:
 # -- the server
 
 
+def _do(*words: str) -> None:
+    said = command(*words, stdin=f"{PASSWORD}\n")
+    if said.code:
+        raise SystemExit(said.err)
+
+
 class Server:
     """The files of a server, and the process that works on them."""
 
-    def __init__(self, folder: Path, store: str, away: int, workers: int, more: str = MORE) -> None:
+    def __init__(
+        self, folder: Path, store: str, away: int, workers: int, more: str = MORE, url: str | None = None
+    ) -> None:
         self.config = folder / "mailserver.toml"
         self.base = free_base()
         self.store = store
-        for words in (
-            ("init", str(folder), "--hostname", f"mx.{DOMAIN}", "--domain", DOMAIN, "--port-base", str(self.base)),
-            *(("user", "add", f"{each}@{DOMAIN}", "--password-stdin", "--config", str(self.config)) for each in USERS),
-        ):
-            said = command(*words, stdin=f"{PASSWORD}\n")
-            if said.code:
-                raise SystemExit(said.err)
+        _do("init", str(folder), "--hostname", f"mx.{DOMAIN}", "--domain", DOMAIN, "--port-base", str(self.base))
         text = self.config.read_text().replace("networks = []", f'domains = ["{AWAY}"]\nnetworks = []')
         text = f"workers = {workers}\n{text}"
+        if url is not None:
+            text = f'database = "{url}"\n{text}'
         text += more.format(away=AWAY, port=away, store=store)
         self.config.write_text(text)
+        if url is not None:
+            database = Database(url, folder / "data")
+            database.open(migrate=True)
+            database.close()
+            _do("domain", "add", DOMAIN, "--config", str(self.config))
+        for each in USERS:
+            _do("user", "add", f"{each}@{DOMAIN}", "--password-stdin", "--config", str(self.config))
         self.running: Running | None = None
         self.ready = False
         self.workers = workers
@@ -243,9 +255,9 @@ class Server:
         if self.running is not None:
             self.running.stop()
 
-    def wait_empty(self) -> None:
+    def wait_empty(self, patience: float = PATIENCE) -> None:
         """Wait until everything has been delivered."""
-        until = time.monotonic() + PATIENCE
+        until = time.monotonic() + patience
         while waiting := json.loads(command("queue", "list", "--json", "--config", str(self.config)).out):
             if time.monotonic() > until:
                 raise AssertionError(f"{len(waiting)} are in the queue still: {waiting[:3]}")
@@ -360,6 +372,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--store", choices=("sql", "maildir"), default="sql")
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--sending", action="store_true")
+    parser.add_argument("--postgresql", action="store_true", help="with --sending")
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
     options = parser.parse_args(words)
     print(f"seed {options.seed}", flush=True)
@@ -371,7 +384,9 @@ def main(words: Sequence[str] | None = None) -> int:
     if options.sending:
         from tests import crash_sending
 
-        wrong = crash_sending.crash(folder, options.kills, options.clients, options.seed, tell, options.workers)
+        wrong = crash_sending.crash(
+            folder, options.kills, options.clients, options.seed, tell, options.workers, options.postgresql
+        )
     else:
         wrong = crash(
             folder / "server", options.kills, options.clients, options.store, options.seed, tell, options.workers

@@ -1,6 +1,6 @@
 """Kill a server again and again while it delivers, and see whether anything is lost, or twice without a reason.
 
-``python -m tests.crash --sending [--kills 200] [--clients 3] [--workers N] [--seed N]``
+``python -m tests.crash --sending [--kills 200] [--clients 3] [--workers N] [--postgresql] [--seed N]``
 
 Messages come by SMTP, each for one or several recipients at a domain that an honest sink in another process takes
 (`tests.crash_sink`).  Half of the kills are at random moments, half are the sink's own: inside a content, behind a
@@ -12,6 +12,8 @@ again, so whatever the sink has twice, the server has sent twice.  In the end th
   different lives of the server (with workers, another may send it over the connection that it had already);
 * the stories have each number of an attempt once, and the last one is the only delivery;
 * no DSN came, and no content is left in the database.
+
+On PostgreSQL what a dead server was trying is free when its lease is over, since others may work there.
 """
 
 from __future__ import annotations
@@ -26,23 +28,25 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
 from sqlalchemy import text
 
+from mailserver.chores import LEASE
 from mailserver.control.client import NoServer, ask
 from mailserver.ident import spell
 from mailserver.store.database import Database
 from tests.cli.commands import environment
-from tests.crash import AWAY, DOMAIN, Sent, Server, digest
+from tests.crash import AWAY, DOMAIN, PATIENCE, Sent, Server, digest
 from tests.plain import Client, Refused
+from tests.postgres import postgres
 
 SENDER = f"ann@{DOMAIN}"
 MOMENTS = ("content", "received", "answered", "answered")
-PATIENCE = 30.0         # seconds for an answer of the sink
+ANSWER = 30.0           # seconds for one of the sink
 AIM = 3.0               # seconds after which an aimed kill that found nothing to aim at is made all the same
 MORE = '\n[outbound]\nretry_first = "1s"\nretry_longest = "2s"\n\n[outbound.route]\n"{away}" = "tcp:127.0.0.1:{port}"\n'
 
@@ -81,7 +85,7 @@ class SinkProcess:
         self._lines: queue.Queue[str] = queue.Queue()
         assert self._process.stdout is not None
         threading.Thread(target=self._read, args=(self._process.stdout,), daemon=True).start()
-        self.port = int(self._lines.get(timeout=PATIENCE).split()[1])
+        self.port = int(self._lines.get(timeout=ANSWER).split()[1])
 
     def _read(self, output: IO[str]) -> None:
         for line in output:
@@ -95,7 +99,7 @@ class SinkProcess:
     def live(self, life: int) -> None:
         """Connections are of this life from now on, and nobody is aimed at."""
         self._say(f"life {life}")
-        while self._lines.get(timeout=PATIENCE) != f"life {life}":
+        while self._lines.get(timeout=ANSWER) != f"life {life}":
             pass
 
     def kill(self, moment: str, pid: int, pause: float) -> bool:
@@ -109,14 +113,14 @@ class SinkProcess:
         assert self._process.stdin is not None
         self._process.stdin.close()
         try:
-            self._process.wait(PATIENCE)
+            self._process.wait(ANSWER)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
 
     def took(self) -> tuple[dict[tuple[str, str], list[Copy]], dict[str, str]]:
         """(recipient, key) -> copies; and the ids of our messages, by key."""
-        records = [json.loads(line) for line in self._journal.read_text().splitlines()]
+        records = [json.loads(line) for line in self._journal.read_bytes().split(b"\n") if line]
         answered = {each["number"]: each["at"] for each in records if each["what"] == "answered"}
         copies: dict[tuple[str, str], list[Copy]] = {}
         ids: dict[str, str] = {}
@@ -166,16 +170,42 @@ def _message(chance: random.Random, key: str) -> tuple[Sent, bytes]:
 
 
 def crash(
-    folder: Path, kills: int, clients: int, seed: int, tell: Callable[[str], None], workers: int = 1
+    folder: Path, kills: int, clients: int, seed: int, tell: Callable[[str], None], workers: int = 1,
+    postgresql: bool = False, lapses: bool = False,
 ) -> list[str]:
-    """Do it all; returns what is wrong, a sentence each."""
+    """Do it all; returns what is wrong, a sentence each.
+
+    `lapses`: between two lives of the whole server leases grow older, as if the next one had come that much later.
+    """
+    with _database(postgresql) as url:
+        return _crash(folder, kills, clients, seed, tell, workers, url, lapses)
+
+
+@contextlib.contextmanager
+def _database(postgresql: bool) -> Iterator[str | None]:
+    """The URL of a new one for this run; None is SQLite."""
+    if not postgresql:
+        yield None
+        return
+    there = postgres()
+    name = there.create()
+    try:
+        yield there.url(name)
+    finally:
+        there.drop(name)
+
+
+def _crash(
+    folder: Path, kills: int, clients: int, seed: int, tell: Callable[[str], None], workers: int, url: str | None,
+    lapses: bool,
+) -> list[str]:
     sending, chance = Sending(seed, workers), random.Random(seed)
     folder.mkdir(parents=True, exist_ok=True)
     sink = SinkProcess(folder / "journal")
     ending = threading.Event()
     server: Server | None = None
     try:
-        server = Server(folder / "server", "sql", sink.port, workers, MORE)
+        server = Server(folder / "server", "sql", sink.port, workers, MORE, url)
         server.start()
         server.wait()
         senders = [
@@ -189,6 +219,8 @@ def crash(
             sending.kills.append(time.time())
             sink.live(kill + 1)
             if server.is_dead:
+                if lapses:
+                    _let_lapse(url, folder / "server" / "data")
                 server.start()
             if (kill + 1) % 10 == 0 or kill + 1 == kills:
                 tell(f"{kill + 1} kills, {_acknowledged(sending)} messages")
@@ -197,7 +229,7 @@ def crash(
         ending.set()
         for thread in senders:
             thread.join(30)
-        server.wait_empty()
+        server.wait_empty(PATIENCE + (LEASE if url is not None else 0))
         reports = len(list(server.mailbox("ann")))
     except Exception:
         if server is not None:
@@ -209,7 +241,7 @@ def crash(
             server.stop()
         sink.stop()
     copies, ids = sink.took()
-    stories, left = read_stories(folder / "server" / "data")
+    stories, left = read_stories(url, folder / "server" / "data")
     wrong = sending.refused + judged(sending, copies, ids, stories, tell)
     if reports:
         wrong.append(f"{reports} reports were sent of what was delivered")
@@ -243,9 +275,19 @@ def _workers(server: Server) -> list[int]:
         return []
 
 
-def read_stories(data: Path) -> tuple[dict[str, list[dict[str, Any]]], int]:
+def _let_lapse(url: str | None, data: Path) -> None:
+    database = Database(url, data)
+    database.open()
+    try:
+        with database.transaction() as connection:
+            connection.execute(text(f"UPDATE spool SET lease = lease - {LEASE} WHERE lease > 0"))
+    finally:
+        database.close()
+
+
+def read_stories(url: str | None, data: Path) -> tuple[dict[str, list[dict[str, Any]]], int]:
     """Every story, by id, from the database; and how many contents are there still."""
-    database, stories = Database(None, data), dict[str, list[dict[str, Any]]]()
+    database, stories = Database(url, data), dict[str, list[dict[str, Any]]]()
     database.open()
     try:
         with database.reading() as connection:

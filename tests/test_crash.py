@@ -37,6 +37,13 @@ class CrashTests(SynchronousTestCase):
         self.assertEqual(wrong, [], said)
         self.assertGreater(int(said[-2].split()[0]), 20, said)
 
+    def test_nothing_is_lost_or_unexplained_on_the_way_out_of_postgresql(self) -> None:
+        said: list[str] = []
+        folder = Path(self.mktemp()).absolute()
+        wrong = crash_sending.crash(folder, 5, 3, 8, said.append, postgresql=True, lapses=True)
+        self.assertEqual(wrong, [], said)
+        self.assertGreater(int(said[-2].split()[0]), 20, said)
+
 
 class JudgeTests(SynchronousTestCase):
     """What counts as wrong."""

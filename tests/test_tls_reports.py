@@ -26,6 +26,7 @@ from tests.delivery.seen import Session
 from tests.serving import ServerCase
 from tests.tlsrpt.test_report import REPORT
 
+SENDS = "[outbound.tls_reports]\nsend = true\n"
 SESSIONS = (
     *[Session(0.0, "example.com", "sts", policy=("mode: enforce",), patterns=("mx.example.com",))] * 3,
     *[Session(0.0, "example.com", "sts", "certificate-expired", "mx.example.com", "192.0.2.1", "192.0.2.9", "expired",
@@ -47,7 +48,8 @@ class TwoHousesTests(ServerCase):
 
     async def ours(self, them: MailServer, extra: str = "") -> MailServer:
         where = them.listeners[0].port.getHost()
-        us = await self.serve(f"{extra}[outbound.route]\n'example.com' = 'tcp:{where.host}:{where.port}'\n", "")
+        route = f"[outbound.route]\n'example.com' = 'tcp:{where.host}:{where.port}'\n"
+        us = await self.serve(extra + SENDS + route, "")
         names = Names()
         names.add("_smtp._tls.example.com", "TXT", '"v=TLSRPTv1; rua=mailto:tls@example.com"')
         us.world.resolver = names
@@ -155,7 +157,7 @@ class TwoHousesTests(ServerCase):
         self.assertEqual(await self.count(us, tls_result), 0)
 
     async def test_written_down_at_the_end(self) -> None:
-        us = await self.serve("", "")
+        us = await self.serve(SENDS, "")
         us.tls_records.note(replace(SESSIONS[0], time=time.time()))
         await us.stopService()
         database = Database(None, us.config.data)

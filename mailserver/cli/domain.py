@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from mailserver.address import domain_key
+from mailserver.cli import quotas
 from mailserver.cli.given import configuration, reading, writing
 from mailserver.cli.shown import as_json, show_json, show_pairs, show_table
 from mailserver.errors import NotFound
@@ -80,6 +81,33 @@ def set_(name: str, targets: Sequence[str], none: bool) -> None:
         elif targets:
             directory.add_alias(connection, address, targets, time.time(), config.data / "contents")
     click.echo(f"mail for nobody at {name} " + (f"goes to {', '.join(targets)}" if targets else "is refused"))
+
+
+@command.command("quota")
+@click.argument("name")
+@quotas.limits
+@click.option("--none", is_flag=True, help="It has no limits; its accounts may have theirs.")
+@as_json
+def quota(name: str, octets: int | None, messages: int | None, none: bool, json_wanted: bool) -> None:
+    """What all accounts of a domain have and may have together; with options, what they may have from now on."""
+    changes = octets is not None or messages is not None
+    if none and changes:
+        raise click.UsageError("say either --none or what its accounts may have together")
+    config = configuration()
+    if none or changes:
+        with writing(config) as connection:
+            before = directory.domain_quota(connection, name)
+            directory.set_domain_quota(
+                connection, name,
+                octets if octets is not None else 0 if none else before.most_octets,
+                messages if messages is not None else 0 if none else before.most_messages,
+            )
+    with reading(config) as connection:
+        found = directory.domain_quota(connection, name)
+    if json_wanted:
+        show_json({"domain": domain_key(name), **quotas.as_object(found)})
+    else:
+        show_pairs(quotas.as_pairs(found))
 
 
 @command.command("remove")

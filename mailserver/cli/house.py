@@ -25,6 +25,7 @@ from mailserver.rooms import Rooms, find_plugins, furnish
 from mailserver.service import resolver_of
 from mailserver.session.offers import Offers
 from mailserver.session.policy import SmtpPolicy
+from mailserver.session.room import Room
 from mailserver.session.smtp import SmtpSession
 from mailserver.store import traces
 from mailserver.store.contents import Incoming
@@ -57,6 +58,7 @@ class House:
             pipeline=self.rooms.pipeline,
             router=self.rooms.router,
             directory=self.directory,
+            room=Room(self.rooms.stores, self.directory, self.world.clock),
             authentication=self.rooms.authentication,
             acceptance=self.acceptance,
             incoming=lambda id: Incoming(self.database.contents, spell(id), self.world.in_thread),

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from mailserver.address import Address
+from mailserver.cli import quotas
 from mailserver.cli.given import configuration, password, password_stdin, reading, writing
 from mailserver.cli.shown import as_json, plural, show_json, show_pairs, show_table
 from mailserver.config import parse_account
@@ -58,7 +59,8 @@ def list_(domain: str | None, json_wanted: bool) -> None:
 @as_json
 def show(address: str, json_wanted: bool) -> None:
     """One account, its mailboxes, and the aliases that lead to it."""
-    with reading() as connection:
+    config = configuration()
+    with reading(config) as connection:
         account = _find(connection, named(address))
         boxes: list[dict[str, Any]] = [
             {"name": each.name, "messages": each.messages, "octets": each.size}
@@ -68,13 +70,16 @@ def show(address: str, json_wanted: bool) -> None:
             each.address for each in directory.aliases(connection)
             if any(Address.parse(target).key == account.address.key for target in each.targets)
         ]
-        about = {**_row(connection, account), "aliases": aliases, "mailboxes": boxes}
+        quota = mailboxes.quota(connection, account.id, *quotas.usual(config))
+        about = {
+            **_row(connection, account), "aliases": aliases, "quota": quotas.as_object(quota), "mailboxes": boxes,
+        }
     if json_wanted:
         show_json(about)
         return
     show_pairs([
         ("address", account.address), ("enabled", _yes(account.enabled)), ("password", _yes(about["password"])),
-        ("aliases", ", ".join(aliases)),
+        ("aliases", ", ".join(aliases)), *quotas.as_pairs(quota),
     ])
     for box in boxes:
         click.echo(f"mailbox {box['name']}: {plural(box['messages'], 'message', 'messages')}, {box['octets']} octets")
@@ -98,6 +103,37 @@ def set_(address: str, ask: bool, password_stdin: bool, enabled: bool | None) ->
         if enabled is not None:
             directory.set_enabled(connection, account.id, enabled)
     click.echo(f"the account {account.address} is changed")
+
+
+@command.command("quota")
+@click.argument("address")
+@quotas.limits
+@click.option("--usual", is_flag=True, help="What is configured, and nothing else.")
+@as_json
+def quota(address: str, octets: int | None, messages: int | None, usual: bool, json_wanted: bool) -> None:
+    """What an account has and may have; with options, what it may have from now on.
+
+    A limit of its domain counts as well: the nearer one is shown.
+    """
+    who = named(address)
+    changes = octets is not None or messages is not None
+    if usual and changes:
+        raise click.UsageError("say either --usual or what it may have")
+    config = configuration()
+    if usual or changes:
+        with writing(config) as connection:
+            account = _find(connection, who)
+            before = (None, None) if usual else directory.quota_of(connection, account.id)
+            directory.set_quota(
+                connection, account.id, before[0] if octets is None else octets,
+                before[1] if messages is None else messages,
+            )
+    with reading(config) as connection:
+        found = mailboxes.quota(connection, _find(connection, who).id, *quotas.usual(config))
+    if json_wanted:
+        show_json({"address": str(who), **quotas.as_object(found)})
+    else:
+        show_pairs(quotas.as_pairs(found))
 
 
 @command.command("remove")

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from mailserver.delivery.consignment import Consignment
 from mailserver.delivery.result import Unroutable
 from mailserver.smtp.sevenbit import Conversion, NotConvertible, Plan, Survey, converted
+
+SMALL = 8 * 1024        # octets that are converted at once; each KiB of what a stranger has thought out takes 3 ms
+
+InThread = Callable[..., Awaitable[Any]]
 
 
 class Limit(NamedTuple):
@@ -32,6 +36,25 @@ def limit(load: Consignment, offered: Mapping[str, str]) -> Limit | None:
     return Limit(False, False)
 
 
+def takes_long(load: Consignment, offered: Mapping[str, str]) -> bool:
+    """Whether a conversion is for a thread: of a content that is not at hand, or is large and has to be looked into."""
+    wanted = limit(load, offered)
+    if wanted is None or load.whole is None:
+        return wanted is not None
+    return len(load.whole) > SMALL and (wanted.binary or not load.whole.isascii())
+
+
+async def converted_elsewhere(load: Consignment, offered: Mapping[str, str], in_thread: InThread) -> Consignment:
+    """The same with a content that fits a server, made in a thread; raises `Unroutable`."""
+    wanted = limit(load, offered)
+    if wanted is None:
+        return load
+    if load.whole is None:
+        return await _converted_in_pieces(load, wanted, in_thread)
+    made: Consignment = await in_thread(converted_at_hand, load, wanted)
+    return made
+
+
 def converted_at_hand(load: Consignment, limit: Limit) -> Consignment:
     """The same with a content that fits, which is at hand; raises `Unroutable`."""
     assert load.whole is not None
@@ -44,22 +67,22 @@ def converted_at_hand(load: Consignment, limit: Limit) -> Consignment:
     return replace(load, whole=found[0], size=len(found[0]), body=found[1])
 
 
-async def converted_in_pieces(load: Consignment, limit: Limit) -> Consignment:
+async def _converted_in_pieces(load: Consignment, limit: Limit, in_thread: InThread) -> Consignment:
     """The same, of a content that has to be read: now, to see what there is to do, and again when it is sent."""
     survey, content = Survey(limit.eight, limit.binary), load.content()
     try:
         async for octets in content:
-            survey.feed(octets)
+            await in_thread(survey.feed, octets)
     finally:
         if isinstance(content, AsyncGenerator):
             await content.aclose()
     try:
-        plan = survey.end()
+        plan = await in_thread(survey.end)
     except NotConvertible as reason:
         raise _refused(limit, reason) from None
     if plan is None:
         return replace(load, body="8BITMIME" if survey.has_eight else "7BIT")
-    return replace(load, content=_changed(load.content, plan), size=0, body=plan.body)
+    return replace(load, content=_changed(load.content, plan, in_thread), size=0, body=plan.body)
 
 
 def _refused(limit: Limit, reason: NotConvertible) -> Unroutable:
@@ -69,14 +92,16 @@ def _refused(limit: Limit, reason: NotConvertible) -> Unroutable:
     return Unroutable(f"the server does not take octets beyond ASCII (8BITMIME), and {reason}", "6.3")
 
 
-def _changed(content: Callable[[], AsyncIterator[bytes]], plan: Plan) -> Callable[[], AsyncIterator[bytes]]:
+def _changed(
+    content: Callable[[], AsyncIterator[bytes]], plan: Plan, in_thread: InThread
+) -> Callable[[], AsyncIterator[bytes]]:
     async def pieces() -> AsyncIterator[bytes]:
         conversion, original = Conversion(plan), content()
         try:
             async for octets in original:
-                if given := conversion.feed(octets):
+                if given := await in_thread(conversion.feed, octets):
                     yield given
-            yield conversion.end()
+            yield await in_thread(conversion.end)
         finally:
             if isinstance(original, AsyncGenerator):
                 await original.aclose()

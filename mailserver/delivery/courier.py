@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from mailserver.delivery.consignment import Consignment
-from mailserver.delivery.conversion import converted_at_hand, converted_in_pieces, limit
+from mailserver.delivery.conversion import InThread, converted_at_hand, converted_elsewhere, limit, takes_long
 from mailserver.delivery.line import Line, TlsFailed, Unanswered, Unusable
 from mailserver.delivery.result import Unroutable
 from mailserver.errors import MailserverError
 from mailserver.reply import Reply
 from mailserver.smtp import client
-from mailserver.smtp.stuffing import Stuffer, canonical
+from mailserver.smtp.stuffing import Stuffer
 
 # RFC 5321 4.5.3.2, in seconds
 GREETING = 300.0
@@ -47,10 +47,12 @@ class Courier:
     """Speaks SMTP, or LMTP, on a line; every method raises `Unusable` when nothing can be had from this host now."""
 
     def __init__(
-        self, line: Line, hostname: str, lmtp: bool = False, now: Callable[[], float] = lambda: 0.0
+        self, line: Line, hostname: str, in_thread: InThread, lmtp: bool = False,
+        now: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self.line = line
         self._hostname = hostname
+        self._in_thread = in_thread
         self.is_lmtp = lmtp
         self._now = now
         self._said: _Said | None = None         # the envelope of `ahead`
@@ -122,6 +124,9 @@ class Courier:
         if said is None:
             self.ahead = None
             said = await self._prepared(load)
+            if self.carried and said.told and self._in_chunks(said.sent):
+                # No 354 would tell whether the answers are those to this envelope.
+                raise Unusable("what goes in chunks begins a connection")
             if said.told:
                 await self._say_envelope(said)
         self.ahead = None
@@ -149,18 +154,17 @@ class Courier:
             await self.line.ask(b".\r\n")
             return said.outcomes
         await self._send(said.sent, following)
-        await self._last_words(said.outcomes, taken)
+        await self._last_words(said.outcomes, taken, self._in_chunks(said.sent))
         return said.outcomes
 
     # -- the envelope
 
     async def _prepared(self, load: Consignment) -> _Said:
         """The envelope of any message, whose content may have to be read for it."""
-        limits = limit(load, self.offered) if load.whole is None else None
-        if limits is None or self._refusal(load) is not None:
+        if self._refusal(load) is not None or not takes_long(load, self.offered):
             return self._envelope(load)
         try:
-            return self._envelope(load, await converted_in_pieces(load, limits))
+            return self._envelope(load, await converted_elsewhere(load, self.offered, self._in_thread))
         except Unroutable as refusal:
             return _refused(load, refusal)
 
@@ -170,9 +174,10 @@ class Courier:
         if refusal is None and sent is None and (limits := limit(load, self.offered)) is not None:
             try:
                 sent = converted_at_hand(load, limits)
-                refusal = self._refusal(sent)               # it may have become too large
             except Unroutable as reason:
                 refusal = reason
+        if refusal is None and sent is not None:
+            refusal = self._refusal(sent)                   # it may have become too large
         if refusal is not None:
             return _refused(load, refusal)
         original, load = load, sent or load
@@ -212,8 +217,13 @@ class Courier:
         return None
 
     def _in_chunks(self, load: Consignment) -> bool:
-        """Whether the content goes by BDAT (RFC 3030): what is at hand, and what is binary, which has no other way."""
-        return "CHUNKING" in self.offered and (load.whole is not None or load.body == "BINARYMIME")
+        """Whether the content goes by BDAT (RFC 3030): what is binary, which has no other way.
+
+        DATA takes no longer where its 354 comes with the answers to the envelope, and says two things that nothing else
+        does: that they wait for a content, so that its lines are no commands to who refuses BDAT and goes on reading;
+        and that there were as many answers as commands, so that none belongs to the message before.
+        """
+        return load.body == "BINARYMIME" and "CHUNKING" in self.offered
 
     async def _say_envelope(self, said: _Said) -> None:
         """All at once where that is understood."""
@@ -292,14 +302,14 @@ class Courier:
         if "PIPELINING" not in self.offered or self.is_lmtp:
             return b""
         load = following()
-        if load is None or (load.whole is None and limit(load, self.offered) is not None):
+        if load is None or self._in_chunks(load) or takes_long(load, self.offered):
             return b""
         self.ahead = load
         said = self._envelope(load)
         self._said = said
         return b"".join(said.commands) if said.told else b""
 
-    async def _last_words(self, outcomes: list[Outcome | None], taken: Sequence[int]) -> None:
+    async def _last_words(self, outcomes: list[Outcome | None], taken: Sequence[int], in_chunks: bool) -> None:
         """The answers to the content: one for all who were taken, or one for each of them (RFC 2033 4.2)."""
         last: Outcome | None = None
         for number in taken:
@@ -309,8 +319,8 @@ class Courier:
                 except Unusable as failure:
                     last = Unanswered(f"the message was sent, but {failure}")
             outcomes[number] = last
-        if isinstance(last, Reply) and (last.severity == 3 or last.code == 421):
-            # They take it for something else, or have said goodbye: nothing more is understood here.
+        if isinstance(last, Reply) and (last.severity == 3 or last.code == 421 or (in_chunks and last.severity != 2)):
+            # They take it for something else, or for commands, or have said goodbye: nothing more is understood here.
             self.line.abort()
 
 
@@ -320,8 +330,7 @@ def _refused(load: Consignment, refusal: MailserverError) -> _Said:
 
 def _chunk(load: Consignment) -> bytes:
     assert load.whole is not None
-    octets = load.whole if load.body == "BINARYMIME" else canonical(load.whole)
-    return b"BDAT %d LAST\r\n" % len(octets) + octets
+    return b"BDAT %d LAST\r\n" % len(load.whole) + load.whole
 
 
 def _stuffed(octets: bytes) -> bytes:

@@ -142,7 +142,7 @@ class Called:
     async def _ask_at(self, host: Host, address: str, recipient: Address) -> Reply | None:
         line = Line(self._world.clock)
         await connect(self._world.reactor, host, address, line, PATIENCE)
-        courier = Courier(line, self._hostname, host.lmtp)
+        courier = Courier(line, self._hostname, self._world.in_thread, host.lmtp)
         try:
             if host.implicit_tls:
                 await courier.start_tls(self._tls.to(host.name), already=True)

@@ -233,7 +233,9 @@ class Remote:
         self._lines.add(line)
         line.gone.addCallback(lambda _: self._lines.discard(line))
         source, host, demand = _source(how.address, attempt.way), how.host, how.demand
-        courier = Courier(line, self._hello.get(source, self._hostname), host.lmtp, self._world.now)
+        courier = Courier(
+            line, self._hello.get(source, self._hostname), self._world.in_thread, host.lmtp, self._world.now
+        )
         proof = demand.context(host.name)
         context: Any = verified(host.name) if how.login is not None else proof
         try:

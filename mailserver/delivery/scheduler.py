@@ -255,20 +255,23 @@ class Scheduler:
             list(following_of), spool.claim, self._instance, now, LEASE, following_of
         )
         ours = {each.id: each for each in claimed}
-        stored: dict[int, Stored] = await self._database.read(
-            contents.load_many, [group[0].content_id for _, group in chosen], max(0, MOST_OCTETS - self._octets)
-        )
+        first = [group[0].content_id for _, group in chosen]
+        try:
+            stored: dict[int, Stored] = await self._database.read(
+                contents.load_many, first, max(0, MOST_OCTETS - self._octets)
+            )
+        except Exception:
+            self._stray += ours             # nobody tries them, and the lease would be renewed for ever
+            raise
+        if not self._running:
+            await self._give_back(list(ours))
+            return 0.0
         for way, group in chosen:
             entries = [ours[each.id] for each in group if each.id in ours]
             if not entries:
                 continue
-            if self._running:
-                attempt = Attempt(
-                    entries, way, following_of[entries[0].id], now, stored.get(entries[0].content_id)
-                )
-                self._begin(attempt, self._lane(way))
-            else:
-                self._stray += [each.id for each in entries]
+            attempt = Attempt(entries, way, following_of[entries[0].id], now, stored.get(entries[0].content_id))
+            self._begin(attempt, self._lane(way))
         return 0.0
 
     async def _claimed(self, ids: Sequence[int], job: Callable[..., Any], *args: Any) -> Any:

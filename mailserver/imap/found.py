@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from mailserver.imap.numbers import spell
 from mailserver.imap.strings import string
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
+class Node(NamedTuple):
     """A message of a thread and the answers to it; number 0: a message that is not here."""
 
     number: int

@@ -124,7 +124,6 @@ class Reader:
             return _ESCAPED.sub(rb"\1", quoted) if b"\\" in quoted else quoted
         size = int(self._match(_LITERAL, "a string is missing")[1])
         if self.at + size > len(self.octets):
-            self.at = len(self.octets)
             self.fail("a literal is not all here")
         start, self.at = self.at, self.at + size
         literal = self.octets[start : self.at]

@@ -19,7 +19,9 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from mailserver.errors import NotFound
+from mailserver.ident import spell
 from mailserver.interfaces import IServer
+from mailserver.mime.looking import Looked
 from mailserver.mime.understood import Understood, understand
 from mailserver.store import contents, digests
 from mailserver.store.contents import Stored
@@ -29,6 +31,7 @@ from mailserver.store.news import News
 
 log = Logger()
 
+SEARCHED = (b"subject", b"from", b"to", b"cc", b"bcc")      # fields that are kept as they are searched
 QUIET = 0.3             # seconds in which nothing came, before what came is understood
 LONGEST = 30.0          # seconds that it waits for that
 AT_ONCE = 50            # messages of one step
@@ -81,9 +84,10 @@ class Digester:
 
         def finish(result: Any) -> None:
             self._working = None
-            if result is not None:
-                log.failure("messages are understood when they are asked for", result)
-            elif self._waiting and self._running:
+            if result is not None and self._running:
+                # Those at hand are understood when somebody asks for them.
+                log.failure("some messages are not understood yet", result)
+            if self._waiting and self._running:
                 self._work(self._follow())
             ended.callback(None)
 
@@ -97,7 +101,7 @@ class Digester:
         while self._running and self._waiting:
             quiet = clock.seconds() - self._came
             if quiet < QUIET and clock.seconds() - began < LONGEST:
-                await self._wait(QUIET - quiet)
+                await self._wait(max(QUIET - quiet, 0.01))      # by less, some clocks would not move
                 continue
             ids = [self._waiting.popleft() for _ in range(min(AT_ONCE, len(self._waiting)))]
             unknown = await self._server.database.read(digests.unknown, ids)
@@ -135,17 +139,18 @@ class Digester:
             for id in some:
                 if id not in small:
                     made += await self._understand_large(id)
-            await database.write_with(_put_many, made, sum(len(each.structure) for _, each in made))
+            if made:
+                await database.write_with(_put_many, made, sum(len(each.structure) for _, each in made))
 
     async def _understand_large(self, id: int) -> list[tuple[int, Digest]]:
         try:
             content, copy = await contents.as_content(self._server.database, id, self._server.in_thread)
-        except NotFound:
+        except (NotFound, FileNotFoundError):
             return []
         try:
             if content.path is None:
-                return [(id, await self._server.in_thread(_digest, content.beginning))]
-            return [(id, await self._server.in_thread(_understand_file, content.path))]
+                return await self._server.in_thread(_understand_many, [(id, content.beginning)])
+            return await self._server.in_thread(_understand_file, id, content.path)
         except FileNotFoundError:
             return []
         finally:
@@ -160,25 +165,35 @@ def _put_many(connection: Any, batches: Sequence[Sequence[tuple[int, Digest]]]) 
 
 
 def _understand_many(wholes: Sequence[tuple[int, bytes]]) -> list[tuple[int, Digest]]:
-    return [(id, _digest(whole)) for id, whole in wholes]
+    return [(id, _digest_of(id, whole)) for id, whole in wholes]
 
 
-def _understand_file(path: str) -> Digest:
+def _understand_file(id: int, path: str) -> list[tuple[int, Digest]]:
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         with mmap.mmap(descriptor, 0, prot=mmap.PROT_READ) as mapped:
-            return _digest(mapped)
+            return [(id, _digest_of(id, mapped))]
     finally:
         os.close(descriptor)
 
 
+def _digest_of(id: int, octets: Any) -> Digest:
+    """What is understood of a content; one that cannot be is as one without a word, and does not stop the others."""
+    try:
+        return _digest(octets)
+    except Exception:
+        log.failure("{id}: a message is not understood, and shown as an empty one", id=spell(id))
+        return _digest(b"")
+
+
 def _digest(octets: Any) -> Digest:
     found = understand(octets)
+    subject, sender, to, cc, bcc = map(_text, Looked(b"", octets).said(*SEARCHED))
     return Digest(
         found.envelope, found.body, found.bodystructure, found.structure, found.header_size, _text(found.preview),
         found.sent, _text(found.base_subject), int(found.is_reply), _text(found.sort_from), _text(found.sort_to),
         _text(found.sort_cc), _text(found.display_from), _text(found.display_to), _text(found.message_id or ""),
-        _text(" ".join(found.references)), _thread(found),
+        _text(" ".join(found.references)), subject, sender, to, cc, bcc, _thread(found),
     )
 
 

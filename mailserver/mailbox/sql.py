@@ -20,9 +20,14 @@ from mailserver.store.database import Database
 
 @attrs.frozen
 class SqlOptions:
-    """The keys of ``[[mailbox]]`` with ``use = "sql"``: what an account may have, unless its own row says otherwise."""
+    """`quota_octets` and `quota_messages` are what an account may have in all its mailboxes together; 0 is no limit.
 
-    quota_octets: int = attrs.field(default=0, validator=attrs.validators.ge(0))        # 0 is no limit
+    ``mailserver user quota`` says otherwise of one account, and ``mailserver domain quota`` what all accounts of a
+    domain may have together.  For who has used it up, RCPT is answered with 452 4.2.2; what the server itself writes
+    (bounces) is delivered all the same.
+    """
+
+    quota_octets: int = attrs.field(default=0, validator=attrs.validators.ge(0))
     quota_messages: int = attrs.field(default=0, validator=attrs.validators.ge(0))
 
 
@@ -95,6 +100,9 @@ class Sql:
 
     async def quota(self, account: Account) -> Quota:
         return await self._database.read(mailboxes.quota, account.id, *self._usual)
+
+    async def has_quotas(self) -> bool:
+        return any(self._usual) or await self._database.read(mailboxes.has_quotas)
 
     def watch(self, mailbox: Any, callback: Callable[[], None]) -> Callable[[], None]:
         return self._watches.watch(mailbox.row, callback)

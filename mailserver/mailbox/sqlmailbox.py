@@ -5,6 +5,7 @@ from __future__ import annotations
 import mmap
 import os
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,14 +13,17 @@ from typing import Any
 from sqlalchemy import Connection
 from zope.interface import implementer
 
+from mailserver.errors import NotFound
 from mailserver.imapstore import Changes, Copied, Flags, IImapMailbox, Ranges, State, Stored, Wanted
 from mailserver.interfaces import Account, IServer, Message
 from mailserver.mailbox.digester import Digester
-from mailserver.store import changing, contents, messages, viewing
+from mailserver.store import changing, contents, messages, rendering, viewing
 from mailserver.store.database import Database
 from mailserver.store.mailboxes import object_id
+from mailserver.store.ranges import ranges_of
 
 ROWS = 500                          # of one step, which is one short transaction
+RANGES = 1000                       # of UIDs that one step looks at
 SCANNED = 4 * 1024 * 1024           # octets of one step of a scan
 Work = Callable[[int, bytes, Any], Any]
 
@@ -61,7 +65,7 @@ class SqlMailbox:
         return await self._database.read(messages.read_many, self.row, uids)
 
     async def remove(self, uids: Collection[int]) -> None:
-        ranges = [(uid, uid) for uid in sorted(uids)]
+        ranges = ranges_of(sorted(set(uids)))
         await self._database.write(
             changing.expunge, self._database.contents, self.row, ranges, self._server.now(), False
         )
@@ -90,17 +94,26 @@ class SqlMailbox:
             changing.copy, self.row, uids, (account.id, name), self._server.now(), move, self._usual
         )
 
+    async def lines(
+        self, first: int, uids: Sequence[int], names: Sequence[str], flags: Mapping[int, bytes]
+    ) -> bytes | None:
+        if not self._database.is_sqlite or not rendering.can_write(names):
+            return None
+        return await self._database.read(rendering.lines, self.row, first, uids, names, flags)
+
     async def rows(self, uids: Ranges, wanted: Wanted) -> AsyncIterator[Any]:
         left, after = list(uids), 0
         while left:
-            step = (self.row, left, wanted.columns, after, ROWS)
+            some = left[:RANGES]
+            step = (self.row, some, wanted.columns, after, wanted.at_once)
             made, last, unknown = await self._database.read(_rendered, wanted.render, *step)
             if unknown:
                 await self._digester.understand(unknown)
                 made, last, _ = await self._database.read(_rendered, wanted.render, *step)
             if made is not None:
                 yield made
-            after, left = last, _behind(left, last)
+            after = last or some[-1][1]
+            left = _behind(left, after)
 
     async def octets(self, uid: int, start: int, end: int, most: int) -> AsyncIterator[bytes]:
         prefix, whole, content_id = await self._database.read(_find, self.row, uid)
@@ -127,23 +140,33 @@ class SqlMailbox:
     ) -> AsyncIterator[Sequence[tuple[int, Any]]]:
         left, after = list(uids), 0
         while left:
+            some = left[:RANGES]
             found, elsewhere, last = await self._database.read(
-                _scanned, work, self._database.contents, self.row, left, after, most
+                _scanned, work, self._database.contents, self.row, some, after, most
             )
             for uid, prefix, content_id in elsewhere:
-                content, copy = await contents.as_content(self._database, content_id, self._server.in_thread)
+                try:
+                    content, copy = await contents.as_content(self._database, content_id, self._server.in_thread)
+                except (NotFound, FileNotFoundError):
+                    continue
                 try:
                     found.append((uid, await self._server.in_thread(_of_file, work, uid, prefix, content.path)))
                 finally:
                     if copy is not None:
                         copy.discard()
-            yield sorted(found)
-            after, left = last, _behind(left, last)
+            if found:
+                yield sorted(found, key=_uid)
+            after = last or some[-1][1]
+            left = _behind(left, after)
+
+
+def _uid(found: tuple[int, Any]) -> int:
+    return found[0]
 
 
 def _behind(ranges: Sequence[tuple[int, int]], last: int) -> list[tuple[int, int]]:
-    """What is left of ranges behind a UID; nothing when `last` is 0, which says that all was seen."""
-    return [(max(low, last + 1), high) for low, high in ranges if high > last] if last else []
+    """What is left of ranges behind a UID."""
+    return [(max(low, last + 1), high) for low, high in ranges if high > last]
 
 
 def _rendered(
@@ -155,13 +178,9 @@ def _rendered(
     if not rows:
         return None, 0, []
     last = rows[-1][0] if len(rows) == limit else 0
-    places = [place for place, name in enumerate(columns, 2) if name in viewing.ALWAYS]
-    if places:
-        unknown = [row[1] for row in rows if row[places[0]] is None]
-        if unknown:
-            known = [row[2:] for row in rows if row[places[0]] is not None]
-            return render(known) if known else None, last, unknown
-    return render([row[2:] for row in rows]), last, []
+    unknown = [row[1] for row in rows if row[2] is None]
+    known = [row[3:] for row in rows if row[2] is not None]
+    return render(known) if known else None, last, unknown
 
 
 def _scanned(
@@ -175,7 +194,8 @@ def _scanned(
         if data is not None:
             found.append((uid, work(uid, prefix, data)))
         elif file is not None:
-            found.append((uid, _of_file(work, uid, prefix, folder / file)))
+            with suppress(FileNotFoundError):       # expunged since it was listed
+                found.append((uid, _of_file(work, uid, prefix, folder / file)))
         else:
             elsewhere.append((uid, prefix, content_id))
     return found, elsewhere, last

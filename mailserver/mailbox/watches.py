@@ -24,11 +24,15 @@ class Watches:
         self._server = server
         self._callbacks: dict[int, list[Callable[[], None]]] = {}
         self._known: dict[int, int] = {}        # the mod-sequence that was seen last
-        self._look = LoopingCall(self._compare)
+        self._look: LoopingCall | None = None
         self._listening: Callable[[], None] | None = None
 
     def watch(self, row: int, callback: Callable[[], None]) -> Callable[[], None]:
-        """Call back when this mailbox changes; call the result to end that."""
+        """Call back when this mailbox changes; call the result to end that.
+
+        The first look calls back in any case: it cannot know what the caller has seen.
+        """
+        self._known.pop(row, None)
         self._callbacks.setdefault(row, []).append(callback)
         self._begin()
 
@@ -46,8 +50,9 @@ class Watches:
 
     def stop(self) -> None:
         """Tell nobody any more, until somebody watches."""
-        if self._look.running:
-            self._look.stop()
+        look, self._look = self._look, None
+        if look is not None:
+            look.stop()
         listening, self._listening = self._listening, None
         if listening is not None:
             listening()
@@ -56,7 +61,8 @@ class Watches:
         if self._listening is None:
             database: Database = self._server.database
             self._listening = database.writer.on_news(self._heard)
-        if not self._look.running:
+        if self._look is None:
+            self._look = LoopingCall(self._compare)
             self._look.clock = self._server.clock
             self._look.start(LOOK, now=False)
 

@@ -77,6 +77,7 @@ class _Reader:
         self._angle: list[bytes] | None = None  # behind one
         self._closed = False
         self._route: list[bytes] = []
+        self._in_route = False
         self._mark = -1                         # where the last "@" stands
         self._comment: bytes | None = None
 
@@ -109,6 +110,8 @@ class _Reader:
     def _special(self, special: bytes) -> None:
         if special == b"(":
             self._skip_comment()
+        elif special == b"," and self._in_route:
+            self._add(special)
         elif special == b"," or (special == b";" and not self._in_group):
             self._end()
         elif special == b";":
@@ -119,12 +122,13 @@ class _Reader:
             if self._angle is None:
                 self._angle, self._mark = [], -1
         elif special == b">":
-            self._closed = self._angle is not None
+            self._closed, self._in_route = self._angle is not None, False
         elif special == b":":
             self._colon()
         elif special == b"@":
             words = self._words if self._angle is None else self._angle
             if not self._closed:
+                self._in_route = self._in_route or (words is self._angle and self._mark < 0 and not _tight(words))
                 self._mark = len(words)
             self._add(b"@")
         else:
@@ -134,7 +138,7 @@ class _Reader:
         """The end of a route, or of a group's name."""
         if self._angle is not None:
             if self._mark >= 0 and not self._closed:
-                self._route, self._angle, self._mark = self._angle, [], -1
+                self._route, self._angle, self._mark, self._in_route = self._angle, [], -1, False
         elif self._mark < 0 and not self._in_group:
             name = b"".join(self._words).strip()
             self._found.append(Address(None, None, name, None))

@@ -35,6 +35,7 @@ _JIS = frozenset((
     "iso-2022-jp", "iso-2022-jp-1", "iso-2022-jp-2", "iso-2022-jp-3", "iso-2022-jp-ms", "iso-2022-jp-2004",
     "iso2022jp", "iso-2022", "csiso2022jp", "cp50220", "cp50221", "cp50222", "jis",
 ))
+_ESCAPING = ("hz", "iso2022-kr")
 _ASCII = bytes(range(0x80))
 _WRONG_AT_ONCE = 0.1        # of the octets beyond ASCII: then the label was wrong, not the text
 
@@ -53,8 +54,12 @@ def decode(octets: bytes, label: str) -> str:
     """Text of a charset; what cannot be read is U+FFFD, an unknown or wrong label leads to a guess; never raises."""
     name = _name(label)
     if name in _JIS:
-        return japanese.iso_2022_jp(octets) if b"\x1b" in octets or octets.isascii() else guess(octets)
-    codec = "" if _says_jis(octets) and name != "hz" else _CODEC.get(name, "")
+        if b"\x1b" in octets or octets.isascii():
+            return japanese.iso_2022_jp(octets)
+        return _first_of(octets, "utf-8") or japanese.guess(octets) or _first_of(octets, "cp932") or guess(octets)
+    codec = _CODEC.get(name, "")
+    if codec not in _ESCAPING and _says_jis(octets):
+        return japanese.iso_2022_jp(octets)
     if codec == "utf-8":
         return _utf_8(octets)
     if codec == "cp932":

@@ -19,6 +19,7 @@ _CTIME = re.compile(
 _ZONES = {b"edt": -4, b"est": -5, b"cdt": -5, b"cst": -6, b"mdt": -6, b"mst": -7, b"pdt": -7, b"pst": -8, b"jst": 9}
 _COMMENT = re.compile(rb"\([^()]*\)")
 LONGEST = 200               # octets of a date that are looked at
+_DAY = 86400
 _EPOCH = date(1970, 1, 1).toordinal()
 
 
@@ -27,6 +28,18 @@ def sent(value: bytes) -> int | None:
 
     As RFC 5256 2.2 has it, a time that is missing is midnight, and a zone that is missing or unknown is UTC.
     """
+    found = _read(value)
+    return None if found is None else found[0] * _DAY + found[1] - found[2]
+
+
+def day(value: bytes) -> int | None:
+    """The day that a date names, whatever its time and zone, in days since 1970; None: that cannot be known."""
+    found = _read(value)
+    return None if found is None else found[0]
+
+
+def _read(value: bytes) -> tuple[int, int, int] | None:
+    """The day, the seconds behind its midnight, and how many of these the zone is ahead of UTC."""
     value = value[:LONGEST].strip()
     if b"(" in value:
         value = _COMMENT.sub(b" ", value).strip()
@@ -49,7 +62,7 @@ def sent(value: bytes) -> int | None:
     clock = (int(hour or 0), int(minute or 0), int(second or 0))
     if clock > (23, 59, 60) or clock[1] > 59 or clock[2] > 60:
         return None
-    return days * 86400 + clock[0] * 3600 + clock[1] * 60 + clock[2] - _offset(zone)
+    return days, clock[0] * 3600 + clock[1] * 60 + clock[2], _offset(zone)
 
 
 def _year(digits: bytes) -> int:

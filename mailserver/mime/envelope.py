@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from mailserver.mime.addresses import Address, parse
 from mailserver.mime.strings import nstring, string
+
+_DATE = re.compile(rb'\((?:"((?:[^"\\]|\\.)*+)"|\{([0-9]{1,9})\}\r\n)')
+
+
+def date_of(envelope: bytes) -> bytes:
+    """The Date field of an envelope; b"" when it has none."""
+    found = _DATE.match(envelope)
+    if found is None:
+        return b""
+    return envelope[found.end() : found.end() + int(found[2])] if found[1] is None else found[1]
 
 
 def envelope(fields: Mapping[bytes, bytes]) -> bytes:

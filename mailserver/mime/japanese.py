@@ -12,7 +12,8 @@ from functools import cache
 _ESCAPE = re.compile(rb"\x1b(\([BJIH]|\$[@B]|\$\([@BDO]|&@\x1b\$B)|[\x0e\x0f]|\n")
 _EUC = re.compile(rb"(?:[\xa1-\xfe]{2})+|\x8e[\xa1-\xdf]|\x8f[\xa1-\xfe]{2}|[\x80-\xff]")
 _KANA = re.compile("[\u3041-\u30fe]")
-_WIDE = re.compile("[\u3000-\u30fe\u4e00-\u9fff\uff01-\uff5e]")
+_WIDE = re.compile("[\u3000-\u30fe\u4e00-\u9fff\uff01-\uff5e]{2,}")      # one alone is an accent of Europe
+_LOOKED_AT = 2000           # characters
 
 
 @cache
@@ -111,9 +112,9 @@ def guess(octets: bytes) -> str | None:
             text = octets.decode(name)
         except UnicodeDecodeError:
             continue
-        beyond = sum(not each.isascii() for each in text[:2000])
-        likely = len(_WIDE.findall(text, 0, 2000)) + 2 * len(_KANA.findall(text, 0, 2000))
-        is_likely = likely > beyond or (likely == beyond and beyond * 2 >= len(text.strip()[:2000]))
-        if beyond and is_likely and likely / beyond > most:
+        seen = text[:_LOOKED_AT]
+        beyond = sum(not each.isascii() for each in seen)
+        likely = sum(map(len, _WIDE.findall(seen))) + 2 * len(_KANA.findall(seen))
+        if beyond and likely >= beyond and likely / beyond > most:
             best, most = text, likely / beyond
     return best

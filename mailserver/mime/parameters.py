@@ -18,7 +18,7 @@ _TYPE = re.compile(rb"\s*+([^\s/;()\"=,]{1,100}+)\s*+/\s*+([^\s/;()\"=,]{1,100}+
 _TOKEN = re.compile(rb"\s*+([^\s/;()\"=,]{1,100}+)")
 _PARAMETER = re.compile(rb';\s*+([^\s=;"()]++)\s*+=\s*+(?:"((?:[^"\\]|\\.)*+)"?|([^;]*+))', re.DOTALL)
 _PAIR = re.compile(rb"\\(.)", re.DOTALL)
-_COMMENT = re.compile(rb'"(?:[^"\\]|\\.)*+"?|(?<=[\s;])\(|\)|\\.', re.DOTALL)
+_COMMENT = re.compile(rb'"(?:[^"\\]|\\.)*+"?|(?<![^\s;])\(|\)|\\.', re.DOTALL)
 _SEGMENT = re.compile(rb"\*(?:([0-9]{1,4})(\*)?)?")
 
 

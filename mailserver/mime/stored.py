@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from mailserver.mime.parameters import Parameters
@@ -16,11 +17,19 @@ def dump(part: Part) -> bytes:
     return VERSION + json.dumps(_row(part, 0), separators=(",", ":")).encode()
 
 
-def load(octets: bytes) -> Part:
-    """What was dumped; its fields are empty.  Raises ValueError for what was dumped by something else."""
+def load(octets: bytes, before: int = 0) -> Part:
+    """What was dumped; its fields are empty.  Raises ValueError for what is nothing of the kind.
+
+    `before`: how many octets of header now stand before the message that was understood (Return-Path, Received), as
+    each recipient has his own.  They belong to the root's header.
+    """
     if octets[:1] != VERSION:
         raise ValueError(f"this structure was stored by another version: {octets[:1]!r}")
-    return _part(json.loads(octets[1:]), 0)
+    try:
+        root = _part(json.loads(octets[1:]), before)
+        return replace(root, start=0) if before else root
+    except (TypeError, IndexError, RecursionError) as error:
+        raise ValueError("that is no structure") from error
 
 
 def _row(part: Part, base: int) -> list[Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mailserver.mime import charsets, html, words
-from mailserver.mime.headers import collect
+from mailserver.mime.headers import LONGEST_VALUE, collect, fields, unfolded
 from mailserver.mime.octets import Octets
 from mailserver.mime.part import Kind, Part
 from mailserver.mime.transfer import decoded
@@ -18,6 +18,7 @@ _FOR_LATE_PREVIEW = 256 * 1024      # where those show nothing: styles
 _LONG_ENOUGH = 2000         # characters, white space and all
 _READ = frozenset((b"from", b"to", b"cc", b"subject"))
 _MOST_HEADER = 4096
+_MOST_HEADERS = 256 * 1024  # characters
 
 
 def texts(octets: Octets, root: Part, most: int = MOST_TEXT) -> Iterator[str]:
@@ -37,6 +38,16 @@ def texts(octets: Octets, root: Part, most: int = MOST_TEXT) -> Iterator[str]:
                 most -= len(piece)
                 if most <= 0:
                     return
+
+
+def header(octets: Octets, root: Part, most: int = _MOST_HEADERS) -> Iterator[tuple[str, str]]:
+    """The fields of the message's header in order, names in lower case, values decoded; `most` characters in all."""
+    for each in fields(octets, root.start, root.body):
+        value = words.decode(unfolded(octets[each.value : min(each.end, each.value + LONGEST_VALUE)]))[:most]
+        yield each.name.decode("ascii", "replace"), value
+        most -= len(value) + 1
+        if most <= 0:
+            return
 
 
 def preview(octets: Octets, root: Part) -> str:

@@ -73,11 +73,12 @@ def understand(octets: Octets) -> Understood:
 
 
 _LONGEST_SUBJECT = 1000     # characters
+_SIGNATURES = ("pgp-signature", "pkcs7-signature", "x-pkcs7-signature")
 
 
 def _is_attached(part: Part) -> bool:
-    """A file or a message that was attached, and not a picture that an HTML part shows."""
-    if part.kind is Kind.MULTIPART:
+    """A file or a message that was attached; not a picture that a page shows, nor a signature."""
+    if part.kind is Kind.MULTIPART or part.subtype in _SIGNATURES:
         return False
     if part.disposition == "attachment" or part.kind is Kind.MESSAGE:
         return True

@@ -71,6 +71,10 @@ class Conversation(Protocol):
             self.transport.loseConnection()
             return
         self._entered = True
+        # What is sent in pieces is not to wait until the peer has acknowledged the piece before (40 ms).
+        no_delay = getattr(self.transport, "setTcpNoDelay", None)
+        if no_delay is not None:
+            no_delay(True)
         self.transport.registerProducer(self, True)
         if self._implicit_tls:
             self._start_tls()

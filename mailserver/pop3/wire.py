@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -54,6 +55,8 @@ _ALLOWED: dict[str, tuple[State, ...]] = {
     "DELE": _INSIDE, "RSET": _INSIDE,
 }
 
+_RETR = re.compile(rb"RETR ([0-9]{1,10})\r\n")
+LONGEST_RETR = 17           # octets
 _NUMBER = re.compile(r"[0-9]{1,10}")
 
 
@@ -109,6 +112,14 @@ class ServerWire:
         except UnicodeDecodeError:
             raise Pop3Error(phrases.NOT_UTF8) from None
         return _command(verb, argument)
+
+    def next_retr(self, may_come: Callable[[int], bool]) -> int | None:
+        """The number of the next command if that is a RETR that is whole, and of one that `may_come`; else None."""
+        found = _RETR.match(bytes(self._buffer[:LONGEST_RETR]))
+        if found is None or self._swallowed or self.state is not State.TRANSACTION or not may_come(int(found[1])):
+            return None
+        del self._buffer[: found.end()]
+        return int(found[1])
 
     def _line(self) -> bytes | None:
         """The next line without its end; a bare LF ends one too."""

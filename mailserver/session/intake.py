@@ -178,6 +178,8 @@ class Intake:
         routed = await policy.router.route(wanted, story)
         if routed.refusal is not None:
             return self._no(routed.refusal)
+        if await policy.room.is_full(routed.destinations, envelope.size):
+            return self._no(replies.MAILBOX_FULL)
         if wanted is not recipient or command.uses:
             routed = replace(routed, recipient=recipient, notify=command.notify, orcpt=command.orcpt)
         transaction.grow(recipient, routed)

@@ -120,6 +120,22 @@ class Maildrop:
         size = message.size + len(suited) - len(first)
         return self._head(size, top), _response(suited, pieces, stuffer, top)
 
+    def size_at_hand(self, number: int) -> int | None:
+        """Octets of a message that can be sent as it is, and without a question to the store; None: `read` it."""
+        if not 1 <= number <= len(self._messages) or number in self._deleted:
+            return None
+        octets = self._ahead.get(self._messages[number - 1].uid)
+        if octets is None or (self._utf8 != "send" and not octets.isascii()):
+            return None
+        return len(octets)
+
+    def at_hand(self, number: int) -> bytes:
+        """The response to RETR of a message with a `size_at_hand`."""
+        octets = self._ahead[self._messages[number - 1].uid]
+        self._last = number
+        stuffer = Stuffer()
+        return b"".join((self._head(len(octets), None), stuffer.feed(octets), stuffer.end()))
+
     def _suited(self, octets: bytes) -> bytes:
         """A message, or its beginning, as this client may have it; raises `Pop3Error` when it may not."""
         if self._utf8 == "send":

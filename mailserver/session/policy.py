@@ -17,6 +17,7 @@ from mailserver.pipeline import Pipeline
 from mailserver.reply import Reply
 from mailserver.routing import Router
 from mailserver.session.offers import Offers
+from mailserver.session.room import Room
 from mailserver.store.contents import Incoming
 from mailserver.world import World
 
@@ -45,6 +46,7 @@ class SmtpPolicy:
     pipeline: Pipeline
     router: Router
     directory: IDirectory
+    room: Room
     authentication: Authentication
     acceptance: Acceptance
     incoming: Callable[[int], Incoming]         # a place for the octets of the content with this id

@@ -22,6 +22,17 @@ class Transaction:
         self._voice = voice
         self._unpaced = 0           # octets answered since the last stream
 
+    def may_answer(self, number: int) -> bool:
+        """Whether the answer to RETR is at hand, and may go out before it is seen whether the peer reads."""
+        size = self.drop.size_at_hand(number)
+        return size is not None and self._unpaced + size <= MOST_JOINED
+
+    def at_hand(self, number: int) -> bytes:
+        """The answer to a RETR that `may_answer` has seen."""
+        octets = self.drop.at_hand(number)
+        self._unpaced += len(octets)
+        return octets
+
     async def answer(self, command: Command) -> Answer:
         """Raises `Pop3Error` for what cannot be, and `NotFound` for a message that somebody took away."""
         verb, drop, ok = command.verb, self.drop, self._voice.ok

@@ -8,7 +8,7 @@ _BARE = re.compile(rb"\r(?!\n)|(?<!\r)\n")
 
 
 def canonical(octets: bytes) -> bytes:
-    """Content whose every line end is CRLF, for where no dot is looked at (RFC 3030 3)."""
+    """Content whose every line end is CRLF."""
     pairs = octets.count(b"\r\n")
     if octets.count(b"\n") != pairs or octets.count(b"\r") != pairs:
         return _BARE.sub(b"\r\n", octets)

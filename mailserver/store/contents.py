@@ -6,13 +6,13 @@ import os
 import secrets
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, select, update
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
@@ -206,6 +206,8 @@ def load_many(connection: Connection, ids: Sequence[int], most: int) -> dict[int
             if octets > most:
                 break
             fitting.append(id)
+        if not fitting:
+            continue                    # PostgreSQL knows no empty list
         marks = ", ".join("?" * len(fitting))
         for id, size, data in fetch(connection, f"SELECT id, size, data FROM content WHERE id IN ({marks})", fitting):
             if data is not None:
@@ -296,29 +298,61 @@ def release(connection: Connection, folder: Path, id: int, count: int = 1) -> No
     release_many(connection, folder, [id] * count)
 
 
+def share(connection: Connection, mailbox_id: int, uid: int) -> None:
+    """The messages of a mailbox from this UID on hold their contents as well as those that they are copies of."""
+    run_with(
+        connection,
+        "INSERT INTO shared (content_id, more) SELECT content_id, COUNT(*) FROM message"
+        " WHERE mailbox_id = ? AND uid >= ? GROUP BY content_id ORDER BY content_id"
+        " ON CONFLICT (content_id) DO UPDATE SET more = shared.more + excluded.more",
+        [mailbox_id, uid],
+    )
+
+
 def release_many(connection: Connection, folder: Path, held: Iterable[int]) -> None:
     """One row fewer holds each of these; an id may be there several times."""
-    fewer = sorted((id, count) for id, count in Counter(held).items())      # in one order for all: no deadlock
-    for count in sorted({count for _, count in fewer}):
-        for some in batches([id for id, each in fewer if each == count]):
-            marks, ids = listed(some)
-            run_with(connection, f"UPDATE content SET uses = uses - ? WHERE id IN ({marks})", [count, *ids])
-    for some in batches([id for id, _ in fewer]):
+    fewer = Counter(held)
+    for some in batches(sorted(fewer)):         # in one order for all: no deadlock
         marks, ids = listed(some)
-        gone = f"id IN ({marks}) AND uses <= 0"
         if connection.dialect.name != "sqlite":
-            fitting = content.c.id.in_(some) & (content.c.uses <= 0)
-            connection.execute(delete(piece).where(piece.c.content_id.in_(select(content.c.id).where(fitting))))
+            # Who lets go of the same content waits here, so that the last one sees that it is.
+            fetch(connection, f"SELECT id FROM content WHERE id IN ({marks}) ORDER BY id FOR UPDATE", ids)
+        copies = fetch(connection, f"SELECT content_id FROM shared WHERE content_id IN ({marks})", ids)
+        copied = {row[0] for row in copies}
+        _count_down(connection, "content SET uses = uses", "id", {id: fewer[id] for id in some if id not in copied})
+        gone = f"id IN ({marks}) AND uses <= 0"
+        if copied:
+            _count_down(connection, "shared SET more = more", "content_id", {id: fewer[id] for id in copied})
+            gone = (
+                f"id IN ({marks}) AND uses + COALESCE((SELECT more FROM shared WHERE content_id = content.id), 0) <= 0"
+            )
+        if connection.dialect.name != "sqlite":
+            run_with(
+                connection, f"DELETE FROM piece WHERE content_id IN (SELECT id FROM content WHERE {gone})", ids
+            )
         files = f"SELECT file AS x FROM content WHERE file IS NOT NULL AND {gone}"
         for file in fetch_values(connection, files, ids):
             unlink_after_commit(connection, folder / file)
         run_with(connection, f"DELETE FROM content WHERE {gone}", ids)
+        if copied:
+            run_with(
+                connection,
+                f"DELETE FROM shared WHERE content_id IN ({marks}) AND (more = 0"
+                " OR NOT EXISTS (SELECT 1 FROM content WHERE content.id = shared.content_id))",
+                ids,
+            )
         run_with(
             connection,
             f"DELETE FROM digest WHERE content_id IN ({marks})"
             " AND NOT EXISTS (SELECT 1 FROM content WHERE content.id = digest.content_id)",
             ids,
         )
+
+
+def _count_down(connection: Connection, what: str, key: str, fewer: Mapping[int, int]) -> None:
+    for count in sorted(set(fewer.values())):
+        marks, ids = listed([id for id, each in fewer.items() if each == count])
+        run_with(connection, f"UPDATE {what} - ? WHERE {key} IN ({marks})", [count, *ids])
 
 
 def sweep(connection: Connection, folder: Path, now: float | None = None) -> int:

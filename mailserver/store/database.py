@@ -108,8 +108,12 @@ class Database:
         Raises `TemporaryFailure` when the database cannot be read now.
         """
         assert self._reading is not None, "the database is not open"
-        with translated(), self._reading.connect() as connection, connection.begin():
-            yield connection
+        with translated(), self._reading.connect() as connection:
+            if not self.is_sqlite:
+                # Else each statement sees what was committed before it, and not before the first.
+                connection = connection.execution_options(isolation_level="REPEATABLE READ")
+            with connection.begin():
+                yield connection
 
     # -- for the reactor's thread
 

@@ -13,8 +13,10 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 
 from mailserver.address import Address, domain_key, parse_domain
 from mailserver.errors import AlreadyExists, NotFound
+from mailserver.imapstore import Quota
 from mailserver.interfaces import Account
-from mailserver.store.mailboxes import drop_all, make_usual
+from mailserver.store.mailboxes import drop_all, make_usual, used_in_domain
+from mailserver.store.numbers import numbered
 from mailserver.store.schema import account, alias, credential, domain, mailbox, message, revision
 
 NAME = "directory"
@@ -93,6 +95,25 @@ def remove_domain(connection: Connection, name: str) -> None:
     changed(connection)
 
 
+def set_domain_quota(connection: Connection, name: str, octets: int, messages: int) -> None:
+    """What all accounts of a domain may have together; 0 is no limit.  Raises `NotFound`."""
+    id = _domain(connection, name)
+    connection.execute(
+        update(domain).where(domain.c.id == id).values(quota_octets=octets or None, quota_messages=messages or None)
+    )
+    changed(connection)
+
+
+def domain_quota(connection: Connection, name: str) -> Quota:
+    """What the accounts of a domain have, and may have, together.  Raises `NotFound`."""
+    id = _domain(connection, name)
+    limits = connection.execute(
+        select(domain.c.quota_octets, domain.c.quota_messages).where(domain.c.id == id)
+    ).one()
+    octets, messages = used_in_domain(connection, id)
+    return Quota(octets, limits[0] or 0, messages, limits[1] or 0)
+
+
 def _domain(connection: Connection, name: str) -> int:
     id = find_domain(connection, name)
     if id is None:
@@ -112,7 +133,10 @@ def add_account(connection: Connection, address: Address, now: float) -> Account
         raise AlreadyExists(f"{address} is an alias already")
     made = connection.execute(
         insert(account)
-        .values(domain_id=id, address=str(address), key=address.key, enabled=1, created=now)
+        .values(
+            **numbered(connection, account), domain_id=id, address=str(address), key=address.key, enabled=1,
+            created=now,
+        )
         .returning(account.c.id)
     ).scalar_one()
     make_usual(connection, made, now)
@@ -140,6 +164,22 @@ def set_enabled(connection: Connection, account_id: int, enabled: bool) -> None:
     """Whether an account may log in; mail for it is taken either way."""
     connection.execute(update(account).where(account.c.id == account_id).values(enabled=int(enabled)))
     changed(connection)
+
+
+def set_quota(connection: Connection, account_id: int, octets: int | None, messages: int | None) -> None:
+    """What an account may have: 0 is no limit, None what is configured."""
+    connection.execute(
+        update(account).where(account.c.id == account_id).values(quota_octets=octets, quota_messages=messages)
+    )
+    changed(connection)
+
+
+def quota_of(connection: Connection, account_id: int) -> tuple[int | None, int | None]:
+    """What `set_quota` said: octets and messages."""
+    row = connection.execute(
+        select(account.c.quota_octets, account.c.quota_messages).where(account.c.id == account_id)
+    ).one()
+    return row[0], row[1]
 
 
 def remove_account(connection: Connection, address: Address, contents: Path) -> None:

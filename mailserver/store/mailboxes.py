@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, Table, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from mailserver.errors import AlreadyExists, NotFound, TemporaryFailure
-from mailserver.imapstore import SPECIAL_USES, Quota, Status
+from mailserver.errors import AlreadyExists, NotFound, OverQuota, PermanentFailure, TemporaryFailure
+from mailserver.imapstore import LONGEST_NAME, SPECIAL_USES, Quota, Status
 from mailserver.interfaces import INBOX
 from mailserver.store.contents import release_many
 from mailserver.store.news import news
-from mailserver.store.schema import account, domain, expunged, mailbox, message, subscription
+from mailserver.store.numbers import numbered
+from mailserver.store.schema import expunged, mailbox, message, subscription
 from mailserver.store.statements import fetch, fetch_one
+
+MOST_MAILBOXES = 10_000     # of one account, and as many subscriptions
 
 USE_OF = {name: use for use, name in SPECIAL_USES.items()}
 _STATUS = "id, name, uidvalidity, uidnext, modseq, messages, unseen, octets, recent, special_use"
@@ -25,7 +28,7 @@ def ensure_mailbox(connection: Connection, account_id: int, name: str, now: floa
     """The row of a mailbox, which is made when it is missing."""
     found = find_mailbox(connection, account_id, name)
     if found is None:
-        _insert(connection, account_id, name, USE_OF.get(name, ""), now)
+        _insert(connection, account_id, name, USE_OF.get(name, ""), now)     # or another process has just made it
         found = find_mailbox(connection, account_id, name)
         assert found is not None
     return found[0]
@@ -38,8 +41,8 @@ def make_usual(connection: Connection, account_id: int, now: float) -> None:
         subscribe(connection, account_id, name, True)
 
 
-def _insert(connection: Connection, account_id: int, name: str, special_use: str, now: float) -> None:
-    """A row, unless another process has just made it.
+def _insert(connection: Connection, account_id: int, name: str, special_use: str, now: float) -> bool:
+    """A row, unless another process has just made it, which is False.
 
     The UIDVALIDITY (RFC 9051 2.3.1.1) is the second in which it is made, or more, so that none comes again.
     """
@@ -56,12 +59,18 @@ def _insert(connection: Connection, account_id: int, name: str, special_use: str
         select(mailbox.c.id).where(mailbox.c.account_id == account_id, mailbox.c.special_use == use)
     ).first():
         use = ""
-    values = {
+    values: dict[str, Any] = {
         "account_id": account_id, "name": name, "uidvalidity": last[0] & 0xFFFFFFFF, "uidnext": 1, "created": now,
         "special_use": use,
     }
+    made = _insert_new(connection, mailbox, {**numbered(connection, mailbox), **values})
+    return bool(made.rowcount)
+
+
+def _insert_new(connection: Connection, table: Table, values: Mapping[str, Any]) -> Any:
+    """A row, if there is none like it."""
     make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    connection.execute(make(mailbox).values(values).on_conflict_do_nothing())
+    return connection.execute(make(table).values(values).on_conflict_do_nothing())
 
 
 def find_mailbox(connection: Connection, account_id: int, name: str) -> tuple[int, int] | None:
@@ -95,7 +104,7 @@ def status(connection: Connection, account_id: int, names: Collection[str] | Non
 
 
 def object_id(id: int, uidvalidity: int) -> str:
-    """The MAILBOXID (RFC 8474 4.1): rows may get the number of one that was deleted, but never its UIDVALIDITY."""
+    """The MAILBOXID (RFC 8474 4.1)."""
     return f"{id:x}-{uidvalidity:x}"
 
 
@@ -106,7 +115,11 @@ def count_from(connection: Connection, id: int, uid: int) -> int:
 
 
 def create(connection: Connection, account_id: int, name: str, special_use: str, now: float) -> Status:
-    """A new mailbox; raises `AlreadyExists`, also when another one has this special use (RFC 6154 3)."""
+    """A new mailbox; raises `AlreadyExists`, also when another one has this special use (RFC 6154 3).
+
+    Raises `PermanentFailure` for a name that is too long, and `OverQuota` when there are too many.
+    """
+    _check_name(name)
     if find_mailbox(connection, account_id, name) is not None:
         raise AlreadyExists(f"there is a mailbox {name} already")
     if special_use:
@@ -114,7 +127,11 @@ def create(connection: Connection, account_id: int, name: str, special_use: str,
         other = connection.execute(query).scalar()
         if other is not None:
             raise AlreadyExists(f"{other} has this use already")
-    _insert(connection, account_id, name, special_use, now)
+    row = fetch_one(connection, "SELECT COUNT(*) FROM mailbox WHERE account_id = ?", (account_id,))
+    if row[0] >= MOST_MAILBOXES:
+        raise OverQuota(f"an account may have {MOST_MAILBOXES} mailboxes")
+    if not _insert(connection, account_id, name, special_use, now):
+        raise AlreadyExists(f"there is a mailbox {name} already")
     [made] = status(connection, account_id, {name})
     return made
 
@@ -149,9 +166,10 @@ def drop_all(connection: Connection, contents: Path, account_id: int) -> None:
 
 
 def rename(connection: Connection, account_id: int, old: str, new: str, now: float) -> None:
-    """Another name, and so for all below it.  Of INBOX, see `mailserver.store.changing.empty_into`.
+    """Another name, and so for all below it.  Of INBOX, see `mailserver.store.changing.rename_inbox`.
 
-    Raises `NotFound`, and `AlreadyExists` when a name is taken, or would lie below itself.
+    Raises `NotFound`, `AlreadyExists` when a name is taken, or would lie below itself, and `PermanentFailure` when it
+    is too long.
     """
     query = select(mailbox.c.id, mailbox.c.name).where(mailbox.c.account_id == account_id).order_by(mailbox.c.id)
     if connection.dialect.name == "postgresql":
@@ -165,6 +183,8 @@ def rename(connection: Connection, account_id: int, old: str, new: str, now: flo
     taken = sorted(set(moved.values()) & names.keys())
     if taken:
         raise AlreadyExists(f"there is a mailbox {taken[0]} already")
+    for now_called in moved.values():
+        _check_name(now_called)
     for name, now_called in moved.items():
         connection.execute(update(mailbox).where(mailbox.c.id == names[name]).values(name=now_called))
 
@@ -181,39 +201,80 @@ def subscriptions(connection: Connection, account_id: int) -> list[str]:
 def subscribe(connection: Connection, account_id: int, name: str, wanted: bool) -> None:
     """Subscribe, or not any more; both may be so already."""
     where = (subscription.c.account_id == account_id) & (subscription.c.name == name)
-    there = connection.execute(select(subscription.c.name).where(where)).first() is not None
-    if wanted and not there:
-        connection.execute(insert(subscription).values(account_id=account_id, name=name))
-    elif there and not wanted:
+    if not wanted:
         connection.execute(delete(subscription).where(where))
+        return
+    _check_name(name)
+    row = fetch_one(connection, "SELECT COUNT(*) FROM subscription WHERE account_id = ?", (account_id,))
+    if row[0] >= MOST_MAILBOXES:
+        raise OverQuota(f"an account may have {MOST_MAILBOXES} subscriptions")
+    _insert_new(connection, subscription, {"account_id": account_id, "name": name})
+
+
+def _check_name(name: str) -> None:
+    if len(name.encode("utf-8", "surrogatepass")) > LONGEST_NAME:
+        raise PermanentFailure(f"the name of a mailbox may have {LONGEST_NAME} octets")
 
 
 # -- quota
 
 
-def quota(connection: Connection, account_id: int, usual_octets: int = 0, usual_messages: int = 0) -> Quota:
-    """What an account has and may have, or its whole domain where that is nearer; `usual` where nothing is said."""
-    limits: Any = connection.execute(
-        select(
-            account.c.domain_id, account.c.quota_octets, account.c.quota_messages,
-            domain.c.quota_octets.label("all_octets"), domain.c.quota_messages.label("all_messages"),
-        ).join(domain).where(account.c.id == account_id)
-    ).first()
-    if limits is None:
-        raise NotFound("the account has just gone")
-    octets, messages = _used(connection, "account_id = ?", account_id)
-    own = Quota(
-        octets, usual_octets if limits.quota_octets is None else limits.quota_octets,
-        messages, usual_messages if limits.quota_messages is None else limits.quota_messages,
+def quota(
+    connection: Connection, account_id: int, usual_octets: int = 0, usual_messages: int = 0,
+    is_only_for_room: bool = False,
+) -> Quota:
+    """What an account has and may have, or its whole domain where that is nearer; `usual` where nothing is said.
+
+    With `is_only_for_room` what there is is not counted where there are no limits.
+    """
+    row = fetch_one(
+        connection,
+        "SELECT account.domain_id, account.quota_octets, account.quota_messages, domain.quota_octets,"
+        " domain.quota_messages FROM account JOIN domain ON domain.id = account.domain_id WHERE account.id = ?",
+        (account_id,),
     )
+    if row is None:
+        raise NotFound("the account has just gone")
+    limits = _Limits(*row)
+    most_octets = usual_octets if limits.octets is None else limits.octets
+    most_messages = usual_messages if limits.messages is None else limits.messages
+    is_limited = most_octets or most_messages or limits.all_octets or limits.all_messages
+    if is_only_for_room and not is_limited:
+        return Quota(0, 0, 0, 0)
+    octets, messages = _used(connection, "account_id = ?", account_id)
+    own = Quota(octets, most_octets, messages, most_messages)
     if not limits.all_octets and not limits.all_messages:
         return own
-    all_octets, all_messages = _used(
-        connection, "account_id IN (SELECT id FROM account WHERE domain_id = ?)", limits.domain_id
-    )
+    all_octets, all_messages = used_in_domain(connection, limits.domain_id)
     return Quota(
         octets, _nearer(own.most_octets, octets, limits.all_octets, all_octets),
         messages, _nearer(own.most_messages, messages, limits.all_messages, all_messages),
+        _is_used_up(limits.all_octets, all_octets) or _is_used_up(limits.all_messages, all_messages),
+    )
+
+
+class _Limits(NamedTuple):
+    domain_id: int
+    octets: int | None
+    messages: int | None
+    all_octets: int | None
+    all_messages: int | None
+
+
+def _is_used_up(limit: int | None, used: int) -> bool:
+    return bool(limit) and used >= (limit or 0)
+
+
+def used_in_domain(connection: Connection, domain_id: int) -> tuple[int, int]:
+    """Octets and messages that all accounts of a domain have together."""
+    return _used(connection, "account_id IN (SELECT id FROM account WHERE domain_id = ?)", domain_id)
+
+
+def has_quotas(connection: Connection) -> bool:
+    """Whether any account or domain has a limit of its own."""
+    return any(
+        fetch(connection, f"SELECT 1 FROM {table} WHERE quota_octets > 0 OR quota_messages > 0 LIMIT 1")
+        for table in ("account", "domain")
     )
 
 

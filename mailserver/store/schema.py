@@ -91,6 +91,15 @@ content = Table(
     Column("data", LargeBinary),                                # all of it when not large; else its beginning
 )
 
+# How many rows hold a content beyond those that it counts itself: copies.  To count them there would write each content
+# anew, ten times the octets of all the rest.
+shared = Table(
+    "shared",
+    metadata,
+    Column("content_id", _Number, primary_key=True, autoincrement=False),
+    Column("more", _Number, nullable=False),                    # less than none once originals have gone
+)
+
 # Large content on PostgreSQL: rows of pieces, since several machines read them.
 piece = Table(
     "piece",
@@ -177,6 +186,11 @@ digest = Table(
     Column("display_to", Text, nullable=False),
     Column("message_id", Text, nullable=False),
     Column("refs", Text, nullable=False),                       # message ids of those before it, with blanks
+    Column("find_subject", Text, nullable=False),               # these five: the fields as they are searched, folded
+    Column("find_from", Text, nullable=False),
+    Column("find_to", Text, nullable=False),
+    Column("find_cc", Text, nullable=False),
+    Column("find_bcc", Text, nullable=False),
     Column("thread", _Number, nullable=False),                  # THREADID (RFC 8474): made of the first of all these
 )
 

@@ -12,10 +12,9 @@ from mailserver.errors import NotFound
 from mailserver.imapstore import Changes, Ranges, State
 from mailserver.store.digests import VERSION, Digest
 from mailserver.store.ranges import within
-from mailserver.store.statements import fetch, fetch_one, run_with
+from mailserver.store.statements import batches, fetch, fetch_one, listed, run_with
 
 OF_DIGEST = frozenset(Digest._fields)
-ALWAYS = OF_DIGEST - {"sent"}       # those that are never NULL
 KEEP = 30 * 24 * 3600.0     # seconds for which it is remembered what was expunged
 KEEP_MOST = 100_000         # UIDs of one mailbox that are remembered
 
@@ -57,8 +56,11 @@ def _row(connection: Connection, mailbox_id: int) -> tuple[int, int, int, tuple[
 
 def modseqs(connection: Connection, ids: Sequence[int]) -> dict[int, int]:
     """The mod-sequences of mailboxes, by their rows; those that are gone are left out."""
-    marks = ", ".join("?" * len(ids))
-    return dict(map(tuple, fetch(connection, f"SELECT id, modseq FROM mailbox WHERE id IN ({marks})", ids)))
+    found: dict[int, int] = {}
+    for some in batches(ids):
+        marks, values = listed(some)
+        found.update(map(tuple, fetch(connection, f"SELECT id, modseq FROM mailbox WHERE id IN ({marks})", values)))
+    return found
 
 
 def claim_recent(connection: Connection, mailbox_id: int, until: int) -> None:
@@ -69,17 +71,19 @@ def claim_recent(connection: Connection, mailbox_id: int, until: int) -> None:
 def rows(
     connection: Connection, mailbox_id: int, uids: Ranges, columns: Sequence[str], after: int, limit: int
 ) -> Sequence[tuple[Any, ...]]:
-    """The columns of at most `limit` messages behind the UID `after`, by UID, each behind its UID and content's id.
+    """The columns of at most `limit` messages behind the UID `after`, by UID.
 
-    What is not understood yet has None in the columns of ``digest``.
+    Each stands behind its UID, its content's id and whether it is understood, if that is asked for: what is not yet has
+    None there and in the columns of ``digest``.
     """
     where, parameters = within(connection, mailbox_id, uids)
     names = ", ".join(f"{'digest' if each in OF_DIGEST else 'message'}.{each}" for each in columns)
-    join = f" LEFT JOIN digest ON digest.content_id = message.content_id AND digest.version = {VERSION}"
-    if not OF_DIGEST.intersection(columns):
-        join = ""
+    join, known = "", "1"
+    if OF_DIGEST.intersection(columns):
+        join = f" LEFT JOIN digest ON digest.content_id = message.content_id AND digest.version = {VERSION}"
+        known = "digest.version"
     text = (
-        f"SELECT message.uid, message.content_id{', ' if names else ''}{names} FROM message{join}"
+        f"SELECT message.uid, message.content_id, {known}{', ' if names else ''}{names} FROM message{join}"
         f" WHERE message.mailbox_id = ? AND message.uid > ? AND message.{where} ORDER BY message.uid LIMIT ?"
     )
     return fetch(connection, text, [mailbox_id, after, *parameters, limit])

@@ -22,6 +22,7 @@ Where the tests are run, ``python -m twisted.trial``, mailserver must be install
 from mailserver.testing.cases import PluginCase, a_client, an_envelope, answer
 from mailserver.testing.contracts import AuthenticatorContract, FilterContract, ForwarderContract, ListenerContract
 from mailserver.testing.dialogue import DialogueTestCase, Line
+from mailserver.testing.imapstores import ImapSteps, ImapStoreContract
 from mailserver.testing.standin import Names, StandIn
 from mailserver.testing.stores import MailboxSteps, MailboxStoreContract
 
@@ -30,6 +31,8 @@ __all__ = [
     "DialogueTestCase",
     "FilterContract",
     "ForwarderContract",
+    "ImapSteps",
+    "ImapStoreContract",
     "Line",
     "ListenerContract",
     "MailboxSteps",

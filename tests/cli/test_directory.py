@@ -44,7 +44,11 @@ class UserTests(HouseTestCase):
         self.done("user", "add", "bob@example.org", "--password-stdin", stdin="hush\n")
         about = self.done("user", "show", "bob@example.org", "--json").json
         self.assertEqual((about["address"], about["enabled"], about["password"]), ("bob@example.org", True, True))
-        self.assertEqual(about["mailboxes"], [{"name": "INBOX", "messages": 0, "octets": 0}])
+        self.assertEqual(
+            about["mailboxes"],
+            [{"name": name, "messages": 0, "octets": 0}
+             for name in ("Archive", "Drafts", "INBOX", "Junk", "Sent", "Trash")],
+        )
         self.done("user", "remove", "bob@example.org")
         self.assertIn("there is no account bob@example.org", self.fails("user", "show", "bob@example.org"))
 

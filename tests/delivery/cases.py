@@ -8,6 +8,7 @@ from typing import Any
 from twisted.internet import reactor as installed_reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock, deferLater
+from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
 from mailserver.address import Address
@@ -49,7 +50,7 @@ class CourierCase(TestCase):
         await connect(reactor, Host("mx", self.peer.port, ()), "127.0.0.1", line)
         self.addCleanup(lambda: line.gone)
         self.addCleanup(line.abort)
-        return Courier(line, "us.example.org", lmtp)
+        return Courier(line, "us.example.org", deferToThread, lmtp)
 
     async def begin(self, lmtp: bool = False) -> Courier:
         courier = await self.call(lmtp)

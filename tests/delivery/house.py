@@ -111,14 +111,14 @@ class HouseCase(SqliteCase):
     async def send(
         self, *recipients: str, sender: Address | None = ALICE, content: Content | bytes = b"Subject: x\r\n\r\nx\r\n",
         notify: str = "", orcpt: str = "", wishes: Wishes = NONE, client: Client = OURSELVES,
-        origin: Origin = Origin.SUBMISSION,
+        origin: Origin = Origin.SUBMISSION, body: str = "8BITMIME",
     ) -> int:
         """Accept a message; its id."""
         content = Content.of(content) if isinstance(content, bytes) else content
         id = self.world.new_id()
         story = Story(id)
         addresses = tuple(map(Address.parse, recipients))
-        envelope = Envelope(id, origin, sender, addresses, content.size, "8BITMIME", wishes)
+        envelope = Envelope(id, origin, sender, addresses, content.size, body, wishes)
         routes = [
             replace(await self.acceptance._router.route(each, story), notify=notify, orcpt=orcpt) for each in addresses
         ]

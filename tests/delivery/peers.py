@@ -21,7 +21,8 @@ Reply = bytes | str | Callable[["Talk"], "bytes | str"]
 class Peer(Factory):
     """Says `replies` to what begins like their keys, the longest first; the rest is what a good server says.
 
-    The keys are "" (the greeting), commands as they come, and "." (the end of the content).
+    The keys are "" (the greeting), commands as they come, and "." (the end of the content, by BDAT too).  A refusal of
+    "BDAT" is said before the chunk has come; a peer that does not `swallow` takes the chunk for commands then.
     """
 
     def __init__(self, tls: KeyPair | None = None, implicit: bool = False, lmtp: bool = False) -> None:
@@ -30,6 +31,7 @@ class Peer(Factory):
         self.tls = tls
         self.implicit = implicit
         self.lmtp = lmtp
+        self.swallow = True
         self.heard: list[str] = []                                  # commands
         self.messages: list[tuple[str, list[str], bytes]] = []      # of which the end was heard
         self.talks: list[Talk] = []
@@ -81,6 +83,9 @@ class Talk(Protocol):
         self.gone: Deferred[None] = Deferred()
         self.buffer = b""
         self.in_content = False
+        self.chunk = 0                  # octets that are left of one
+        self.chunks: list[bytes] = []
+        self.is_refused = False         # what comes of this message
         self.is_secure = False
         self.is_over = False
         self.sender = ""
@@ -111,7 +116,16 @@ class Talk(Protocol):
 
     def lines(self) -> Iterator[str]:
         while not self.is_over:
-            if self.in_content:
+            if self.chunk:
+                if not self.buffer:
+                    return
+                self.chunks.append(self.buffer[: self.chunk])
+                self.buffer = self.buffer[self.chunk :]
+                self.chunk -= len(self.chunks[-1])
+                if not self.chunk and not self.is_refused:
+                    self.peer.messages.append((self.sender, self.recipients, b"".join(self.chunks)))
+                    yield "."
+            elif self.in_content:
                 whole, end, rest = (b"\r\n" + self.buffer).partition(b"\r\n.\r\n")
                 if not end:
                     return
@@ -144,6 +158,12 @@ class Talk(Protocol):
         elif verb == "DATA":
             said = self.answer(line, b"354 Go on\r\n" if self.recipients else b"503 5.5.1 No recipients\r\n")
             self.in_content = said.startswith(b"354")
+        elif verb == "BDAT":
+            # One chunk for all, as our side sends it: RFC 3030 has more.
+            self.is_refused = self.answer(line, b"").startswith((b"4", b"5"))
+            self.chunks = []
+            if self.peer.swallow or not self.is_refused:
+                self.chunk = int(line.split()[1])
         elif verb == ".":
             times = len(self.recipients) if self.peer.lmtp else 1
             self.answer(line, b"250 2.0.0 Taken\r\n" * times)

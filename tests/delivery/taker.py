@@ -7,7 +7,7 @@ from typing import Any
 
 from twisted.internet import reactor as installed_reactor
 from twisted.internet.defer import maybeDeferred
-from twisted.internet.ssl import Certificate, DefaultOpenSSLContextFactory, trustRootFromCertificates
+from twisted.internet.ssl import DefaultOpenSSLContextFactory
 from twisted.web.http import HTTPChannel
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request, Site
@@ -27,7 +27,7 @@ class Taker(Resource):
         self.statuses = list(statuses) or [201]
         self.taken: list[tuple[str, str, bytes]] = []          # path, type, body
         pair = key_pair(folder, name)
-        self.trust = trustRootFromCertificates([Certificate.loadPEM(pair.certificate.read_bytes())])
+        self.certificate = pair.certificate             # who trusts it, trusts this server
         site = Site(self)
         context = DefaultOpenSSLContextFactory(str(pair.key), str(pair.certificate))
         self.channels: list[HTTPChannel] = []

@@ -97,6 +97,8 @@ class OneConnectionTests(KeptCase):
 
         def look(talk: Talk) -> bytes:
             seen.append(talk.buffer)
+            if len(seen) < COUNT:
+                rest(talk, 0.05)            # until others are at hand
             return b"250 2.0.0 Taken\r\n"
 
         self.to.replies = {".": look}

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from functools import partial
 from typing import Any
 
 from twisted.internet import reactor as installed_reactor
+from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 
 from mailserver.delivery import ends as ends_module
 from mailserver.delivery import remote as remote_module
 from mailserver.delivery import scheduler as scheduler_module
 from mailserver.errors import TemporaryFailure
-from mailserver.store import queue, spool
+from mailserver.store import contents, queue, spool
 from mailserver.store.accepting import write_many
 from mailserver.store.schema import content
 from mailserver.store.spool import Entry
@@ -351,6 +353,26 @@ class StopTests(HouseCase):
         await self.empty()
         self.assertEqual(len(peer.messages), 1)
 
+    async def test_claimed_when_it_is_too_late(self) -> None:
+        """What was being claimed when the server stopped was no attempt: no number is missing in its story."""
+        peer = self.peer()
+        await self.send("bob@example.com")
+        load_many, stopping = contents.load_many, []
+
+        def slowly(*args: Any) -> Any:
+            reactor.callFromThread(lambda: stopping.append(Deferred.fromCoroutine(scheduler.stop())))
+            time.sleep(0.1)
+            return load_many(*args)
+
+        self.patch(contents, "load_many", slowly)
+        scheduler = self.route(to=peer)
+        await self.until(lambda: stopping)
+        await stopping[0]
+        self.schedulers.remove(scheduler)
+        [entry] = await self.queue()
+        self.assertEqual((entry.attempts, entry.owner, peer.talks), (0, "", []))
+        self.assertLessEqual(entry.next_attempt, self.world.now())
+
     async def test_nothing_to_do(self) -> None:
         scheduler = self.work()
         await scheduler.stop()
@@ -410,6 +432,21 @@ class TroubleTests(HouseCase):
         self.patch(self.database, "write", lost)
         await self._is_delivered_once()
         self.assertEqual(len(self.flushLoggedErrors(TemporaryFailure)), 1)
+
+    async def test_what_was_claimed_cannot_be_read(self) -> None:
+        """The same for what was claimed well and cannot be looked at then."""
+        self.patch(scheduler_module, "LOOK", 0.1)
+        load_many, times = contents.load_many, []
+
+        def fails(*args: Any) -> Any:
+            times.append(1)
+            if len(times) < 3:
+                raise TemporaryFailure("the database went away")
+            return load_many(*args)
+
+        self.patch(contents, "load_many", fails)
+        await self._is_delivered_once()
+        self.assertEqual((len(times), len(self.flushLoggedErrors(TemporaryFailure))), (3, 2))
 
     async def _is_delivered_once(self) -> None:
         """Of what lay in the queue; its attempt was counted, so it is due a little later."""

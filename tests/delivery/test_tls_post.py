@@ -7,12 +7,14 @@ from typing import Any
 
 from twisted.internet import reactor as installed_reactor
 from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
 from mailserver.delivery.tls.https import is_elsewhere
 from mailserver.delivery.tlsrpt import post as module
 from mailserver.delivery.tlsrpt.post import Post, read_status
 from mailserver.errors import PermanentFailure, TemporaryFailure
+from mailserver.settings import Outbound, OutboundTls
 from mailserver.testing import Names
 from mailserver.world import World
 from tests.delivery.taker import Taker
@@ -32,8 +34,15 @@ class PostTests(TestCase):
         self.addCleanup(taker.stop)
         return taker
 
-    def post(self, taker: Taker, allow_loopback: bool = True) -> Post:
-        return Post(World(reactor, self.names), lambda: allow_loopback, taker.trust)
+    def post(self, taker: Taker | None = None, allow_loopback: bool = True) -> Post:
+        """One that trusts a taker, else whom the system trusts."""
+        self.outbound = Outbound(
+            allow_loopback=allow_loopback, tls=OutboundTls(ca=taker.certificate if taker is not None else None)
+        )
+        world = World(reactor, self.names)
+        world.threads.start()
+        self.addCleanup(deferToThread, world.threads.stop)
+        return Post(world, lambda: self.outbound)
 
     def uri(self, taker: Taker, path: str = "/v1/tls?x=1") -> str:
         return f"https://reports.example.com:{taker.port}{path}"
@@ -64,11 +73,23 @@ class PostTests(TestCase):
         with self.assertRaises(TemporaryFailure):
             await self.post(taker).send(self.uri(taker), b"x")
         taker = self.taker()
-        stranger = Post(World(reactor, self.names), lambda: True)
         with self.assertRaises(TemporaryFailure) as raised:
-            await stranger.send(self.uri(taker), b"x")
-        self.assertIn("certificate verify failed", str(raised.exception))
+            await self.post().send(self.uri(taker), b"x")
+        self.assertIn("is signed by itself", str(raised.exception))
         self.assertEqual(taker.taken, [])
+
+    async def test_as_configured_now(self) -> None:
+        """Other authorities count from the next report on; a file that is gone is a reason to come again."""
+        taker = self.taker(201)
+        post = self.post()
+        trusting = OutboundTls(ca=taker.certificate)
+        self.outbound = Outbound(allow_loopback=True, tls=trusting)
+        self.assertEqual(await post.send(self.uri(taker), b"x"), "answered 201")
+        self.outbound = Outbound(allow_loopback=True, tls=OutboundTls(ca=Path("gone.pem")))
+        with self.assertRaises(TemporaryFailure) as raised:
+            await post.send(self.uri(taker), b"x")
+        self.assertIn("gone.pem", str(raised.exception))
+        self.assertEqual(len(taker.taken), 1)
 
     async def test_not_at_home(self) -> None:
         """The DNS of a stranger leads to no address of ours."""
@@ -106,14 +127,12 @@ class PostTests(TestCase):
         port = reactor.listenTCP(0, Factory.forProtocol(Clear), interface="127.0.0.1")
         self.addCleanup(port.stopListening)
         with self.assertRaises(TemporaryFailure):
-            await Post(World(reactor, self.names), lambda: True).send(
-                f"https://reports.example.com:{port.getHost().port}/", b"SECRET"
-            )
+            await self.post().send(f"https://reports.example.com:{port.getHost().port}/", b"SECRET")
         self.assertFalse(any(b"SECRET" in each for each in heard))
 
     async def test_nowhere(self) -> None:
         self.names.add("empty.example.com", "TXT", '"x"')
-        post = Post(World(reactor, self.names), lambda: True)
+        post = self.post()
         for name in ("empty.example.com", "nowhere.example.com", "127.0.0.1"):
             with self.assertRaises(TemporaryFailure):
                 await post.send(f"https://{name}/", b"x")

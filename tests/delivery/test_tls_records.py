@@ -36,7 +36,7 @@ class RecordsTests(SqliteCase):
         super().setUp()
         self.start()
         self.world = World(reactor, Names())
-        self.outbound = Outbound()
+        self.outbound = Outbound(tls_reports=TlsReports(send=True))
         self.records = self.make()
 
     def make(self) -> Records:
@@ -127,7 +127,7 @@ class RecordsTests(SqliteCase):
         self.assertEqual((len(strings), len(kind.mx), len(kind.reason)), (30, 255, 200))
 
     async def test_not_wanted(self) -> None:
-        for self.outbound in (Outbound(enabled=False), Outbound(tls_reports=TlsReports(send=False))):
+        for self.outbound in (Outbound(enabled=False, tls_reports=TlsReports(send=True)), Outbound()):
             self.records.note(BAD)
             await self.records.flush()
         self.assertEqual(self.count(tls_result), 0)

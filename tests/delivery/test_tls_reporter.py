@@ -13,7 +13,7 @@ from twisted.internet.threads import deferToThread
 from mailserver.delivery.tlsrpt.records import Records
 from mailserver.delivery.tlsrpt.reporter import GRACE, SPREAD, Reporter
 from mailserver.errors import PermanentFailure, TemporaryFailure
-from mailserver.settings import Outbound, TlsReports
+from mailserver.settings import Outbound, OutboundTls, TlsReports
 from mailserver.store import tlsresults
 from mailserver.tlsrpt.parts import report_in
 from mailserver.tlsrpt.reading import read_report
@@ -33,7 +33,7 @@ class ReporterTests(HouseCase):
 
     def setUp(self) -> None:
         super().setUp()
-        self.outbound = Outbound(allow_loopback=True)
+        self.outbound = Outbound(allow_loopback=True, tls_reports=TlsReports(send=True))
         self.reporters: list[Reporter] = []
         now = time.time()
         self.day = int(now // DAY)
@@ -44,9 +44,11 @@ class ReporterTests(HouseCase):
         with self.writing() as connection:
             tlsresults.add_many(connection, dict(records._waiting))
 
-    def reporter(self, trust: Any = None) -> Reporter:
+    def reporter(self, trusted: Taker | None = None) -> Reporter:
         """One that does what it is told, without a clock of its own."""
-        reporter = Reporter(self.database, self.acceptance, self.world, HOSTNAME, lambda: self.outbound, trust)
+        if trusted is not None:
+            self.outbound = replace(self.outbound, tls=OutboundTls(ca=trusted.certificate))
+        reporter = Reporter(self.database, self.acceptance, self.world, HOSTNAME, lambda: self.outbound)
         self.reporters.append(reporter)
         return reporter
 
@@ -100,7 +102,7 @@ class ReporterTests(HouseCase):
 
     async def test_as_configured(self) -> None:
         self.wanted_by("mailto:tls@reports.example")
-        self.outbound = Outbound(tls_reports=TlsReports(contact="tls@example.org", organization="Example Ltd"))
+        self.outbound = Outbound(tls_reports=TlsReports(True, contact="tls@example.org", organization="Example Ltd"))
         peer = self.peer()
         self.tomorrow()
         await self.plan_and_send(self.reporter())
@@ -117,7 +119,7 @@ class ReporterTests(HouseCase):
         self.names.add("reports.example", "A", "127.0.0.1")
         self.wanted_by(f"https://reports.example:{taker.port}/tls")
         self.tomorrow()
-        await self.plan_and_send(self.reporter(taker.trust))
+        await self.plan_and_send(self.reporter(taker))
         [(path, _, body)] = taker.taken
         self.assertEqual((path, read_report(body).sections[1].successful), ("/tls", 2))
         self.assertEqual(self.rows(), [(1, f"https://reports.example:{taker.port}/tls: answered 201")])
@@ -162,7 +164,7 @@ class ReporterTests(HouseCase):
         self.names.add("reports.example", "A", "127.0.0.1")
         self.wanted_by(f"https://reports.example:{taker.port}/1", f"https://reports.example:{taker.port}/2")
         self.tomorrow()
-        reporter = self.reporter(taker.trust)
+        reporter = self.reporter(taker)
         await reporter.send_due()
         self.moved += SPREAD + 10
         reporter._look()
@@ -170,7 +172,7 @@ class ReporterTests(HouseCase):
         await reporter.stop()
         taker.statuses = [200]
         self.moved += 4000
-        await self.reporter(taker.trust).send_due()
+        await self.reporter(taker).send_due()
         self.assertEqual([path for path, _, _ in taker.taken], ["/1", "/2"])
 
     async def test_not_wanted(self) -> None:
@@ -179,8 +181,14 @@ class ReporterTests(HouseCase):
         await self.plan_and_send(self.reporter())
         self.assertEqual((await self.mails(), self.rows()), ([], [(1, "not wanted")]))
         self.assertEqual(self.rows(None), [])
-        self.outbound = Outbound(tls_reports=TlsReports(send=False))
-        await self.reporter().send_due()
+
+    async def test_not_unless_told(self) -> None:
+        """Nothing signs the reports (RFC 8460 3), so nobody gets any without being asked for."""
+        self.wanted_by("mailto:tls@reports.example")
+        self.tomorrow()
+        self.outbound = Outbound()
+        await self.plan_and_send(self.reporter())
+        self.assertEqual((await self.mails(), self.rows()), ([], []))
 
     async def test_later(self) -> None:
         """A resolver or a web server that is down is asked again for a day, and then no more."""
@@ -195,7 +203,7 @@ class ReporterTests(HouseCase):
         self.wanted_by(f"https://reports.example:{taker.port}/", "mailto:tls@reports.example")
         for _ in range(5):
             self.moved += 3700
-            await self.reporter(taker.trust).send_due()
+            await self.reporter(taker).send_due()
         self.assertEqual(len(taker.taken), 3)
         self.assertEqual(len(await self.mails()), 1)
         [(done, _)] = self.rows()

@@ -8,8 +8,8 @@ from pathlib import Path
 
 CORPUS = Path(__file__).parent.parent / "corpus"
 NAMES = (
-    "address", "control", "dns", "dots", "feedback", "header", "imap", "multiline", "pop3", "proxy", "received", "sasl",
-    "sevenbit", "smtp_client", "smtp_server", "stuffing", "tls_report",
+    "address", "control", "dns", "dots", "feedback", "header", "imap", "mime", "multiline", "pop3", "proxy", "received",
+    "sasl", "sevenbit", "smtp_client", "smtp_server", "stuffing", "tls_report",
 )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import tracemalloc
 from collections.abc import Callable
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -19,6 +21,7 @@ from mailserver.imap.reader import Reader
 from mailserver.pop3 import multiline
 from mailserver.smtp.dots import Unstuffer
 from mailserver.smtp.lines import SmtpError
+from mailserver.smtp.sevenbit import Conversion, NotConvertible, Survey, converted
 from mailserver.smtp.stuffing import Stuffer
 from mailserver.smtp.syntax import parse_command
 from mailserver.tlsrpt.parts import report_in
@@ -27,6 +30,8 @@ from tests.fuzz import imap, pop3, smtp_client, smtp_server
 from tests.fuzz.choices import Choices
 from tests.fuzz.growth import MOST, grows
 
+PARTS = b"Content-Type: multipart/mixed; boundary=b\r\n\r\n"
+DEEP = b"".join(PARTS.replace(b"=b", b"=b%d" % n) + b"--b%d\r\n" % n for n in range(50)) + b"\r\n\xff"
 MESSAGE = b"EHLO x\r\nMAIL FROM:<a@b.org>\r\nRCPT TO:<c@d.org>\r\n"
 
 
@@ -80,6 +85,55 @@ def reported(octets: bytes) -> None:
             work(octets)
         except BadReport:
             pass
+
+
+def seven(octets: bytes, binary: bool = False) -> None:
+    """For a server that takes nothing beyond ASCII."""
+    try:
+        converted(octets, False, binary)
+    except NotConvertible:
+        pass
+
+
+def seven_of_binary(octets: bytes) -> None:
+    seven(octets, True)
+
+
+def seven_in_pieces(octets: bytes) -> None:
+    """As a large one is read, twice; what is made of it is sent at once."""
+    survey = Survey()
+    for start in range(0, len(octets), 1460):
+        survey.feed(octets[start : start + 1460])
+    try:
+        plan = survey.end()
+    except NotConvertible:
+        return
+    if plan is not None:
+        conversion = Conversion(plan)
+        for start in range(0, len(octets), 1460):
+            conversion.feed(octets[start : start + 1460])
+        conversion.end()
+
+
+def used(work: Callable[[bytes], object], octets: bytes) -> tuple[int, int]:
+    """How many calls it made, and how many octets of memory it had at once."""
+    calls = 0
+
+    def count(frame: object, event: str, arg: object) -> None:
+        nonlocal calls
+        calls += event in ("call", "c_call")
+
+    sys.setprofile(count)
+    try:
+        work(octets)
+    finally:
+        sys.setprofile(None)
+    tracemalloc.start()
+    try:
+        work(octets)
+        return calls, tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
 
 
 def imap_command(octets: bytes) -> None:
@@ -162,6 +216,30 @@ class GrowthTests(SynchronousTestCase):
     def test_contents(self) -> None:
         for work in (unstuffed, stuffed, retrieved):
             self.check(work, b"x", b".", b"\r\n.", b"\r\n..", b"\n", b"\r", b"\r\n", b"\0")
+
+    def test_less_than_8_bits(self) -> None:
+        """In whatever they consist, and in pieces of which each ends somewhere."""
+        for work in (seven, seven_of_binary, seven_in_pieces):
+            self.check(work, b"\xff", b"\xff\r\n", b"\n", b"\r", b"=\xff", head=b"Subject: x\r\n\r\n\xff")
+            self.check(work, b"\r\n x", b";a=b", b'"', b"\\x", head=b"X: \xff\r\nContent-Type: multipart/mixed")
+            self.check(work, b"--b\r\n\r\n\xff\r\n", b"--b\r\n", b"\r\n--", b"\r\n--b--", head=PARTS)
+            self.check(work, b"Content-Type: message/rfc822\r\n\r\n", PARTS + b"--b\r\n")
+            self.check(work, b"\r\n--b", b"\r\n--b49\r\n\r\n\xff", head=DEEP)
+
+    def test_memory_for_less_than_8_bits(self) -> None:
+        """Twice the octets, at most three times the calls and the memory; in pieces no more memory."""
+        for head, pattern in (
+            (b"Subject: x\r\n\r\n", b"\xff\r\n"), (b"Subject: x\r\n\r\n\xff", b"\n"), (PARTS, b"--b\r\n\r\n\xff\r\n"),
+            (b"X: \xff\r\nContent-Type: a", b"\r\n x"), (DEEP, b"\r\n--b"),
+        ):
+            for work in (seven, seven_of_binary, seven_in_pieces):
+                (calls, once), (more_calls, twice) = (
+                    used(work, head + pattern * (count // len(pattern))) for count in (25_000, 50_000)
+                )
+                self.assertLess(more_calls, 3 * calls + 100, (work.__name__, pattern))
+                self.assertLess(twice, 3 * once + 20_000, (work.__name__, pattern))
+                if work is seven_in_pieces:
+                    self.assertLess(twice, once + 20_000, pattern)
 
     def test_pop3(self) -> None:
         self.check(lambda said: pop3.play([said], Choices(b"")), b"NOOP\r\n", b"\r\n", b"RETR 1\r\n", b"XYZZY\r\n")

@@ -52,6 +52,8 @@ class ConnectionTests(SynchronousTestCase):
             Id((("name", "sodr"), ("version", "19.34"), ("vendor", None))),
         )
         self.assertEqual(command(b"ID ()", NEW), Id())
+        value = "y" * 1024
+        self.assertEqual(command(b'ID ("a" "' + value.encode() + b'")', NEW), Id((("a", value),)))
         many = b" ".join([b'"a" "b"'] * 31)
         long = b'"' + b"x" * 31 + b'" NIL', b'"a" "' + b"x" * 1025 + b'"'
         for fields in (many, *long, b'"a"', b'a "b"', b'"a" b', b'"a" "b" '):

@@ -112,6 +112,7 @@ class PatternTests(SynchronousTestCase):
         self.assertEqual(joined("", "b"), Pattern("b"))
 
     def test_long(self) -> None:
+        self.assertTrue(Pattern("x" * LONGEST_NAME).matches("x" * LONGEST_NAME))
         self.assertRaises(ImapError, Pattern, "x" * (LONGEST_NAME + 1))
 
     @given(some.text("ab/*%", max_size=8), some.text("ab/", max_size=8))

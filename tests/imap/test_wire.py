@@ -267,6 +267,13 @@ class RefusalTests(SynchronousTestCase):
         heard = hear([b"a SEARCH" + keys + b"\r\n"], limits=SMALL)
         self.assertEqual(heard, [("a", "BAD", "TOOBIG", "that is too long")])
 
+    def test_literal_at_the_end(self) -> None:
+        """A literal fits when the CRLF behind it does."""
+        for more, heard in ((0, [Request]), (1, [tuple])):
+            room = SMALL.command - len(b"a SEARCH BODY  BODY {50+}\r\n\r\n") - 50 + more
+            line = b"a SEARCH BODY " + b"x" * room + b" BODY {50+}\r\n" + b"y" * 50 + b"\r\n"
+            self.assertEqual([type(each) for each in hear([line], limits=SMALL)], heard)
+
     def test_no_end(self) -> None:
         """Eight megabytes without an end are not kept, and end the conversation."""
         for state in (NEW, IN):
@@ -284,6 +291,16 @@ class RefusalTests(SynchronousTestCase):
                 self.assertLess(wire.buffered, wire.limits.command + 8192)
             self.assertEqual(heard[0], ("that is too long", False))
             self.assertTrue(heard[-1][1])
+
+    def test_swallowed(self) -> None:
+        """As much as may be is thrown away, and not one octet more, however it comes."""
+        for size, end in ((SMALL.swallowed, Request("b", Noop())), (SMALL.swallowed + 1, (None, "BYE", "TOOBIG"))):
+            line = b"x" * size + b"\r\nb NOOP\r\n"
+            literal = b"a X {900+}\r\n" + b"y" * 900 + b"x" * (size - 900) + b"\r\nb NOOP\r\n"
+            for octets in (line, literal):
+                for places in ((), range(len(octets)), (size,), (size + 1,), (size + 13,), (size + 14,)):
+                    last = hear(cut(octets, places), limits=SMALL)[-1]
+                    self.assertEqual(last[:3] if isinstance(last, tuple) else last, end, (octets[:9], places))
 
     def test_octets(self) -> None:
         """NUL and bare line ends are refused at sight; the line that holds them is none."""

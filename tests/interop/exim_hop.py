@@ -1,10 +1,11 @@
-"""Exim as a next hop: it listens on loopback and keeps what it takes in its queue."""
+"""Exim as a next hop: it listens on loopback, and keeps what it takes in its queue or sends it on."""
 
 from __future__ import annotations
 
 import socket
 import subprocess
 import time
+from collections.abc import Mapping
 
 from tests.interop.exim import SCRIPT, Exim
 
@@ -25,12 +26,20 @@ begin routers
 
 
 class EximHop(Exim):
-    """Runs from `start` to `stop`; both block."""
+    """Runs from `start` to `stop`; both block.
 
-    def __init__(self) -> None:
+    What is for the domains of `routes` goes on, at once, to their ports of loopback; what cannot be delivered there,
+    and what is for other domains, goes back.  Without any, all stays in the queue.
+    """
+
+    def __init__(self, routes: Mapping[str, int] | None = None) -> None:
         super().__init__("127.0.0.1", 9)
         text = self.configuration.read_text().replace("smtputf8_advertise_hosts =", "smtputf8_advertise_hosts = *")
-        self.configuration.write_text(text.replace("begin routers\n", MORE, 1))
+        text = text.replace("begin routers\n", MORE, 1)
+        if routes:
+            ways = " ; ".join(f"{domain} 127.0.0.1::{port}" for domain, port in routes.items())
+            text = text.replace("queue_only = true\n", "").replace("route_list = * 127.0.0.1", f"route_list = {ways}")
+        self.configuration.write_text(text)
         with socket.create_server(("127.0.0.1", 0)) as held:
             self.port: int = held.getsockname()[1]
 

@@ -26,10 +26,10 @@ class KeptTests(HouseCase):
 
     timeout = 120
 
-    async def begin(self, **outbound: Any) -> Any:
+    async def begin(self, more: str = "", **outbound: Any) -> Any:
         self.last = self.peer()
         self.last.extensions += ["SMTPUTF8", "DSN"]
-        self.postfix = Postfix("127.0.0.1", self.last.port)
+        self.postfix = Postfix("127.0.0.1", self.last.port, more)
         self.addCleanup(deferToThread, self.postfix.stop)
         await deferToThread(self.postfix.start)
         return self.work(
@@ -37,7 +37,7 @@ class KeptTests(HouseCase):
         )
 
     async def test_twenty(self) -> None:
-        """In chunks, pipelined, the envelopes ahead: all arrive, each whole and for whom it was."""
+        """Pipelined, the envelopes ahead: all arrive, each whole and for whom it was."""
         wanted = {}
         for number in range(20):
             body = f"I am {number}\r\n.\r\n..\r\nMAIL FROM:<x@y>\r\n" + ("x" * 90 + "\r\n") * (number * 7)
@@ -50,8 +50,39 @@ class KeptTests(HouseCase):
         arrived = {to: octets.partition(b"\r\n\r\n")[2] for _, [to], octets in self.last.messages}
         self.assertEqual(arrived, wanted)
         await scheduler.stop()
-        await self.until(lambda: "bdat=" in self.postfix.log())
-        self.assertRegex(self.postfix.log(), r"disconnect from .* ehlo=1 mail=20 rcpt=20 bdat=20 ")
+        await self.until(lambda: "data=" in self.postfix.log())
+        self.assertRegex(self.postfix.log(), r"disconnect from .* ehlo=1 mail=20 rcpt=20 data=20 ")
+
+    async def test_seven_bits(self) -> None:
+        """To one that takes nothing beyond ASCII: all of it arrives, and decoded it is what was sent.
+
+        Small and large, text and parts; what cannot be sent like that comes back, and Postfix never saw it.
+        """
+        texts = ["gr\u00fc\u00dfe\r\n", "\u2028.\r\n.\r\n\u00e9" * 3000, "hello\r\n", "\u00fc" * 300_000 + "\r\n"]
+        head = "From: a@b.example\r\nSubject: x\r\nMIME-Version: 1.0\r\n"
+        plain = "Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n"
+        parts = "Content-Type: multipart/mixed; boundary=b\r\nContent-Transfer-Encoding: 8bit\r\n\r\n"
+        for number, text in enumerate(texts):
+            await self.send(f"u{number}@example.com", content=(head + plain + text).encode())
+            whole = f"{head}{parts}--b\r\n{plain}{text}\r\n--b\r\n{plain}{text}\r\n--b--\r\n"
+            await self.send(f"v{number}@example.com", content=whole.encode())
+        await self.send("no@example.com", content=b"Subject: \xff\r\n\r\nx\r\n")
+        await self.begin("smtpd_discard_ehlo_keywords = 8bitmime, chunking, smtputf8\n")
+        await self.until(self._is_empty, 60)
+        [report] = await self.reports()
+        self.assertIn(b"\r\nFinal-Recipient: rfc822; no@example.com\r\nAction: failed\r\nStatus: 5.6.3\r\n", report)
+        await self.until(lambda: len(self.last.messages) >= 2 * len(texts), 60)
+        self.assertEqual(len(self.last.messages), 2 * len(texts))
+        for _, [to], octets in self.last.messages:
+            self.assertTrue(octets.isascii(), to)
+            message: Any = email.message_from_bytes(octets)
+            text = texts[int(to[1])]
+            leaves = message.get_payload() if message.is_multipart() else [message]
+            self.assertEqual(len(leaves), 2 if to[0] == "v" else 1)
+            for leaf in leaves:
+                self.assertEqual(leaf.get_payload(decode=True).replace(b"\r\n", b"\n").rstrip(b"\n"),
+                                 text.replace("\r\n", "\n").rstrip("\n").encode())
+        self.assertNotIn("no@example.com", self.postfix.log())
 
     async def test_wishes(self) -> None:
         """RET, ENVID, NOTIFY and ORCPT arrive, and an address beyond ASCII: Postfix passes on what it was told."""
@@ -74,7 +105,7 @@ class EximTests(HouseCase):
     timeout = 120
 
     async def test_twenty(self) -> None:
-        """In chunks over one connection, each with its wishes, which Exim writes into its log."""
+        """Over one connection, each with its wishes, which Exim writes into its log."""
         exim = EximHop()
         self.addCleanup(deferToThread, exim.stop)
         await deferToThread(exim.start)
@@ -114,13 +145,14 @@ class SuccessTests(SynchronousTestCase):
             each.start()
 
     def test_a_success_comes_back(self) -> None:
-        """From Postfix, which had the wish from us: the sender's ENVID and ORCPT are in it, and it is no failure."""
+        """From Postfix, which had the wish from us: the sender's ENVID and ORCPT are in it; booked as a delivery."""
         with Client(self.one.base + 25) as client:
             client.say("EHLO desk.one.example")
             client.say("MAIL FROM:<ann@one.example> ENVID=QQ314 RET=HDRS")
             client.say("RCPT TO:<bob@two.example> NOTIFY=SUCCESS ORCPT=rfc822;Bobby@two.example")
             client.say("DATA", 354)
-            client.say("From: ann@one.example\r\nSubject: hello\r\n\r\nHello.\r\n.")
+            said = client.say("From: ann@one.example\r\nSubject: hello\r\n\r\nHello.\r\n.")
+        id = said.rpartition(" ")[2]
         until = time.monotonic() + PATIENCE
         while not (found := self.one.mail()):
             assert time.monotonic() < until, self.postfix.log()
@@ -131,4 +163,11 @@ class SuccessTests(SynchronousTestCase):
         self.assertEqual((whole["Reporting-MTA"], whole["Original-Envelope-Id"]), ("dns; postfix.example.net", "QQ314"))
         self.assertEqual(recipient["Original-Recipient"], "rfc822;Bobby@two.example")
         self.assertIn(recipient["Action"], ("delivered", "relayed"))
-        self.assertEqual([each for each in self.one.json("feedback", "list") if each["sort"] == "bounce"], [])
+        [booked] = self.one.json("feedback", "list")
+        self.assertEqual(
+            [booked[each] for each in ("sort", "recipient", "message", "proof", "reporter")],
+            ["delivered", "bob@two.example", id, "trace", "postfix.example.net"],
+        )
+        self.assertEqual(booked["status"][:2], "2.")
+        self.assertIn("feedback", [each.get("event") for each in self.one.json("trace", id)])
+        self.assertEqual(self.one.json("suppression", "list"), [])

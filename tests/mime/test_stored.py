@@ -22,6 +22,11 @@ class StoredTests(SynchronousTestCase):
         """A usual message's takes less than a line."""
         self.assertLess(len(dump(parse(crlf("Subject: x\nContent-Type: text/plain; charset=utf-8\n\nhello\n")))), 80)
 
+    def test_fields_before(self) -> None:
+        """What a recipient's own fields move, and what they do not."""
+        before = b"Return-Path: <a@b>\r\nDelivered-To: c@d\r\n"
+        self.assertEqual(load(dump(parse(RFC_9051)), len(before)), parse(before + RFC_9051))
+
     def test_other_version(self) -> None:
-        for octets in (b"", b"0[]", b"2[]", b"1[", b"1"):
+        for octets in (b"", b"0[]", b"2[]", b"1[", b"1", b"1[]", b"1{}", b"1[0,1]", b"1" + b"[" * 10**5):
             self.assertRaises(ValueError, load, octets)

@@ -50,6 +50,17 @@ class ContentsContract(Contract):
         with self.reading() as connection:
             self.assertEqual(contents.beginning(connection, self.database.contents, 7, 300_000), octets[:300_000])
 
+    async def test_many_at_once(self) -> None:
+        """Small ones, as many as fit; large ones are left out, also when there are no others."""
+        self.start()
+        await self.database.write(contents.insert_many, [(7, await self.large(), 1), (8, Content.of(b"x" * 100), 1),
+                                                         (9, Content.of(b"y" * 100), 1)])
+        for ids, most, found in (([7], 1000, []), ([7, 8, 9, 10], 1000, [8, 9]), ([8, 9], 150, [8]), ([8, 9], 50, []),
+                                 ([], 1000, [])):
+            got = await self.database.read(contents.load_many, ids, most)
+            self.assertEqual([(id, each.whole) for id, each in sorted(got.items())],
+                             [(id, (b"x" if id == 8 else b"y") * 100) for id in found])
+
     async def test_as_content(self) -> None:
         """What a store outside the database is given is the same whether large or small, and nothing stays behind."""
         self.start()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -11,12 +12,13 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint, wrapClientTLS
 from twisted.internet.error import ConnectionDone
 from twisted.internet.protocol import Factory, Protocol, connectionDone
-from twisted.internet.ssl import optionsForClientTLS
 from twisted.python.failure import Failure
 
 from mailserver.delivery.tls.https import is_elsewhere
+from mailserver.delivery.tls.proof import Contexts, Proof, by_authority
 from mailserver.errors import MailserverError, NotFound, PermanentFailure, TemporaryFailure
 from mailserver.net.connect import in_turn
+from mailserver.settings import Outbound
 from mailserver.world import World
 
 CONNECT = 15.0              # seconds for one address
@@ -28,12 +30,13 @@ _STATUS = re.compile(rb"HTTP/1\.\d ([1-5]\d\d)(?: [^\r\n]*)?")
 
 
 class Post:
-    """Hands reports in; `trust` are the authorities in place of the system's (Twisted's `trustRoot`)."""
+    """Hands reports in, to whom the authorities of `outbound` vouch for (its `tls.ca`, else the system's)."""
 
-    def __init__(self, world: World, allow_loopback: Callable[[], bool], trust: Any = None) -> None:
+    def __init__(self, world: World, outbound: Callable[[], Outbound]) -> None:
         self._world = world
-        self._allow_loopback = allow_loopback
-        self._trust = trust
+        self._outbound = outbound
+        self._authorities: Path | None = None
+        self._contexts = Contexts()
 
     async def send(self, uri: str, packed: bytes) -> str:
         """Hand in one report; the words of the answer.  A redirection is not followed.
@@ -67,22 +70,34 @@ class Post:
         finally:
             transport.abortConnection()
 
+    async def _proving(self) -> Contexts:
+        """With the authorities as they are configured now; they are read once.  Raises `TemporaryFailure`."""
+        wanted = self._outbound().tls.ca
+        if wanted != self._authorities:
+            self._authorities, self._contexts = wanted, Contexts(wanted)
+        contexts = self._contexts
+        if not contexts.is_ready:
+            try:
+                await self._world.in_thread(contexts.proving)
+            except OSError as error:
+                raise TemporaryFailure(str(error)) from None
+        return contexts
+
     async def _connected(self, name: str, port: int) -> _Answer:
+        contexts = await self._proving()
         why = f"{name} has no address that may be used"
         for address in (await self._addresses(name))[:MOST_ADDRESSES]:
             kind = TCP6ClientEndpoint if ":" in address else TCP4ClientEndpoint
+            proof = Proof(contexts.proving(), name, by_authority((name,)))
             factory = Factory.forProtocol(_Answer)
             factory.noisy = False
             try:
-                endpoint = wrapClientTLS(
-                    optionsForClientTLS(name, trustRoot=self._trust),       # no certificate can be for some names
-                    kind(self._world.reactor, address, port, CONNECT),
-                )
+                endpoint = wrapClientTLS(proof, kind(self._world.reactor, address, port, CONNECT))
                 connection: Any = await endpoint.connect(factory)
             except CancelledError:
                 raise
             except Exception as error:
-                why = f"{address}: {_words(error)}"
+                why = f"{address}: {proof.failure.words if proof.failure is not None else _words(error)}"
                 continue
             answer: _Answer = connection
             return answer
@@ -95,7 +110,7 @@ class Post:
                 found += [each.address for each in await self._world.resolver.query(name, type)]
             except NotFound as error:
                 raise TemporaryFailure(str(error)) from None
-        return in_turn([each for each in found if self._allow_loopback() or is_elsewhere(each)])
+        return in_turn([each for each in found if self._outbound().allow_loopback or is_elsewhere(each)])
 
 
 def read_status(octets: bytes) -> int | None:

@@ -42,10 +42,7 @@ AT_ONCE = 10                # reports that are being sent
 
 
 class Reporter:
-    """Sends reports, while `outbound` wants it; `hostname` is the name of who sends them.
-
-    `trust` are the authorities of who takes reports by HTTPS, None for the system's.
-    """
+    """Sends reports, while `outbound` wants it; `hostname` is the name of who sends them."""
 
     def __init__(
         self,
@@ -54,14 +51,13 @@ class Reporter:
         world: World,
         hostname: str,
         outbound: Callable[[], Outbound],
-        trust: Any = None,
     ) -> None:
         self._database = database
         self._acceptance = acceptance
         self._world = world
         self._hostname = hostname
         self._outbound = outbound
-        self._post = Post(world, lambda: outbound().allow_loopback, trust)
+        self._post = Post(world, outbound)
         self._plan_at = 0.0
         self._is_stopping = False
         self._looking: Deferred[None] | None = None

@@ -12,6 +12,7 @@ from mailserver.imap.error import ImapError
 from mailserver.imap.numbers import spell as spell_numbers
 from mailserver.imap.responses import status
 from mailserver.imapstore import Appended
+from mailserver.interfaces import Account
 from mailserver.session.imap.policy import ImapPolicy
 from mailserver.session.imap.reply import Reply
 from mailserver.store.contents import Incoming
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from mailserver.session.imap.session import ImapSession
 
 MOST_MESSAGES = 10_000      # of one command
+WORTH_ASKING = 64 * 1024        # octets of a message before which the store is asked whether it will take it
 MOST_HELD = 16 * 1024 * 1024    # octets of messages of one command that wait in memory; large ones wait in files
 
 
@@ -46,11 +48,8 @@ class Appending:
             raise ImapError("the command is taken back", "NO")              # RFC 3502 6.3.11
         if len(self._messages) >= MOST_MESSAGES or self._in_memory > MOST_HELD:
             raise ImapError("too many messages at once", "NO", "LIMIT")
-        if not self._messages and not await self._policy.store.status(session.account, {self._command.mailbox}):
-            raise ImapError("there is no such mailbox", "NO", "TRYCREATE")
-        quota = await self._policy.store.quota(session.account)
-        if not isinstance(self._command, Replace) and not quota.has_room(self._held + draft.size):
-            raise OverQuota("there is no room for it: the quota is used up")
+        if draft.size > WORTH_ASKING:
+            await self._ask(session.account, draft)
         id = self._policy.world.new_id()
         incoming = self._policy.incoming(id)
         self._kept.append(incoming)
@@ -62,6 +61,14 @@ class Appending:
             id, Content.of(b""), imapstore.Flags(draft.flags.bits, draft.flags.keywords),
             now if draft.date is None else draft.date,
         ))
+
+    async def _ask(self, account: Account, draft: Draft) -> None:
+        """What the store would refuse in the end is refused before it is sent."""
+        if not await self._policy.store.status(account, {self._command.mailbox}):
+            raise ImapError("there is no such mailbox", "NO", "TRYCREATE")
+        quota = await self._policy.store.quota(account)
+        if not isinstance(self._command, Replace) and not quota.has_room(self._held + draft.size):
+            raise OverQuota("there is no room for it: the quota is used up")
 
     async def take(self, octets: bytes, is_last: bool) -> None:
         """Octets of the message that was announced last."""
@@ -96,8 +103,10 @@ class Appending:
         except BaseException:
             self.discard()
             raise
-        if session.selected is not None:
-            await session.selected.refresh(force=True)
+        selected = session.selected
+        here = selected is not None and selected.board.mailbox.uidvalidity == copied.uidvalidity
+        if selected is not None and (here or replaces is not None):
+            await selected.refresh(force=True)
         targets = spell_numbers(copied.targets).decode("ascii")
         code = f"APPENDUID {copied.uidvalidity} {targets}"
         if replaces is not None:

@@ -3,25 +3,39 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Any
 
 from mailserver.interfaces import Account
 from mailserver.session.imap.board import Board
 
+FRESH = 0.5                 # seconds for which a name means what it meant
+MOST_NAMES = 10_000
 MOST_KEPT = 200_000         # messages on boards that nobody looks at, which the next to look need not read again
 
 
 class Boards:
     """Opens mailboxes of one store; who has opened one gives it back."""
 
-    def __init__(self, store: Any) -> None:
+    def __init__(self, store: Any, seconds: Callable[[], float]) -> None:
+        """`seconds` is a clock's."""
         self._store = store
+        self._seconds = seconds
+        self._names: dict[tuple[int, str], tuple[str, float]] = {}      # the MAILBOXID, and when that was looked up
         self._used: dict[str, list[Any]] = {}                   # by MAILBOXID: the board, and how many look at it
         self._kept: OrderedDict[str, Board] = OrderedDict()
 
     async def open(self, account: Account, name: str) -> Board:
         """The board of a mailbox, as it is now.  Raises `NotFound`."""
+        id, looked = self._names.get((account.id, name), ("", 0.0))
+        entry = self._used.get(id)
+        if entry is not None and self._seconds() - looked < FRESH and not entry[0].is_gone:
+            entry[1] += 1
+            return await self._current(entry[0], force=False)           # whoever looks at it is told of changes
         mailbox = await self._store.open(account, name)
+        if len(self._names) > MOST_NAMES:
+            self._names.clear()
+        self._names[account.id, name] = (mailbox.id, self._seconds())
         entry = self._used.get(mailbox.id)
         if entry is None:
             kept = self._kept.pop(mailbox.id, None)
@@ -34,13 +48,19 @@ class Boards:
                 entry = self._used[mailbox.id] = [kept, 0]
                 kept.watch(self._store.watch(mailbox, kept.heard))
         entry[1] += 1
-        board: Board = entry[0]
+        return await self._current(entry[0], force=True)
+
+    async def _current(self, board: Board, force: bool) -> Board:
         try:
-            await board.refresh(force=True)
+            await board.refresh(force)
         except BaseException:
             self.give_back(board)
             raise
         return board
+
+    def forget_names(self) -> None:
+        """Mailboxes were renamed or deleted."""
+        self._names.clear()
 
     def give_back(self, board: Board) -> None:
         """One session fewer looks at it."""

@@ -24,10 +24,6 @@ def _dates(values: Iterable[Any]) -> Iterable[bytes]:
     return map(spell_date_time, values)
 
 
-def _octets(values: Iterable[Any]) -> Iterable[bytes]:
-    return map(bytes, values)
-
-
 def email_id(content_id: int) -> bytes:
     """The EMAILID (RFC 8474 5.1) of what has this content."""
     return b"M%x" % content_id
@@ -98,8 +94,7 @@ _COLUMNS: dict[object, tuple[str, ...]] = {
     Attribute.EMAILID: ("content_id",), Attribute.THREADID: ("thread", "content_id"), Preview: ("preview",),
 }
 _WRITTEN: dict[object, Written] = {
-    Attribute.INTERNALDATE: _dates, Attribute.ENVELOPE: _octets, Attribute.BODY: _octets,
-    Attribute.BODYSTRUCTURE: _octets,
+    Attribute.INTERNALDATE: _dates,
 }
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
@@ -14,11 +15,11 @@ from mailserver.imap.commands.fetch import Fetch
 from mailserver.imap.commands.sections import Attribute, Binary, Body, Item
 from mailserver.imap.error import ImapError
 from mailserver.imap.numbers import SequenceSet, gaps
-from mailserver.imapstore import Flags
+from mailserver.imapstore import Flags, Wanted
 from mailserver.interfaces import SEEN
 from mailserver.session.imap.bodies import is_of_octets, with_octets
 from mailserver.session.imap.changing import places
-from mailserver.session.imap.columns import Columns
+from mailserver.session.imap.columns import Columns, name_of
 from mailserver.session.imap.reply import Reply
 from mailserver.session.imap.selected import MOST_AT_ONCE, Selected
 
@@ -27,6 +28,11 @@ if TYPE_CHECKING:
 
 log = Logger()
 
+ROWS = 500                  # messages of one step
+STEP = 96 * 1024            # octets of messages of one step; two steps may be in memory at a time
+MOST_SPELLINGS = 50         # of flags, that the store is told of
+WHOLE = {"BODY[]", "RFC822"}
+IN_UTF_8 = {Attribute.ENVELOPE, Attribute.BODY, Attribute.BODYSTRUCTURE}      # written otherwise for who takes that
 ON_BOARD = {Attribute.FLAGS, Attribute.UID, Attribute.MODSEQ}
 
 
@@ -52,15 +58,106 @@ async def fetch(session: ImapSession, command: Fetch) -> Reply:
         except TemporaryFailure as error:
             log.warn("what was read is not marked as seen: {words}", words=str(error))      # a full disk can be read
         await selected.refresh(force=True)
-    items = command.items
-    if set(items) <= ON_BOARD:
-        stream = _from_board(session, selected, found, items)
-    elif not any(map(is_of_octets, items)):
-        columns = Columns(selected, items, session.wire.utf8)
-        stream = selected.board.mailbox.rows(selected.ranges(found), columns.wanted())
+    if set(command.items) <= ON_BOARD:
+        stream = _from_board(session, selected, found, command.items)
     else:
-        stream = with_octets(session, selected, found, items)
+        stream = _FromStore(session, selected, found, command.items).stream()
     return Reply("fetched", lines, stream=stream, may_expunge=command.by_uid, with_uid=command.by_uid)
+
+
+class _FromStore:
+    """What the store can write, and what has to be made of its rows and octets."""
+
+    def __init__(self, session: ImapSession, selected: Selected, found: Sequence[range], items: Sequence[Item]) -> None:
+        self._session = session
+        self._selected = selected
+        self._found = found
+        self._items = items
+        self._mailbox = selected.board.mailbox
+        self._names = [name_of(each).decode("ascii") for each in items]
+        self._is_whole = any(name in WHOLE for name in self._names)
+        self._may_write = not (session.wire.utf8 and any(each in IN_UTF_8 for each in items))
+
+    async def stream(self) -> AsyncIterator[bytes]:
+        """While one step is sent, the store is at the next."""
+        ahead: tuple[range, Deferred[bytes | None]] | None = None
+        try:
+            async for places, flags in self._groups():
+                before, ahead = ahead, (places, self._begin(places, flags))
+                if before is not None:
+                    async for piece in self._rest(*before):
+                        yield piece
+            if ahead is not None:
+                before, ahead = ahead, None
+                async for piece in self._rest(*before):
+                    yield piece
+        finally:
+            if ahead is not None:
+                ahead[1].addErrback(lambda failure: None)       # nobody waits for it any more
+
+    async def _groups(self) -> AsyncIterator[tuple[range, Mapping[int, bytes] | None]]:
+        for step, flags in _steps(self._selected, self._found, Attribute.FLAGS in self._items):
+            if self._may_write and self._is_whole:
+                for each in await _weighed(self._selected, step):
+                    yield each, flags
+            else:
+                yield step, flags
+
+    def _begin(self, places: range, flags: Mapping[int, bytes] | None) -> Deferred[bytes | None]:
+        if not self._may_write or flags is None:
+            return succeed(None)
+        uids = self._selected.uids[places.start : places.stop]
+        return Deferred.fromCoroutine(self._mailbox.lines(places.start + 1, uids, self._names, flags))
+
+    async def _rest(self, places: range, begun: Deferred[bytes | None]) -> AsyncIterator[bytes]:
+        written = await begun
+        if written is not None:
+            # A NUL is for BINARY alone (RFC 9051 4.3); the size stays.
+            yield written.replace(b"\0", b"\x80") if self._is_whole else written
+            return
+        ranges = self._selected.ranges([places])
+        if any(map(is_of_octets, self._items)):
+            async for piece in with_octets(self._session, self._selected, [places], self._items):
+                yield piece
+        else:
+            columns = Columns(self._selected, self._items, self._session.wire.utf8)
+            async for piece in self._mailbox.rows(ranges, columns.wanted()):
+                yield piece
+
+
+def _steps(
+    selected: Selected, found: Sequence[range], with_flags: bool
+) -> Iterator[tuple[range, Mapping[int, bytes] | None]]:
+    """So many messages at a time, with how their flags are spelled; None when there are too many spellings."""
+    board = selected.board
+    for each in found:
+        for start in range(each.start, each.stop, ROWS):
+            places = each[start - each.start : start - each.start + ROWS]
+            flags: Mapping[int, bytes] | None = {}
+            if with_flags:
+                known = set(board.flags[places.start : places.stop]) if selected.uids is board.uids else set()
+                uids = selected.uids
+                fits = known and len(known) <= MOST_SPELLINGS and not selected.has_recent(
+                    uids[places.start], uids[places.stop - 1]
+                )
+                flags = {value: selected.spelled(value) for value in known} if fits else None
+            yield places, flags
+
+
+async def _weighed(selected: Selected, places: range) -> list[range]:
+    """The same in steps of so many octets as may be at hand."""
+    wanted = Wanted(("uid", "size"), list)
+    sizes = {
+        uid: size async for rows in selected.board.mailbox.rows(selected.ranges([places]), wanted) for uid, size in rows
+    }
+    groups, start, octets = [], places.start, 0
+    for place in places:
+        size = sizes.get(selected.uids[place], 0)
+        if octets and octets + size > STEP:
+            groups.append(range(start, place))
+            start, octets = place, 0
+        octets += size
+    return [*groups, range(start, places.stop)]
 
 
 def _marks_seen(item: Item) -> bool:

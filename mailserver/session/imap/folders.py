@@ -44,6 +44,7 @@ async def delete(session: ImapSession, command: mailboxes.Delete) -> Reply:
     if session.selected is not None and session.selected.name == command.mailbox:
         session.unselect()
     await session.policy.store.delete(account(session), command.mailbox)
+    session.policy.boards.forget_names()
     return Reply("deleted")
 
 
@@ -52,6 +53,7 @@ async def rename(session: ImapSession, command: mailboxes.Rename) -> Reply:
     if command.to == INBOX:
         raise ImapError("INBOX is always there", "NO", "ALREADYEXISTS")
     await session.policy.store.rename(account(session), command.mailbox, command.to)
+    session.policy.boards.forget_names()
     selected = session.selected
     if selected is not None and command.mailbox != INBOX and f"{selected.name}/".startswith(f"{command.mailbox}/"):
         selected.name = command.to + selected.name[len(command.mailbox):]
@@ -77,17 +79,24 @@ async def namespace(session: ImapSession, command: mailboxes.Namespace) -> Reply
 
 async def get_quota(session: ImapSession, command: mailboxes.GetQuota) -> Reply:
     """How much there is, and may be."""
-    if command.root != ROOT:
+    usage = await _usage(session) if command.root == ROOT else {}
+    if not usage:
         raise NotFound("there is no such quota root")
-    return Reply("that is all", [await _quota(session)])
+    return Reply("that is all", [listings.quota(ROOT, usage)])
 
 
 async def get_quota_root(session: ImapSession, command: mailboxes.GetQuotaRoot) -> Reply:
-    """All mailboxes count together."""
+    """All mailboxes count together; where nothing has a limit, there is no root.
+
+    A QUOTA names at least one resource (RFC 9208 7); at an empty one Thunderbird logs out.
+    """
     if not await session.policy.store.status(account(session), {command.mailbox}):
         raise NotFound("there is no such mailbox")
-    roots = listings.quota_roots(command.mailbox, [ROOT], session.wire.utf8)
-    return Reply("that is all", [roots, await _quota(session)])
+    usage = await _usage(session)
+    lines = [listings.quota_roots(command.mailbox, [ROOT] if usage else [], session.wire.utf8)]
+    if usage:
+        lines.append(listings.quota(ROOT, usage))
+    return Reply("that is all", lines)
 
 
 async def set_quota(session: ImapSession, command: mailboxes.SetQuota) -> Reply:
@@ -95,7 +104,7 @@ async def set_quota(session: ImapSession, command: mailboxes.SetQuota) -> Reply:
     raise ImapError("only the operator sets quotas", "NO", "NOPERM")
 
 
-async def _quota(session: ImapSession) -> bytes:
+async def _usage(session: ImapSession) -> dict[str, tuple[int, int]]:
     """STORAGE in units of 1,024 octets (RFC 9208 5.1); what has no limit is not listed."""
     found = await session.policy.store.quota(account(session))
     usage = {}
@@ -103,4 +112,4 @@ async def _quota(session: ImapSession) -> bytes:
         usage["STORAGE"] = (-(-found.octets // KIB), found.most_octets // KIB)
     if found.most_messages:
         usage["MESSAGE"] = (found.messages, found.most_messages)
-    return listings.quota(ROOT, usage)
+    return usage

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterable, Sequence
 
 from mailserver.errors import NotFound
@@ -117,15 +117,25 @@ class Selected:
         return known
 
     def spelled_many(self, flags: Sequence[int], uids: Sequence[int]) -> list[bytes]:
-        """Flags of several messages as they are sent."""
-        if self._recent:
-            return [self.spelled(each, uid) for each, uid in zip(flags, uids, strict=True)]
+        """Flags of several messages, by UID, as they are sent."""
         known = {each: self.spelled(each) for each in set(flags)}
-        return [known[each] for each in flags]
+        found = [known[each] for each in flags]
+        recent: dict[int, bytes] = {}
+        for low, high in self._recent:
+            for place in range(bisect_left(uids, low), bisect_right(uids, high)):
+                value = flags[place]
+                if value not in recent:
+                    recent[value] = self.spelled(value, low)
+                found[place] = recent[value]
+        return found
 
     def is_recent(self, uid: int) -> bool:
         """Whether this session was the first to be told of it (RFC 3501 2.3.2)."""
         return any(low <= uid <= high for low, high in self._recent)
+
+    def has_recent(self, low: int, high: int) -> bool:
+        """Whether any UID between these is."""
+        return any(first <= high and low <= last for first, last in self._recent)
 
     def claim(self) -> None:
         """What nobody was told of is recent for this session, unless it only looks."""
@@ -136,9 +146,14 @@ class Selected:
         board.recent = self.claims = board.uidnext
 
     @property
+    def recent_places(self) -> list[range]:
+        """Where the messages that are recent stand."""
+        return self.places_of(self._recent)
+
+    @property
     def recent_count(self) -> int:
         """How many messages are recent."""
-        return sum(len(each) for each in self.places_of(self._recent))
+        return sum(map(len, self.recent_places))
 
     def keywords_of(self, flags: int) -> tuple[str, ...]:
         """The names of the keywords in flags."""

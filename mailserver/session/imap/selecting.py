@@ -22,17 +22,19 @@ if TYPE_CHECKING:
 async def select(session: ImapSession, command: Select) -> Reply:
     """What a client has to know of it; with QRESYNC also what has happened since it was here."""
     assert session.account is not None
-    had, rev2 = session.selected is not None, "IMAP4REV2" in session.enabled
+    had, rev2 = session.selected, "IMAP4REV2" in session.enabled
     if command.qresync is not None and "QRESYNC" not in session.enabled:
         raise ImapError("ENABLE QRESYNC first")
-    session.unselect()                  # whatever comes of this one (RFC 9051 6.3.2)
-    board = await session.policy.boards.open(session.account, command.mailbox)
+    try:
+        board = await session.policy.boards.open(session.account, command.mailbox)
+    finally:
+        session.unselect()              # whatever comes of this one (RFC 9051 6.3.2)
     session.selected = selected = Selected(board, command.mailbox, command.read_only, rev2)
     session.wire.state = type(session.wire.state).SELECTED
     if command.condstore:
         session.enable(frozenset({"CONDSTORE"}))
     selected.claim()
-    lines = [responses.status("OK", "the one before is closed", "CLOSED")] if had else []
+    lines = [responses.status("OK", "the one before is closed", "CLOSED")] if had is not None else []
     known = selected.known_flags
     lines += [
         responses.exists(selected.count),

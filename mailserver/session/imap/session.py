@@ -42,7 +42,7 @@ class ImapSession:
 
     __slots__ = (
         "_appending", "_compression", "_errors", "_id", "_idling", "_is_lost", "_is_streaming", "_login",
-        "_will_compress", "account", "client", "enabled", "policy", "selected", "wire",
+        "_will_compress", "account", "client", "enabled", "policy", "selected", "tag", "wire",
     )
 
     def __init__(self, policy: ImapPolicy, address: str, port: int) -> None:
@@ -51,6 +51,7 @@ class ImapSession:
         self.client = Client(address, port, "imap")
         self.account: Account | None = None
         self.selected: Selected | None = None
+        self.tag = ""                   # of the command that is being answered
         self.enabled: frozenset[str] = frozenset()
         self._id = policy.world.new_id()
         self._login: Login | None = Login(policy)
@@ -189,7 +190,7 @@ class ImapSession:
     # -- commands
 
     async def _request(self, tag: str, command: object) -> Answer:
-        name = type(command).__name__
+        name, self.tag = type(command).__name__, tag
         try:
             handler = HANDLERS.get(type(command))
             if isinstance(command, connection.Idle):

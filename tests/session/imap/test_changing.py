@@ -164,7 +164,14 @@ class CopyTests(ChangingCase):
         self.assertEqual((await peer.ok("GETQUOTAROOT INBOX")).lines, [
             b'* QUOTAROOT INBOX ""', b'* QUOTA "" (MESSAGE 3 5)',
         ])
+        self.assertEqual((await peer.ok('GETQUOTA ""')).lines, [b'* QUOTA "" (MESSAGE 3 5)'])
         self.assertRegex((await peer.ask('SETQUOTA "" (MESSAGE 500)')).end, rb"^NO \[NOPERM\]")
+
+    async def test_no_quota(self) -> None:
+        """Where nothing is limited there is no root, since a QUOTA without resources is none (RFC 9208 7)."""
+        peer = await self.chosen(1)
+        self.assertEqual((await peer.ok("GETQUOTAROOT INBOX")).lines, [b"* QUOTAROOT INBOX"])
+        self.assertEqual((await peer.ask('GETQUOTA ""')).end, b"NO [NONEXISTENT] there is no such quota root")
 
 
 class ConditionalTests(ChangingCase):

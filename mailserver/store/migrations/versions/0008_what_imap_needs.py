@@ -35,6 +35,11 @@ def upgrade() -> None:
         sa.Column("name", sa.Text(), primary_key=True),
     )
     op.create_table(
+        "shared",
+        sa.Column("content_id", big, primary_key=True, autoincrement=False),
+        sa.Column("more", big, nullable=False),
+    )
+    op.create_table(
         "expunged",
         sa.Column("mailbox_id", big, primary_key=True, autoincrement=False),
         sa.Column("modseq", big, primary_key=True, autoincrement=False),
@@ -62,13 +67,23 @@ def upgrade() -> None:
         sa.Column("display_to", sa.Text(), nullable=False),
         sa.Column("message_id", sa.Text(), nullable=False),
         sa.Column("refs", sa.Text(), nullable=False),
+        sa.Column("find_subject", sa.Text(), nullable=False),
+        sa.Column("find_from", sa.Text(), nullable=False),
+        sa.Column("find_to", sa.Text(), nullable=False),
+        sa.Column("find_cc", sa.Text(), nullable=False),
+        sa.Column("find_bcc", sa.Text(), nullable=False),
         sa.Column("thread", big, nullable=False),
     )
     _of_what_is_there()
+    if op.get_context().dialect.name == "sqlite":
+        for table in ("account", "mailbox"):        # the last numbers of rows: see `mailserver.store.numbers`
+            op.execute(
+                f"INSERT INTO revision (name, number) SELECT '{table} number', COALESCE(MAX(id), 0) FROM {table}"
+            )
 
 
 def _of_what_is_there() -> None:
-    """Accounts get the mailboxes that new ones have, and the counts are those of the messages."""
+    """Accounts get the mailboxes that new ones have, and see them all; the counts are those of the messages."""
     accounts = sa.table("account", sa.column("id"), sa.column("uidvalidity"), sa.column("created"))
     boxes = sa.table(
         "mailbox", sa.column("id"), sa.column("account_id"), sa.column("name"), sa.column("uidvalidity"),
@@ -86,6 +101,7 @@ def _of_what_is_there() -> None:
                 accounts.c.created, sa.literal(use),
             ).where(~sa.exists(there.correlate(accounts))),
         ))
+    op.execute("INSERT INTO subscription (account_id, name) SELECT account_id, name FROM mailbox")
     own = messages.c.mailbox_id == boxes.c.id
     unseen = sa.case((messages.c.flags.op("&")(1) == 0, 1), else_=0)
     for name, value in (

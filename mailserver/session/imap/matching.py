@@ -1,0 +1,286 @@
+"""Which messages a search program is about (RFC 9051 6.4.4): what is known is asked first, then rows, then octets.
+
+At each stage the program says of every message yes, no, or not yet; only the last are asked for at the next.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+
+from mailserver.imap.commands.keys import (
+    Addressed,
+    All,
+    And,
+    HasFlag,
+    HasKeyword,
+    Header,
+    InBody,
+    InText,
+    Key,
+    ModSeq,
+    Not,
+    Numbers,
+    Or,
+    Recent,
+    SaveDateSupported,
+    Uids,
+)
+from mailserver.imap.error import ImapError
+from mailserver.imapstore import KEYWORD, Wanted
+from mailserver.mime.looking import Looked, Needle
+from mailserver.session.imap import marks
+from mailserver.session.imap.facts import Fact, fact
+from mailserver.session.imap.marks import Marks
+from mailserver.session.imap.selected import Selected
+
+if TYPE_CHECKING:
+    from mailserver.session.imap.session import ImapSession
+
+log = Logger()
+
+MOST_TEXTS = 20             # keys of one program that need a message's octets
+MOST_FACTS = 100            # and those that need its row
+MOST_INLINE = 200_000       # keys times messages that are looked at in the reactor's thread
+AT_ONCE = 4000              # rows of small columns
+SCANNED = 4 * 1024 * 1024   # octets of messages that are at hand at a time
+TEXTS = (Addressed, Header, InBody, InText)
+
+Test = Callable[[int, Looked], bool]        # of the message at a place
+
+
+class Sight:
+    """What a session knew of its messages when a search began; those that are gone since are none."""
+
+    def __init__(self, selected: Selected) -> None:
+        board, count = selected.board, selected.count
+        self.uids = selected.uids[:count]
+        self.every = marks.of_ranges([range(count)], count)
+        if selected.uids is board.uids:
+            self.flags, self.modseqs = board.flags[:count], board.modseqs[:count]
+        else:
+            at = list(map(board.place, self.uids))
+            self.every = marks.of_bools(place >= 0 for place in at)
+            self.flags = array("Q", (board.flags[place] if place >= 0 else 0 for place in at))
+            self.modseqs = array("Q", (board.modseqs[place] if place >= 0 else 0 for place in at))
+
+        self.is_current = selected.uids is board.uids and count == len(board.uids)     # it is the whole mailbox
+
+    def __len__(self) -> int:
+        return len(self.uids)
+
+    def places(self, found: Marks) -> list[int]:
+        """Where they stand."""
+        return marks.places(found, len(self))
+
+    def ranges(self, places: Sequence[int]) -> list[tuple[int, int]]:
+        """UIDs of messages, with none between them that the session knows of and that is not meant."""
+        return [(self.uids[each.start], self.uids[each.stop - 1]) for each in marks.runs(places)]
+
+
+async def matching(session: ImapSession, selected: Selected, key: Key) -> tuple[Sight, list[int]]:
+    """What was seen, and where the messages stand.  Raises `ImapError` for programs that ask too much."""
+    leaves = list(_leaves(key))
+    now = session.policy.world.now()
+    facts = {each: found for each in leaves if (found := fact(each, now)) is not None}
+    texts = {each for each in leaves if isinstance(each, TEXTS) and each not in facts}
+    if len(texts) > MOST_TEXTS or len(facts) > MOST_FACTS:
+        raise ImapError("that is too much for one search", "NO", "LIMIT")
+    sight = Sight(selected)
+    program = _Program(key, sight, selected)
+    low, high = await _decided(session, program, len(leaves), {})
+    known: dict[Key, Marks] = {}
+    if facts and low != high:
+        known = await _asked(selected, sight, sight.places(high & ~low), facts)
+        low, high = await _decided(session, program, len(leaves), known)
+    if low != high:
+        low |= await _scanned(session, selected, sight, high & ~low, program.test(known))
+    return sight, sight.places(low)
+
+
+def _leaves(key: Key) -> Iterator[Key]:
+    """The keys that hold no others."""
+    todo = [key]
+    while todo:
+        each = todo.pop()
+        if isinstance(each, (And, Or)):
+            todo += each.keys
+        elif isinstance(each, Not):
+            todo.append(each.key)
+        else:
+            yield each
+
+
+async def _decided(
+    session: ImapSession, program: _Program, keys: int, known: Mapping[Key, Marks]
+) -> tuple[Marks, Marks]:
+    if keys * len(program.sight) <= MOST_INLINE:
+        return program.decided(program.key, known)
+    return await session.policy.world.in_thread(program.decided, program.key, known)
+
+
+class _Program:
+    """A search program over what was seen.  Its depth is bounded where it is read."""
+
+    def __init__(self, key: Key, sight: Sight, selected: Selected) -> None:
+        self.key = key
+        self.sight = sight
+        self._keywords = {name.lower(): bit for bit, name in enumerate(selected.board.keywords, KEYWORD)}
+        self._recent = selected.recent_places
+        self._saved = selected.places_of(selected.saved)
+
+    def decided(self, key: Key, known: Mapping[Key, Marks]) -> tuple[Marks, Marks]:
+        """The messages for which it holds for certain, and those for which it may."""
+        every = self.sight.every
+        if isinstance(key, Not):
+            low, high = self.decided(key.key, known)
+            return every ^ high, every ^ low
+        if isinstance(key, And):
+            low = high = every
+            for each in key.keys:
+                one, other = self.decided(each, known)
+                low &= one
+                high &= other
+                if not high:
+                    break
+            return low, high
+        if isinstance(key, Or):
+            low = high = 0
+            for each in key.keys:
+                one, other = self.decided(each, known)
+                low |= one
+                high |= other
+                if low == every:
+                    break
+            return low, high
+        found = self._of_leaf(key, known)
+        return (0, every) if found is None else (found & every, found & every)
+
+    def _of_leaf(self, key: Key, known: Mapping[Key, Marks]) -> Marks | None:
+        """None: that is not known yet."""
+        sight, size = self.sight, len(self.sight)
+        if isinstance(key, (All, SaveDateSupported)):
+            return sight.every
+        if isinstance(key, HasFlag):
+            return marks.of_bit(sight.flags, key.bit.bit_length() - 1)
+        if isinstance(key, HasKeyword):
+            bit = self._keywords.get(key.keyword.lower())
+            return 0 if bit is None else marks.of_bit(sight.flags, bit)
+        if isinstance(key, Numbers):
+            # Of numbers that nobody has there is nothing to be found; an empty mailbox has no 1:* either.
+            return marks.of_ranges(self._saved if key.numbers.saved else key.numbers.up_to(size), size)
+        if isinstance(key, Uids):
+            return marks.of_ranges(self._saved if key.uids.saved else key.uids.within(sight.uids), size)
+        if isinstance(key, Recent):
+            return marks.of_ranges(self._recent, size)
+        if isinstance(key, ModSeq):
+            return marks.of_bools(map(key.modseq.__le__, sight.modseqs))
+        return known.get(key)
+
+    def test(self, known: Mapping[Key, Marks]) -> Test:
+        """The program for one message whose octets are at hand; what is known is not asked again."""
+        found = self._tested(self.key, known)
+        return found if not isinstance(found, int) else _marked(found, len(self.sight))
+
+    def _tested(self, key: Key, known: Mapping[Key, Marks]) -> Test | Marks:
+        if isinstance(key, Not):
+            inner = self._tested(key.key, known)
+            return self.sight.every ^ inner if isinstance(inner, int) else _not(inner)
+        if isinstance(key, (And, Or)):
+            is_and = isinstance(key, And)
+            marked = self.sight.every if is_and else 0
+            tests: list[Test] = []
+            for each in key.keys:
+                inner = self._tested(each, known)
+                if not isinstance(inner, int):
+                    tests.append(inner)
+                else:
+                    marked = marked & inner if is_and else marked | inner
+            if not tests:
+                return marked
+            if marked != (self.sight.every if is_and else 0):
+                tests.insert(0, _marked(marked, len(self.sight)))
+            return tests[0] if len(tests) == 1 else _all(tests) if is_and else _any(tests)
+        if isinstance(key, TEXTS) and key not in known:
+            return _of_text(key)
+        return self.decided(key, known)[0]
+
+
+def _marked(found: Marks, size: int) -> Test:
+    octets = found.to_bytes(size, "little")
+    return lambda place, looked: octets[place] == 1
+
+
+def _not(test: Test) -> Test:
+    return lambda place, looked: not test(place, looked)
+
+
+def _all(tests: Sequence[Test]) -> Test:
+    return lambda place, looked: all(test(place, looked) for test in tests)
+
+
+def _any(tests: Sequence[Test]) -> Test:
+    return lambda place, looked: any(test(place, looked) for test in tests)
+
+
+def _of_text(key: Addressed | Header | InBody | InText) -> Test:
+    needle = Needle.of(key.text)
+    if isinstance(key, InBody):
+        return lambda place, looked: looked.in_body(needle)
+    if isinstance(key, InText):
+        return lambda place, looked: looked.in_header(needle) or looked.in_body(needle)
+    name = key.field.lower().encode("utf-8")
+    return lambda place, looked: looked.in_field(name, needle)
+
+
+async def _asked(
+    selected: Selected, sight: Sight, places: Sequence[int], facts: Mapping[Key, Fact]
+) -> dict[Key, Marks]:
+    """The messages at these places for which each of the facts holds."""
+    names = tuple(dict.fromkeys(("uid", *(name for each in facts.values() for name in each.columns))))
+    found = {key: bytearray(len(sight)) for key in facts}
+    index = {sight.uids[place]: place for place in places}
+
+    def render(rows: Sequence[tuple[Any, ...]]) -> None:
+        columns = dict(zip(names, zip(*rows, strict=True), strict=True))
+        at = [index.get(uid, -1) for uid in columns["uid"]]
+        for key, each in facts.items():
+            octets = found[key]
+            for place, is_so in zip(at, each.test(*map(columns.__getitem__, each.columns)), strict=True):
+                if is_so and place >= 0:
+                    octets[place] = 1
+
+    async for _ in selected.board.mailbox.rows(sight.ranges(places), Wanted(names, render, AT_ONCE)):
+        pass
+    return {key: int.from_bytes(octets, "little") for key, octets in found.items()}
+
+
+async def _scanned(
+    session: ImapSession, selected: Selected, sight: Sight, wanted: Marks, test: Test
+) -> Marks:
+    """Those of the messages for which it holds, by what they say."""
+    places = sight.places(wanted)
+    index = {sight.uids[place]: place for place in places}
+    found = bytearray(len(sight))
+
+    def work(uid: int, prefix: bytes, octets: Any) -> bool | Exception:
+        place = index.get(uid)
+        try:
+            return place is not None and test(place, Looked(prefix, octets))
+        except Exception as error:      # one message is not to hide the others
+            return error
+
+    async for step in selected.board.mailbox.scan(sight.ranges(places), work, SCANNED):
+        for uid, is_so in step:
+            if isinstance(is_so, Exception):
+                log.warn("message {uid} cannot be searched: {words!r}", uid=uid, words=is_so)
+            elif is_so:
+                found[index[uid]] = 1
+        if session.selected is not selected:        # the client has gone
+            break
+        await deferLater(session.policy.world.clock, 0)
+    return int.from_bytes(found, "little")

@@ -1,0 +1,74 @@
+"""FETCH lines that SQLite writes by itself: what is stored as it is sent need not pass through the interpreter.
+
+Whatever it cannot write is left to who asks, as is all on PostgreSQL.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy import Connection
+
+from mailserver.store.digests import VERSION
+from mailserver.store.statements import fetch
+
+_CRLF = "x'0D0A'"
+
+# How an item is written, by the name that the answer has for it.
+PLAIN = {
+    "UID": "message.uid",
+    "RFC822.SIZE": "message.size",
+    "MODSEQ": "'(' || message.modseq || ')'",
+}
+OF_DIGEST = {"ENVELOPE": "digest.envelope", "BODY": "digest.body", "BODYSTRUCTURE": "digest.structure"}
+WHOLE = {"BODY[]", "RFC822"}
+_OCTETS = f"'{{' || message.size || '}}' || {_CRLF} || message.prefix || content.data"
+
+
+def can_write(names: Sequence[str]) -> bool:
+    """Whether all these items can be written here."""
+    return all(name in PLAIN or name in OF_DIGEST or name in WHOLE or name == "FLAGS" for name in names)
+
+
+def lines(
+    connection: Connection, mailbox_id: int, first: int, uids: Sequence[int], names: Sequence[str],
+    flags: Mapping[int, bytes],
+) -> bytes | None:
+    """The lines of messages, by UID, of which the first has the number `first`; those that are gone are left out.
+
+    `flags` says how flags are spelled.  None: some of it cannot be written here.
+    """
+    if connection.dialect.name != "sqlite":
+        return None
+    parameters: list[object] = []
+    values = []
+    for name in names:
+        if name == "FLAGS":
+            values.append(f"CASE message.flags {'WHEN ? THEN ? ' * len(flags)}END" if flags else "NULL")
+            parameters += [each for value, spelled in flags.items() for each in (value, spelled.decode("ascii"))]
+        else:
+            values.append(PLAIN.get(name) or OF_DIGEST.get(name) or _OCTETS)
+    items = " || ' ".join(f"{name} ' || {value}" for name, value in zip(names, values, strict=True))
+    joins = ""
+    if OF_DIGEST.keys() & set(names):
+        joins += f" LEFT JOIN digest ON digest.content_id = message.content_id AND digest.version = {VERSION}"
+    if WHOLE & set(names):
+        joins += " LEFT JOIN content ON content.id = message.content_id"
+    if uids[-1] - uids[0] + 1 == len(uids):
+        # None is missing: the number follows from the UID, and the rows lie side by side.
+        number, source, where = f"(message.uid + {first - uids[0]})", "message", "message.uid BETWEEN ? AND ?"
+        parameters += [mailbox_id, uids[0], uids[-1]]
+    else:
+        number, source = f"(asked.key + {first})", "json_each(?) AS asked CROSS JOIN message"
+        where = "message.uid = asked.value"
+        parameters += [json.dumps(list(uids)), mailbox_id]
+    text = (
+        "SELECT COUNT(*), COUNT(line), CAST(group_concat(line, '') AS BLOB) FROM ("
+        f"SELECT '* ' || {number} || ' FETCH ({items} || ')' || {_CRLF} AS line"
+        f" FROM {source}{joins} WHERE message.mailbox_id = ? AND {where})"
+    )
+    found, written, octets = fetch(connection, text, parameters)[0]
+    if found != written:
+        return None
+    return bytes(octets) if octets is not None else b""
