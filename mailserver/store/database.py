@@ -59,7 +59,9 @@ class Database:
                 self._writing = sqlite_engine(self.file, writing=True)
                 self._reading = sqlite_engine(self.file, writing=False)
             else:
-                self._writing = self._reading = postgresql_engine(self.url)
+                self._writing = postgresql_engine(self.url)
+                # Each statement of READ COMMITTED sees another moment: a mod-sequence would not fit its messages.
+                self._reading = self._writing.execution_options(isolation_level="REPEATABLE READ")
             if migrate:
                 with self._alone():
                     upgrade(self._writing)

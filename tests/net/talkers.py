@@ -7,11 +7,14 @@ from collections.abc import AsyncIterator
 from twisted.internet.defer import Deferred
 
 from mailserver.envelope import Client, Tls
-from mailserver.net.answer import About, Answer, Then
+from mailserver.net.answer import About, Answer, Over, Then
 
 
 class Echo:
-    """Answers each line with itself; ``wait`` waits for `go`; ``tls close linger fail`` and ``stream N`` do that."""
+    """Answers each line with itself; ``wait`` waits for `go`; ``tls close linger fail`` and ``stream N`` do that.
+
+    ``listen`` waits for `hurry`, and ``over`` ends behind a stream.
+    """
 
     def __init__(self, address: str = "", port: int = 0) -> None:
         self.address = address
@@ -21,6 +24,8 @@ class Echo:
         self.is_lost = False
         self.streamed = 0
         self.stream_ended = False
+        self.patience = 0.0
+        self.hurried: Deferred[None] = Deferred()
 
     async def greeting(self) -> Answer:
         return Answer(b"hello\n")
@@ -50,6 +55,10 @@ class Echo:
             return Answer(b"go away\n", Then.LINGER)
         elif line == b"fail":
             raise RuntimeError("as asked")
+        elif line == b"over":
+            return Answer(b"", stream=self._last())
+        elif line == b"listen":
+            return Answer(b"listening\n", stream=self._listen())
         elif line.startswith(b"stream"):
             return Answer(b"", stream=self._stream(int(line.split()[1])))
         return Answer(line + b"\n")
@@ -61,6 +70,18 @@ class Echo:
                 yield b"x" * 10_000
         finally:
             self.stream_ended = True
+
+    async def _last(self) -> AsyncIterator[bytes]:
+        yield b"the last\n"
+        raise Over
+
+    async def _listen(self) -> AsyncIterator[bytes]:
+        await self.hurried
+        yield b"heard\n"
+
+    def hurry(self) -> None:
+        if not self.hurried.called:
+            self.hurried.callback(None)
 
     def tls_started(self, tls: Tls) -> None:
         self.tls = tls

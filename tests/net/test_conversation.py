@@ -155,6 +155,31 @@ class InMemoryTests(SynchronousTestCase):
         self.assertIsNone(self.successResultOf(stopped))
         self.assertTrue(idle_talker.is_lost and talker.is_lost)
 
+    def test_stop_of_who_only_waits(self) -> None:
+        """An answer that waits for something new ends when the server does."""
+        _, busy, transport = self.connect()
+        busy.dataReceived(b"listen\n")
+        self.said(transport)
+        Deferred.fromCoroutine(self.house.stop(patience=5))
+        self.assertEqual(self.said(transport), b"heard\nstopping\n")
+        busy.connectionLost()
+
+    def test_over(self) -> None:
+        """A stream may hold the last words."""
+        _, conversation, transport = self.connect()
+        conversation.dataReceived(b"over\na\n")
+        self.assertEqual(self.said(transport), b"hello\nthe last\n")
+        self.assertTrue(transport.disconnecting)
+        conversation.connectionLost()
+
+    def test_patience(self) -> None:
+        """A protocol may grant more than the configuration."""
+        talker, conversation, _ = self.connect()
+        talker.patience = 10_000.0
+        conversation.dataReceived(b"a\n")
+        self.assertGreaterEqual(conversation.deadline or 0, 10_000.0)
+        conversation.connectionLost()
+
     def test_stop_does_not_wait_for_ever(self) -> None:
         """After the patience, it hangs up."""
         _, busy, transport = self.connect()
