@@ -125,13 +125,14 @@ async function select(subject) {
   mailTab().threadTree.selectedIndex = line(subject);
 }
 
-// The text of a message, as it is shown.
-async function read(subject) {
+// Until a message is shown that has a word in its text.
+async function read(subject, word) {
   await select(subject);
   const pane = () => mailTab().messageBrowser.contentWindow;
-  await until(() => pane()?.gMessage?.mime2DecodedSubject == subject, `${subject} is shown`);
-  return until(
-    () => pane().getMessagePaneBrowser().contentDocument?.querySelector(".moz-text-plain")?.textContent, "a text");
+  await until(() => pane()?.gMessage?.mime2DecodedSubject == subject, `${subject} is chosen`);
+  const text = () => pane().getMessagePaneBrowser().contentDocument?.querySelector(
+    ".moz-text-plain, .moz-text-flowed")?.textContent;
+  await until(() => text()?.includes(word), `${word} is shown`);
 }
 
 // One of the commands of its menus, for a message; `changed` says that it is done.
