@@ -2,7 +2,7 @@
 
 const { MailServices } = ChromeUtils.importESModule("resource:///modules/MailServices.sys.mjs");
 const FLAGS = Ci.nsMsgFolderFlags;
-const PATIENCE = 20000;         // milliseconds
+const PATIENCE = 30000;         // milliseconds
 
 // What `question` answers, once that is something.
 async function until(question, what) {

@@ -17,7 +17,7 @@ from tests.interop.marionette import Marionette
 from tests.needs import program
 
 SCRIPTS = Path(__file__).with_suffix(".js")
-STEP = 30.0             # seconds for one thing that a person does; the scripts themselves wait for 20
+STEP = 40.0             # seconds for one thing that a person does; the scripts themselves wait for 30
 ELSEWHERE = ("DISPLAY", "WAYLAND_DISPLAY", "XAUTHORITY", "DBUS_SESSION_BUS_ADDRESS")
 PREFERENCES: dict[str, bool | int | str] = {
     # Nothing asks, tells, updates or looks outside.
