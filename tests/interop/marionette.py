@@ -41,7 +41,7 @@ class Marionette:
         return result
 
     def run(self, script: str, *words: Any) -> Any:
-        """What the body of an async function returns, with the rights of the program's own scripts; `words` are its arguments."""
+        """What the body of an async function returns for these `words`, with the rights of the program's own ones."""
         # Marionette's own last argument is what takes the answer.
         wrapped = (
             "const words = Array.from(arguments), answer = words.pop();"

@@ -66,7 +66,7 @@ PREFERENCES: dict[str, bool | int | str] = {
 class Thunderbird:
     """The program on a screen.  `hosts` are names that it is to find at 127.0.0.1.
 
-    It is killed `patience` seconds after its start, whatever it does.  Raises `AssertionError` when it does not come up.
+    It is killed `patience` seconds after its start, whatever it does.  Raises `AssertionError` when it ends early.
     """
 
     def __init__(self, folder: Path, display: str, hosts: Sequence[str], patience: float) -> None:
