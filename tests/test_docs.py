@@ -55,6 +55,9 @@ class PageTests(SynchronousTestCase):
     def test_sending(self) -> None:
         self.play("docs/howto/sending.rst")
 
+    def test_imap(self) -> None:
+        self.play("docs/howto/imap.rst")
+
     def test_outgoing_tls(self) -> None:
         self.play("docs/howto/outgoing-tls.rst")
 

@@ -17,7 +17,9 @@ from mailserver.cli.init import listeners
 from mailserver.config import Config, load
 
 PASSWORD = "dev"        # of everybody: whoever can reach the ports is on this machine
-LISTENERS = (("smtp", 25, "starttls"), ("submission", 587, "starttls"), ("pop3", 110, "starttls"))
+LISTENERS = (
+    ("smtp", 25, "starttls"), ("submission", 587, "starttls"), ("imap", 143, "starttls"), ("pop3", 110, "starttls"),
+)
 BASE, WEB = 1000, 8025  # where it listens when nobody says where: 80 plus the base would be no port that one remembers
 YOURS = "# ---- What stands below this line is yours; what stands above it is written at each start."
 LOOK = 0.3              # seconds between two looks at a watched folder
@@ -64,7 +66,7 @@ def written(port_base: int | None, watch: Path | None) -> str:
         "# Written by mailserver dev.",
         'hostname = "localhost"',
         'data = "data"',
-        "clear_passwords = true              # POP3 logins without TLS",
+        "clear_passwords = true              # IMAP and POP3 logins without TLS",
         "",
         "[tls]",
         'certificate = "tls.pem"',
@@ -101,7 +103,8 @@ def _tell(config: Config, file: Path, watch: Path | None) -> None:
     from mailserver.tomlvalues import port_of
 
     about = {"smtp": "no login", "submission": f"any address, password {PASSWORD}, STARTTLS",
-             "pop3": f"any address, password {PASSWORD}", "http": "/metrics, /livez, /readyz"}
+             "imap": f"any address, password {PASSWORD}", "pop3": f"any address, password {PASSWORD}",
+             "http": "/metrics, /livez, /readyz"}
     for listen in config.listen:
         found = port_of(listen.endpoint)
         if found is not None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import NamedTuple
 
 from mailserver.imap.found import Node
 
 FREE_STEPS = 1_000_000      # upwards, in search of loops ...
 STEPS_EACH = 50             # ... and as many more for each message; behind that a link that may loop is not made
+
+_number = attrgetter("number")
+_sent = attrgetter("sent", "number")
 
 
 class Letter(NamedTuple):
@@ -45,14 +49,6 @@ def references(letters: Sequence[Letter]) -> list[Node]:
             each.sort(key=ranks.__getitem__)
     forest = _Forest(letters, ranks, answers)
     return forest.nodes(forest.gathered([forest.top(places) for places in tops]))
-
-
-def _number(letter: Letter) -> int:
-    return letter.number
-
-
-def _sent(letter: Letter) -> tuple[float, int]:
-    return letter.sent, letter.number
 
 
 # -- step 1: who answers whom
@@ -206,16 +202,12 @@ class _Forest:
         return sorted(left.values(), key=self._when)
 
     def nodes(self, tops: list[_Top]) -> list[Node]:
-        """From the last answers up, so that none is deeper than the one before it."""
-        letters, answers = self._letters, self._answers
-        order = [place for top in tops for place in (top.answers if top.place < 0 else [top.place])]
-        for place in order:         # it grows meanwhile
-            if answers[place]:
-                order += answers[place]
-        made: dict[int, Node] = {}
-        for place in reversed(order):
-            below = answers[place]
-            made[place] = Node(letters[place].number, tuple([made[each] for each in below]) if below else ())
+        """All nodes first, then their answers, so that no order has to be found in which they could be made."""
+        below: list[list[Node]] = [[] for _ in self._letters]
+        made = list(map(Node._make, zip(map(_number, self._letters), below, strict=True)))
+        for nodes, places in zip(below, self._answers, strict=True):
+            if places:
+                nodes += map(made.__getitem__, places)
         return [
-            made[top.place] if top.place >= 0 else Node(0, tuple(map(made.__getitem__, top.answers))) for top in tops
+            made[top.place] if top.place >= 0 else Node(0, list(map(made.__getitem__, top.answers))) for top in tops
         ]

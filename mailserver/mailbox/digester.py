@@ -21,6 +21,7 @@ from twisted.logger import Logger
 from mailserver.errors import NotFound
 from mailserver.ident import spell
 from mailserver.interfaces import IServer
+from mailserver.mime.looking import Looked
 from mailserver.mime.understood import Understood, understand
 from mailserver.store import contents, digests
 from mailserver.store.contents import Stored
@@ -30,6 +31,7 @@ from mailserver.store.news import News
 
 log = Logger()
 
+SEARCHED = (b"subject", b"from", b"to", b"cc", b"bcc")      # fields that are kept as they are searched
 QUIET = 0.3             # seconds in which nothing came, before what came is understood
 LONGEST = 30.0          # seconds that it waits for that
 AT_ONCE = 50            # messages of one step
@@ -186,11 +188,12 @@ def _digest_of(id: int, octets: Any) -> Digest:
 
 def _digest(octets: Any) -> Digest:
     found = understand(octets)
+    subject, sender, to, cc, bcc = map(_text, Looked(b"", octets).said(*SEARCHED))
     return Digest(
         found.envelope, found.body, found.bodystructure, found.structure, found.header_size, _text(found.preview),
         found.sent, _text(found.base_subject), int(found.is_reply), _text(found.sort_from), _text(found.sort_to),
         _text(found.sort_cc), _text(found.display_from), _text(found.display_to), _text(found.message_id or ""),
-        _text(" ".join(found.references)), _thread(found),
+        _text(" ".join(found.references)), subject, sender, to, cc, bcc, _thread(found),
     )
 
 

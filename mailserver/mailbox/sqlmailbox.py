@@ -116,14 +116,23 @@ class SqlMailbox:
             left = _behind(left, after)
 
     async def octets(self, uid: int, start: int, end: int, most: int) -> AsyncIterator[bytes]:
-        place = 0
-        async for octets in self.read(uid):
-            if place + len(octets) > start:
-                piece = octets[max(0, start - place) : end - place]
-                for begin in range(0, len(piece), most):
-                    yield piece[begin : begin + most]
-            place += len(octets)
-            if place >= end:
+        prefix, whole, content_id = await self._database.read(_find, self.row, uid)
+        left = end - start
+        if start < len(prefix):
+            piece = prefix[start:end]
+            left -= len(piece)
+            yield piece
+        start = max(0, start - len(prefix))
+        if whole is not None:
+            for place in range(start, min(start + left, len(whole)), most):
+                yield whole[place : min(place + most, start + left)]
+            return
+        if left <= 0:
+            return
+        async for octets in contents.stream(self._database, content_id, self._server.in_thread, start, most):
+            yield octets[:left]
+            left -= len(octets)
+            if left <= 0:
                 return
 
     async def scan(

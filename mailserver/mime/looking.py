@@ -16,6 +16,8 @@ from mailserver.mime.octets import Octets
 from mailserver.mime.structure import MOST_HEADER, parse
 from mailserver.mime.text import MOST_TEXT, texts
 
+LONGEST_SAID = 64 * 1024    # characters of all fields of one name that are kept for searches
+WINDOW = 64 * 1024          # characters of a text that are folded at a time; some become eighteen of it
 ESCAPE = b"\x1b"            # begins another charset of ISO 2022, in what looks like ASCII
 
 _FOLD = re.compile(rb"\r?\n(?=[ \t])")
@@ -50,7 +52,9 @@ class Looked:
     `prefix` are the header fields that its recipient alone has.
     """
 
-    __slots__ = ("_body", "_end", "_header", "_is_literal", "_literal", "_octets", "_pieces", "_said", "_upper")
+    __slots__ = (
+        "_bare", "_body", "_end", "_header", "_is_literal", "_literal", "_long", "_octets", "_pieces", "_said", "_upper",
+    )
 
     def __init__(self, prefix: bytes, octets: Octets) -> None:
         self._octets = octets
@@ -59,8 +63,10 @@ class Looked:
         self._header = prefix + octets[: self._end]
         self._upper: bytes | None = None        # of the header
         self._said: list[str] | None = None     # the fields of the header, folded
-        self._pieces: list[str] | None = None   # of the body, folded
+        self._pieces: list[str] | None = None   # of the body, folded ...
+        self._long: list[str] = []              # ... but for those that are long
         self._is_literal: bool | None = None
+        self._bare: tuple[bytes, ...] | None = None     # as the function of that name says
 
     # -- header
 
@@ -82,6 +88,14 @@ class Looked:
             needle.text in fold(words.decode(unfolded(self._header[each.value : each.end])))
             for each in self._fields() if each.name == name
         )
+
+    def said(self, *names: bytes) -> list[str]:
+        """The values of the fields of each name, in lower case, as they are searched; a line for each of its fields."""
+        found: dict[bytes, list[str]] = {name: [] for name in names}
+        for each in self._fields():
+            if each.name in found:
+                found[each.name].append(fold(words.decode(unfolded(self._header[each.value : each.end]))))
+        return ["\n".join(found[name])[:LONGEST_SAID] for name in names]
 
     def _fields(self) -> Iterator[Field]:
         for each in fields(self._header, 0, len(self._header)):
@@ -110,14 +124,31 @@ class Looked:
         """Whether a text, or the name of a file, has it."""
         if not needle.text:
             return True
+        if self._pieces is None and self._is_literal is None and self._has_not(needle):
+            return False
         if self._is_literal is None:
             self._is_literal = self._says_plain()
             self._literal = bytes(self._octets[self._body :]).upper() if self._is_literal else b""
         if self._is_literal:
             return needle.octets is not None and needle.octets in self._literal
         if self._pieces is None:
-            self._pieces = list(map(fold, texts(self._octets, parse(self._octets))))
-        return any(needle.text in each for each in self._pieces)
+            pieces = list(texts(self._octets, parse(self._octets)))
+            self._pieces = [fold(each) for each in pieces if len(each) <= WINDOW]
+            self._long = [each for each in pieces if len(each) > WINDOW]
+        return any(needle.text in each for each in self._pieces) or any(_is_in(needle, each) for each in self._long)
+
+    def _has_not(self, needle: Needle) -> bool:
+        """Whether all that might be text lies there as octets, which have not got it, so that none is taken apart."""
+        if self._bare is None:
+            self._bare = _bare(self._octets)
+        if not self._bare or (needle.octets is not None and _QUOTED.search(needle.octets)):
+            return False
+        if needle.octets is None:
+            return True
+        is_html = len(self._bare) > 1
+        if any(needle.octets in each for each in self._bare) or (is_html and needle.may_span_lines):
+            return False
+        return not needle.may_span_lines or needle.octets not in _FOLD.sub(b"", self._bare[0])
 
     def _says_plain(self) -> bool:
         """Whether its octets are its text."""
@@ -126,12 +157,50 @@ class Looked:
             return False
         upper = b"\n" + octets[: self._end].upper()
         stated = upper.count(b"\nCONTENT-")
-        if not stated:
-            return True
-        found = _SAYS_PLAIN.findall(upper)
-        return len(found) == stated and upper.count(b"\nCONTENT-TYPE") == upper.count(b"\nCONTENT-TYPE:") <= 1
+        return not stated or (
+            len(_SAYS_PLAIN.findall(upper)) == stated and upper.count(b"\nCONTENT-TYPE:") <= 1
+        )
 
 
+def _is_in(needle: Needle, text: str) -> bool:
+    """In windows that overlap by as much as a needle can be long, for no text becomes shorter when it is folded."""
+    behind = WINDOW + len(needle.text)
+    return any(needle.text in fold(text[start : start + behind]) for start in range(0, len(text), WINDOW))
+
+
+def _bare(octets: Octets) -> tuple[bytes, ...]:
+    """The octets of a message in upper case, if its texts stand there as they are read; of HTML, without its tags too.
+
+    Nothing, when they may not.
+    """
+    if not isinstance(octets, bytes) or len(octets) > MOST_TEXT or not octets.isascii():
+        return ()
+    upper = octets.upper()
+    if b"=?" in upper or ESCAPE in upper or b"\0" in upper or (b"*" in upper and _IN_PIECES.search(upper)):
+        return ()
+    if not _all_are(upper, b"TRANSFER-ENCODING", _IDENTITY) or not _all_are(upper, b"CHARSET", _ASCII):
+        return ()
+    if b"HTML" not in upper:
+        return (upper,)
+    return () if b"&" in upper and _ENTITY.search(upper) else (upper, _TAG.sub(b"", upper))
+
+
+def _all_are(upper: bytes, word: bytes, wanted: re.Pattern[bytes]) -> bool:
+    """Whether each place of a word is a place of a pattern, for which so much of the octets need not be looked at."""
+    at = upper.find(word)
+    while at >= 0:
+        if wanted.match(upper, at) is None:
+            return False
+        at = upper.find(word, at + 1)
+    return True
+
+
+_IDENTITY = re.compile(rb"TRANSFER-ENCODING:[ \t]*(?:7BIT|8BIT|BINARY)[ \t]*\r?\n(?![ \t])")
+_ASCII = re.compile(rb"CHARSET=\"?(?:US-ASCII|UTF-8|ISO-8859-(?:1|15)|WINDOWS-1252)(?![A-Z0-9_-])")
+_IN_PIECES = re.compile(rb"\*[0-9=]")      # names of files (RFC 2231)
+_ENTITY = re.compile(rb"&(?!(?:NBSP|AMP|LT|GT|QUOT);)[A-Z#]")
+_TAG = re.compile(rb"<[/!?A-Z][^>]*>")
+_QUOTED = re.compile(rb'["\\()<>&]')
 _NO_CONTROLS = bytes.maketrans(b"\r\n\0", b"   ")
 
 

@@ -235,19 +235,21 @@ def read_piece(connection: Connection, id: int, number: int) -> bytes:
     return bytes(data) if data is not None else b""
 
 
-async def stream(database: Database, id: int, in_thread: InThread) -> AsyncIterator[bytes]:
-    """All octets of a stored content, in pieces of bounded size; raises `NotFound`."""
+async def stream(
+    database: Database, id: int, in_thread: InThread, start: int = 0, most: int = CHUNK
+) -> AsyncIterator[bytes]:
+    """The octets of a stored content from `start` on, in pieces of at most `most`; raises `NotFound`."""
     stored = await database.read(load, id)
     if stored.whole is not None:
-        yield stored.whole
+        for place in range(start, len(stored.whole), most):
+            yield stored.whole[place : place + most]
     elif stored.file is not None:
         try:
             descriptor = await in_thread(os.open, database.contents / stored.file, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
             raise NotFound(f"the file of content {id} is gone") from None
         try:
-            start = 0
-            while octets := await in_thread(os.pread, descriptor, CHUNK, start):
+            while octets := await in_thread(os.pread, descriptor, most, start):
                 start += len(octets)
                 yield octets
         finally:
@@ -256,7 +258,9 @@ async def stream(database: Database, id: int, in_thread: InThread) -> AsyncItera
         number = 0
         while octets := await database.read(read_piece, id, number):
             number += 1
-            yield octets
+            for place in range(start, len(octets), most):
+                yield octets[place : place + most]
+            start = max(0, start - len(octets))
 
 
 async def as_content(database: Database, id: int, in_thread: InThread) -> tuple[Content, Incoming | None]:

@@ -31,6 +31,11 @@ class Digest(NamedTuple):
     display_to: str
     message_id: str
     refs: str
+    find_subject: str
+    find_from: str
+    find_to: str
+    find_cc: str
+    find_bcc: str
     thread: int
 
 

@@ -186,6 +186,11 @@ digest = Table(
     Column("display_to", Text, nullable=False),
     Column("message_id", Text, nullable=False),
     Column("refs", Text, nullable=False),                       # message ids of those before it, with blanks
+    Column("find_subject", Text, nullable=False),               # these five: the fields as they are searched, folded
+    Column("find_from", Text, nullable=False),
+    Column("find_to", Text, nullable=False),
+    Column("find_cc", Text, nullable=False),
+    Column("find_bcc", Text, nullable=False),
     Column("thread", _Number, nullable=False),                  # THREADID (RFC 8474): made of the first of all these
 )
 

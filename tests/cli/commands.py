@@ -19,7 +19,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from mailserver.cli.main import run
 
 ROOT = Path(__file__).parent.parent.parent
-STANDARD = (25, 587, 465, 24, 110, 995)
+STANDARD = (25, 587, 465, 24, 143, 993, 110, 995)
 LOWEST, HIGHEST = 10_000, 29_000
 
 

@@ -16,7 +16,7 @@ from mailserver.config import load
 from tests.cli.commands import free_base
 from tests.cli.running import Running
 
-PORTS = (25, 587, 110, 80)
+PORTS = (25, 587, 143, 110, 80)
 
 FILTER = '''
 from zope.interface import implementer

@@ -7,6 +7,7 @@ import email.policy
 import random
 import re
 import sys
+import tracemalloc
 import unicodedata
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -15,8 +16,9 @@ from mailserver.mime import dates
 from mailserver.mime.envelope import date_of, envelope
 from mailserver.mime.folding import fold
 from mailserver.mime.headers import fields
-from mailserver.mime.looking import Looked, Needle, _header_end
+from mailserver.mime.looking import WINDOW, Looked, Needle, _header_end
 from mailserver.mime.structure import parse
+from mailserver.mime.text import MOST_TEXT
 from tests.mime.letters import crlf
 
 
@@ -156,6 +158,21 @@ class LookingTests(SynchronousTestCase):
                     in_header(octets, text), any(text.lower() in line for line in unfolded.split("\r\n")),
                     (text, octets),
                 )
+
+    def test_long(self) -> None:
+        """In a long text a needle is found wherever it lies, and what grows when it is folded takes no room."""
+        head = crlf("Content-Type: text/plain; charset=utf-8\n\n")
+        for before in (0, WINDOW - 4, WINDOW - 2, WINDOW, 3 * WINDOW - 1):
+            octets = head + ("é" * before + "nädel" + "x" * WINDOW).encode()
+            self.assertTrue(in_body(octets, "NÄDEL"), before)
+            self.assertFalse(in_body(octets, "nadel"), before)
+        octets = head + ("\ufdfa" * (MOST_TEXT // 2)).encode()
+        tracemalloc.start()
+        try:
+            self.assertFalse(in_body(octets, "nädel"))
+            self.assertLess(tracemalloc.get_traced_memory()[1], 24 << 20)
+        finally:
+            tracemalloc.stop()
 
     def test_header_without_end(self) -> None:
         """Of a header that never ends so much is looked at as is understood of it."""

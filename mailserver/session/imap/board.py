@@ -17,7 +17,36 @@ from mailserver.imapstore import Changes, State
 
 log = Logger()
 
+MOST_KEPT = 4               # answers of one mailbox
 MOST_LOGGED = 20_000        # changes of flags that are remembered for sessions that did not hear of them yet
+
+
+class Memo:
+    """What was worked out of all messages of a mailbox, and holds until some come or go: the last of it."""
+
+    __slots__ = ("_known", "generation")
+
+    def __init__(self) -> None:
+        self._known: dict[object, Any] = {}
+        self.generation = 0         # of the messages: what was worked out of an older one is not kept
+
+    def get(self, question: object) -> Any:
+        """What was kept; None: nothing."""
+        return self._known.get(question)
+
+    def keep(self, question: object, answer: Any, generation: int) -> None:
+        """For whoever asks the same."""
+        if generation != self.generation:
+            return
+        self._known.pop(question, None)
+        self._known[question] = answer
+        while len(self._known) > MOST_KEPT:
+            del self._known[next(iter(self._known))]
+
+    def clear(self) -> None:
+        """It holds no more."""
+        self.generation += 1
+        self._known.clear()
 
 
 class Board:
@@ -29,7 +58,7 @@ class Board:
 
     __slots__ = (
         "_changed", "_end", "_listeners", "_logged_from", "_refreshing", "_stale", "flags", "is_gone", "keywords",
-        "mailbox", "modseq", "modseqs", "recent", "uidnext", "uids",
+        "mailbox", "memo", "modseq", "modseqs", "recent", "uidnext", "uids",
     )
 
     def __init__(self, mailbox: Any, state: State) -> None:
@@ -37,6 +66,7 @@ class Board:
         self.uids, self.flags, self.modseqs = state.uids, state.flags, state.modseqs
         self.uidnext, self.modseq, self.keywords = state.uidnext, state.modseq, state.keywords
         self.recent = state.recent
+        self.memo = Memo()
         self.is_gone = False                                    # whether the mailbox has been deleted
         self._changed: deque[tuple[int, int]] = deque()         # mod-sequence and UID of changed flags, in that order
         self._logged_from = state.modseq                        # whose changes after this are all there
@@ -105,7 +135,10 @@ class Board:
             self.uidnext, self.modseq, self.keywords = state.uidnext, state.modseq, state.keywords
             self._changed.clear()
             self._logged_from = state.modseq
+            self.memo.clear()
             return
+        if changes.gone or changes.uidnext != self.uidnext:
+            self.memo.clear()
         if changes.gone:
             self._take_out(changes.gone)
         old = []

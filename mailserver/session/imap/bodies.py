@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -20,8 +21,11 @@ from mailserver.session.imap.selected import Selected
 if TYPE_CHECKING:
     from mailserver.session.imap.session import ImapSession
 
-AT_HAND = 112 * 1024        # octets of messages of one step; two steps may be in memory at a time
+AT_HAND = 64 * 1024         # octets of messages, and of one answer, that are in memory at a time
+ROWS = 100                  # of messages that are known at a time
+PIECE = 32 * 1024           # octets of a message that are sent at a time, where there are more
 SMALL = 256                 # octets of a value that is not worth another look at the message
+OVER = 16 * 1024            # octets over what was meant to be at hand, behind which messages wait for another turn
 STANDS_FOR = {
     Attribute.RFC822: Body(Section()), Attribute.RFC822_TEXT: Body(Section((), "TEXT")),
     Attribute.RFC822_HEADER: Body(Section((), "HEADER"), marks_seen=False),
@@ -53,9 +57,18 @@ def is_of_octets(item: Item) -> bool:
 
 
 async def with_octets(
-    session: ImapSession, selected: Selected, ranges: Ranges, items: Sequence[Item]
+    session: ImapSession, selected: Selected, places: Sequence[range], items: Sequence[Item]
 ) -> AsyncIterator[bytes]:
     """A line for each message; what is long is sent in pieces."""
+    for each in places:
+        for start in range(0, len(each), ROWS):
+            async for piece in _some(session, selected, selected.ranges([each[start : start + ROWS]]), items):
+                yield piece
+
+
+async def _some(
+    session: ImapSession, selected: Selected, ranges: Ranges, items: Sequence[Item]
+) -> AsyncIterator[bytes]:
     plain = [each for each in items if not is_of_octets(each)]
     long = [each for each in items if is_of_octets(each)]
     columns = Columns(selected, plain, session.wire.utf8)
@@ -74,27 +87,35 @@ async def with_octets(
         ]
 
     async for found in mailbox.rows(ranges, Wanted(names, render)):
-        for group in _grouped(found):
+        groups = deque(_grouped(found))
+        while groups:
+            group = groups.popleft()
             known = {uid: (text, structure) for uid, _, text, structure in group}
             room = [AT_HAND]                # for values of the whole group
 
             def work(
                 uid: int, prefix: bytes, octets: Any, known: dict[int, Any] = known, room: list[int] = room
-            ) -> list[bytes | Span]:
+            ) -> list[bytes | Span] | None:
+                if room[0] < -OVER:
+                    return None             # not now
                 structure = known[uid][1] if uid in known else b""
                 root = stored.load(structure) if structure else None
                 values = []
                 for each in long:
                     value = _value(each, prefix, octets, root, max(room[0], SMALL))
-                    room[0] -= len(value) if isinstance(value, bytes) else 0
+                    room[0] -= len(value) if isinstance(value, bytes) else SMALL
                     values.append(value)
                 return values
 
+            waiting = []
             async for made in mailbox.scan(_ranges(selected, [row[0] for row in group]), work, AT_HAND):
                 joined: list[bytes] = []
                 for uid, values in made:
                     number = selected.number(uid)
                     if not number or uid not in known:
+                        continue
+                    if values is None:
+                        waiting.append(uid)
                         continue
                     head = fetched.opening(number) + known[uid][0]
                     joined.append(head)
@@ -104,13 +125,21 @@ async def with_octets(
                             joined.append(space + value)
                             continue
                         joined.append(space + fetched.begun(value.name, value.size, value.is_binary))
-                        yield b"".join(joined)
-                        joined.clear()
+                        yield _taken(joined)
                         async for piece in _pieces(mailbox, uid, value):
                             yield piece
                     joined.append(fetched.CLOSING)
                 if joined:
-                    yield b"".join(joined)
+                    yield _taken(joined)
+            if waiting:
+                groups.appendleft([row for row in group if row[0] >= waiting[0]])
+
+
+def _taken(joined: list[bytes]) -> bytes:
+    """All in one, of which nothing else is kept."""
+    octets = b"".join(joined)
+    joined.clear()
+    return octets
 
 
 def _written(items: Sequence[Item], values: Sequence[Any]) -> bytes:
@@ -308,7 +337,7 @@ async def _pieces(mailbox: Any, uid: int, span: Span) -> AsyncIterator[bytes]:
 async def _octets(mailbox: Any, uid: int, ranges: Sequence[tuple[int, int]]) -> AsyncIterator[bytes]:
     """The octets of ascending ranges, in one walk through the message."""
     at, place = 0, ranges[0][0]
-    async for octets in mailbox.octets(uid, place, ranges[-1][1], AT_HAND):
+    async for octets in mailbox.octets(uid, place, ranges[-1][1], PIECE):
         end = place + len(octets)
         while at < len(ranges) and ranges[at][0] < end:
             yield octets[max(0, ranges[at][0] - place) : ranges[at][1] - place]

@@ -8,8 +8,10 @@ from datetime import date
 from typing import Any
 
 from mailserver.imap.commands.keys import (
+    Addressed,
     Dated,
     EmailId,
+    Header,
     Key,
     Larger,
     Moment,
@@ -21,8 +23,10 @@ from mailserver.imap.commands.keys import (
 )
 from mailserver.mime import dates
 from mailserver.mime.envelope import date_of
+from mailserver.mime.folding import fold
 from mailserver.session.imap.columns import email_id, thread_id
 
+KEPT = {"from", "to", "cc", "bcc", "subject"}       # fields that are kept as they are searched
 DAY = 86400                 # seconds
 EPOCH = date(1970, 1, 1).toordinal()
 
@@ -55,6 +59,9 @@ def fact(key: Key, now: float) -> Fact | None:
         )
     if isinstance(key, Dated):
         return _dated(key)
+    if isinstance(key, (Addressed, Header)) and key.text and key.field.lower() in KEPT:
+        text = fold(key.text)
+        return Fact((f"find_{key.field.lower()}",), lambda values: (text in each for each in values))
     return None
 
 

@@ -17,7 +17,7 @@ from mailserver.imap.error import ImapError
 from mailserver.imap.numbers import SequenceSet, gaps
 from mailserver.imapstore import Flags, Wanted
 from mailserver.interfaces import SEEN
-from mailserver.session.imap.bodies import AT_HAND, is_of_octets, with_octets
+from mailserver.session.imap.bodies import is_of_octets, with_octets
 from mailserver.session.imap.changing import places
 from mailserver.session.imap.columns import Columns, name_of
 from mailserver.session.imap.reply import Reply
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 log = Logger()
 
 ROWS = 500                  # messages of one step
+STEP = 96 * 1024            # octets of messages of one step; two steps may be in memory at a time
 MOST_SPELLINGS = 50         # of flags, that the store is told of
 WHOLE = {"BODY[]", "RFC822"}
 IN_UTF_8 = {Attribute.ENVELOPE, Attribute.BODY, Attribute.BODYSTRUCTURE}      # written otherwise for who takes that
@@ -116,7 +117,7 @@ class _FromStore:
             return
         ranges = self._selected.ranges([places])
         if any(map(is_of_octets, self._items)):
-            async for piece in with_octets(self._session, self._selected, ranges, self._items):
+            async for piece in with_octets(self._session, self._selected, [places], self._items):
                 yield piece
         else:
             columns = Columns(self._selected, self._items, self._session.wire.utf8)
@@ -152,7 +153,7 @@ async def _weighed(selected: Selected, places: range) -> list[range]:
     groups, start, octets = [], places.start, 0
     for place in places:
         size = sizes.get(selected.uids[place], 0)
-        if octets and octets + size > AT_HAND:
+        if octets and octets + size > STEP:
             groups.append(range(start, place))
             start, octets = place, 0
         octets += size

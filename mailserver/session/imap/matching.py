@@ -45,7 +45,7 @@ log = Logger()
 
 MOST_TEXTS = 20             # keys of one program that need a message's octets
 MOST_FACTS = 100            # and those that need its row
-MOST_INLINE = 1_000_000     # keys times messages that are looked at in the reactor's thread
+MOST_INLINE = 200_000       # keys times messages that are looked at in the reactor's thread
 AT_ONCE = 4000              # rows of small columns
 SCANNED = 4 * 1024 * 1024   # octets of messages that are at hand at a time
 TEXTS = (Addressed, Header, InBody, InText)
@@ -68,6 +68,8 @@ class Sight:
             self.flags = array("Q", (board.flags[place] if place >= 0 else 0 for place in at))
             self.modseqs = array("Q", (board.modseqs[place] if place >= 0 else 0 for place in at))
 
+        self.is_current = selected.uids is board.uids and count == len(board.uids)     # it is the whole mailbox
+
     def __len__(self) -> int:
         return len(self.uids)
 
@@ -84,8 +86,8 @@ async def matching(session: ImapSession, selected: Selected, key: Key) -> tuple[
     """What was seen, and where the messages stand.  Raises `ImapError` for programs that ask too much."""
     leaves = list(_leaves(key))
     now = session.policy.world.now()
-    texts = {each for each in leaves if isinstance(each, TEXTS)}
     facts = {each: found for each in leaves if (found := fact(each, now)) is not None}
+    texts = {each for each in leaves if isinstance(each, TEXTS) and each not in facts}
     if len(texts) > MOST_TEXTS or len(facts) > MOST_FACTS:
         raise ImapError("that is too much for one search", "NO", "LIMIT")
     sight = Sight(selected)
@@ -203,7 +205,7 @@ class _Program:
             if marked != (self.sight.every if is_and else 0):
                 tests.insert(0, _marked(marked, len(self.sight)))
             return tests[0] if len(tests) == 1 else _all(tests) if is_and else _any(tests)
-        if isinstance(key, TEXTS):
+        if isinstance(key, TEXTS) and key not in known:
             return _of_text(key)
         return self.decided(key, known)[0]
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from mailserver.imap import found
 from mailserver.imap.commands.keys import And, Key, ModSeq, Not, Or
 from mailserver.imap.commands.search import Results, Search, Sort
-from mailserver.imap.error import ImapError
 from mailserver.session.imap.changing import chosen
 from mailserver.session.imap.matching import Sight, matching
 from mailserver.session.imap.reply import Reply
@@ -26,8 +25,8 @@ async def search(session: ImapSession, command: Search) -> Reply:
         results = ALL
     try:
         sight, places = await matched(session, command.key)
-    except Exception as error:
-        forget(session, results, error)
+    except Exception:
+        forget(session, results)
         raise
     return answered(session, command, results, sight, places)
 
@@ -46,10 +45,9 @@ def asks_modseq(key: Key) -> bool:
     return isinstance(key, ModSeq) or (isinstance(key, Not) and asks_modseq(key.key))
 
 
-def forget(session: ImapSession, results: Results | None, error: Exception) -> None:
-    """A search that was to be saved and fails leaves nothing saved, unless it was wrong (RFC 5182 2.1)."""
-    is_wrong = isinstance(error, ImapError) and error.condition == "BAD"
-    if results is not None and "SAVE" in results.words and not is_wrong and session.selected is not None:
+def forget(session: ImapSession, results: Results | None) -> None:
+    """A search that was to be saved and fails leaves nothing saved (RFC 5182 2.1)."""
+    if results is not None and "SAVE" in results.words and session.selected is not None:
         session.selected.saved = ()
 
 

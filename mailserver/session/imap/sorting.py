@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ COLUMNS = {
     "ARRIVAL": "received", "CC": "by_cc", "DATE": "sent", "FROM": "by_from", "SIZE": "size", "SUBJECT": "subject",
     "TO": "by_to", "DISPLAYFROM": "display_from", "DISPLAYTO": "display_to",
 }
+MOST_TIMES_FEWER = 8        # than there are: for those alone it is not worth while to sort all
 Order = Sequence[tuple[str, bool]]
 
 
@@ -28,13 +30,32 @@ async def sort(session: ImapSession, command: Sort) -> Reply:
     try:
         sight, places = await matched(session, command.key)
         places = await _sorted(session, sight, places, command.order)
-    except Exception as error:
-        forget(session, command.results, error)
+    except Exception:
+        forget(session, command.results)
         raise
     return answered(session, command, command.results, sight, places)
 
 
 async def _sorted(session: ImapSession, sight: Sight, places: Sequence[int], order: Order) -> list[int]:
+    board = chosen(session).board
+    if not sight.is_current or MOST_TIMES_FEWER * len(places) < len(sight):
+        return await _sorted_rows(session, sight, places, order)
+    memo, question = board.memo, ("sort", tuple(order))
+    generation = memo.generation
+    every: Sequence[int] | None = memo.get(question)
+    if every is None:
+        every = array("I", await _sorted_rows(session, sight, range(len(sight)), order))
+        if len(every) == len(sight):
+            memo.keep(question, every, generation)
+    if len(places) == len(sight):
+        return list(every)
+    wanted = bytearray(len(sight))
+    for place in places:
+        wanted[place] = 1
+    return [place for place in every if wanted[place]]
+
+
+async def _sorted_rows(session: ImapSession, sight: Sight, places: Sequence[int], order: Order) -> list[int]:
     names = list(dict.fromkeys(COLUMNS[word] for word, _ in order))
     columns = tuple(dict.fromkeys(["uid", *names, *["received"] * ("sent" in names)]))
     known: list[tuple[Any, ...]] = []

@@ -18,6 +18,7 @@ from mailserver.session.imap.searching import matched
 if TYPE_CHECKING:
     from mailserver.session.imap.session import ImapSession
 
+MOST_KEPT = 1024 * 1024     # octets of an answer that is kept for who asks again
 WAYS = {"ORDEREDSUBJECT": threads.ordered_subject, "REFERENCES": threads.references}
 COLUMNS = ("uid", "sent", "received", "subject", "is_reply", "message_id", "refs")
 
@@ -27,10 +28,17 @@ async def thread(session: ImapSession, command: Thread) -> Reply:
     if command.threading not in WAYS:
         raise ImapError("there is no such way to thread here")
     sight, places = await matched(session, command.key)
+    memo, question = chosen(session).board.memo, ("thread", command.threading, command.by_uid)
+    generation = memo.generation
+    is_all = sight.is_current and len(places) == len(sight)
+    if is_all and (kept := memo.get(question)) is not None:
+        return Reply("that is all", [kept], may_expunge=command.by_uid)
     known: list[tuple[Any, ...]] = []
     async for rows in chosen(session).board.mailbox.rows(sight.ranges(places), Wanted(COLUMNS, list, AT_ONCE)):
         known += rows
     line = await session.policy.world.in_thread(_line, command, sight, known)
+    if is_all and len(sight) == len(known) and len(line) < MOST_KEPT:
+        memo.keep(question, line, generation)
     return Reply("that is all", [line], may_expunge=command.by_uid)
 
 

@@ -17,6 +17,7 @@ from mailserver.imapstore import Appended, Flags
 from mailserver.interfaces import INBOX
 from mailserver.service import MailServer
 from mailserver.store import credentials, directory
+from mailserver.store.contents import Incoming
 from mailserver.store.database import Database
 from tests.postgres import postgres
 from tests.serving import PATIENCE, ServerCase, reactor
@@ -114,6 +115,12 @@ class SearchCase(ServerCase):
                 directory.set_credentials(connection, account.id, credentials.derive("secret"))
             database.close()
         return self.start(path)
+
+    async def kept(self, server: MailServer, octets: bytes) -> Appended:
+        """A message that is too large to be held."""
+        incoming = Incoming(server.database.contents, f"{server.world.new_id():x}", server.world.in_thread)
+        await incoming.write(octets)
+        return Appended(0, await incoming.finish(), Flags(), RECEIVED)
 
     async def put(self, server: MailServer, letters: Sequence[Appended]) -> None:
         """Append them to alice's INBOX."""

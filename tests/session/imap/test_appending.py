@@ -67,9 +67,11 @@ class AppendTests(AppendCase):
         self.server = await self.serve("[limits]\nsize = 1000000\n")
         peer = await self.log_in(self.server)
         for command, octets, end in (
-            ("APPEND Nowhere {}", LARGE[:900_000], rb"^NO \[TRYCREATE\]"), ("APPEND Nowhere {}", MESSAGE, rb"^NO \[TRYCREATE\]"),
+            ("APPEND Nowhere {}", LARGE[:900_000], rb"^NO \[TRYCREATE\]"),
+            ("APPEND Nowhere {}", MESSAGE, rb"^NO \[TRYCREATE\]"),
             ("APPEND INBOX {}", LARGE, rb"^NO \[TOOBIG\]"), ("APPEND INBOX {}", b"", rb"^NO "),
-            ("APPEND INBOX {}", b"NUL\0", rb"^BAD a NUL is for a literal8"), ("APPEND INBOX (\\Recent) {}", MESSAGE, rb"^BAD"),
+            ("APPEND INBOX {}", b"NUL\0", rb"^BAD a NUL is for a literal8"),
+            ("APPEND INBOX (\\Recent) {}", MESSAGE, rb"^BAD"),
             ('APPEND INBOX "yesterday" {}', MESSAGE, rb"^BAD"), ('APPEND "a//b" {}', MESSAGE, rb"^NO \[CANNOT\]"),
             ("APPEND INBOX {} nonsense", MESSAGE, rb"^BAD"),
         ):
@@ -170,7 +172,8 @@ class AppendTests(AppendCase):
         patched = self.patch(SqlMailbox, "store", broken)
         await self.numbered(self.server, [1])
         await peer.ok("NOOP")
-        self.assertRegex((await peer.ask("STORE 1 +FLAGS (\\Seen)")).end, rb"^NO \[SERVERBUG\] not now, try again later \(")
+        heard = await peer.ask("STORE 1 +FLAGS (\\Seen)")
+        self.assertRegex(heard.end, rb"^NO \[SERVERBUG\] not now, try again later \(")
         self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
         patched.restore()
         await peer.ok("STORE 1 +FLAGS (\\Seen)")

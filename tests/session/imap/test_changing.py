@@ -180,7 +180,8 @@ class ConditionalTests(ChangingCase):
         peer = await self.chosen(3)
         [modseqs] = [(await peer.ok("FETCH 1:3 MODSEQ")).lines]
         self.assertEqual(modseqs, [b"* %d FETCH (MODSEQ (%d))" % (n, n + 1) for n in (1, 2, 3)])
-        self.says(await peer.ask("STORE 1 (UNCHANGEDSINCE 2) +FLAGS.SILENT (\\Deleted)"), b"* 1 FETCH (UID 1 MODSEQ (5))")
+        heard = await peer.ask("STORE 1 (UNCHANGEDSINCE 2) +FLAGS.SILENT (\\Deleted)")
+        self.says(heard, b"* 1 FETCH (UID 1 MODSEQ (5))")
         heard = await peer.ask("UID STORE 1:3 (UNCHANGEDSINCE 4) +FLAGS (\\Flagged)")
         self.says(heard, b"* 2 FETCH (UID 2 FLAGS (\\Flagged) MODSEQ (6))",
                   b"* 3 FETCH (UID 3 FLAGS (\\Flagged) MODSEQ (6))", end=b"OK [MODIFIED 1] stored")
@@ -204,7 +205,8 @@ class ConditionalTests(ChangingCase):
         """Whoever has said CONDSTORE in any way hears mod-sequences."""
         server = await self.serve()
         await self.numbered(server, [1])
-        for command in ("ENABLE CONDSTORE", "STATUS INBOX (HIGHESTMODSEQ)", "SELECT INBOX (CONDSTORE)", "ENABLE QRESYNC"):
+        for command in ("ENABLE CONDSTORE", "STATUS INBOX (HIGHESTMODSEQ)", "SELECT INBOX (CONDSTORE)",
+                        "ENABLE QRESYNC"):
             peer = await self.log_in(server, "alice", command, "SELECT INBOX")
             other = await self.log_in(server, "alice", "SELECT INBOX", "STORE 1 +FLAGS (\\Flagged)")
             [line] = (await peer.ok("NOOP")).lines

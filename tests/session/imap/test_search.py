@@ -5,6 +5,7 @@ from __future__ import annotations
 from twisted.internet import reactor
 from twisted.internet.task import deferLater
 
+from mailserver.content import LARGE
 from mailserver.interfaces import ANSWERED, DELETED, DRAFT, FLAGGED, SEEN
 from mailserver.mailbox import sqlmailbox
 from mailserver.session.imap import matching
@@ -192,6 +193,23 @@ class SearchTests(SearchCase):
 
         self.patch(matching.Looked, "in_body", broken)
         self.assertEqual(await client.found("SEARCH BODY e"), "1 3")
+
+    async def test_large(self) -> None:
+        """What lies in files, or in pieces, is searched as well; a file that has just gone hides nothing."""
+        server = await self.server()
+        attached = b"\r\n--x\r\nContent-Type: application/pdf; name=Plan.pdf\r\n\r\n" + b"octets\r\n" * (LARGE // 4)
+        head = b"Subject: large\r\nContent-Type: multipart/mixed; boundary=x\r\n\r\n--x\r\n\r\nfirst words"
+        large = [await self.kept(server, head + attached + b"%d\r\n--x--\r\n" % each) for each in range(2)]
+        await self.put(server, [*large, *MAILBOX])
+        client = await self.client(server)
+        for program, found in (
+            ("SUBJECT large", "1 2"), ("BODY words", "1 2"), ("TEXT plan.pdf", "1 2"), ("BODY octets", ""),
+            ("BODY much", "4"),
+        ):
+            self.assertEqual(await client.found(f"SEARCH {program}"), found, program)
+        for file in sorted(server.database.contents.iterdir())[:1]:
+            file.unlink()
+            self.assertEqual(await client.found("SEARCH OR BODY words BODY much"), "2 4")
 
     async def test_client_goes(self) -> None:
         """Nobody searches for who has hung up."""

@@ -46,6 +46,22 @@ class SortTests(SearchCase):
         self.assertTrue((await client.ask("SORT (SIZE) KLINGON ALL"))[0].startswith("NO [BADCHARSET "))
         self.assertTrue((await client.ask("SORT (SHAPE) UTF-8 ALL"))[0].startswith("BAD "))
 
+    async def test_again(self) -> None:
+        """What was sorted before is sorted anew once messages come or go; flags change nothing of it."""
+        client = await self.filled(*MAILBOX)
+        for _ in range(2):
+            self.assertEqual(await client.found("SORT (SIZE) UTF-8 ALL"), "3 5 4 2 1")
+            self.assertEqual(await client.found("SORT (SIZE) UTF-8 SEEN"), "3 1")
+            await client.ask("STORE 5 +FLAGS (\\Seen)")
+            self.assertEqual(await client.found("SORT (SIZE) UTF-8 SEEN"), "3 5 1")
+            await client.ask("STORE 5 -FLAGS (\\Seen)")
+        await client.ask("APPEND INBOX {3+}\r\nx\r\n")
+        self.assertEqual(await client.found("SORT (SIZE) UTF-8 ALL"), "6 3 5 4 2 1")
+        await client.ask("STORE 3 +FLAGS (\\Deleted)")
+        await client.ask("EXPUNGE")
+        self.assertEqual(await client.found("SORT (SIZE) UTF-8 ALL"), "5 4 3 2 1")
+        self.assertEqual(await client.found("UID SORT (SIZE) UTF-8 ALL"), "6 5 4 2 1")
+
     async def test_results(self) -> None:
         """The ends are those of the order, and so is the part."""
         client = await self.filled(*MAILBOX)

@@ -12,6 +12,10 @@ from tests.session.imap.house import SMALL, ImapCase, Peer
 
 SESSIONS, COMMANDS = 10, 40
 FLAGS = ("\\Seen", "\\Flagged", "\\Answered", "$Junk", "$Important")
+ACTIONS = (
+    "append", "append", "store", "silent", "silent", "silent", "delete", "expunge", "uidexpunge", "copy", "move",
+    "fetch", "uidfetch", "noop", "idle",
+)
 FETCHED = re.compile(rb"^\* (\d+) FETCH \((?:UID (\d+))?.*?(?:FLAGS \(([^)]*)\))?(?: MODSEQ \(\d+\))?\)$", re.S)
 
 
@@ -91,8 +95,7 @@ class View:
         flags = " ".join(chance.sample(FLAGS, chance.randint(1, 2)))
         uids = [each[0] for each in self.messages if each[0] is not None]
         uid = chance.choice(uids) if uids else 1
-        what = chance.choice("append append store silent silent silent delete expunge uidexpunge copy move fetch uidfetch noop idle"
-                             .split())
+        what = chance.choice(ACTIONS)
         if what == "append":
             octets = SMALL % (chance.randrange(100), 1)
             await self.ask(f"APPEND INBOX ({flags}) {{{len(octets)}+}}\r\n{octets.decode()}")

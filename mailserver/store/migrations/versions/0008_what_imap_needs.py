@@ -67,6 +67,11 @@ def upgrade() -> None:
         sa.Column("display_to", sa.Text(), nullable=False),
         sa.Column("message_id", sa.Text(), nullable=False),
         sa.Column("refs", sa.Text(), nullable=False),
+        sa.Column("find_subject", sa.Text(), nullable=False),
+        sa.Column("find_from", sa.Text(), nullable=False),
+        sa.Column("find_to", sa.Text(), nullable=False),
+        sa.Column("find_cc", sa.Text(), nullable=False),
+        sa.Column("find_bcc", sa.Text(), nullable=False),
         sa.Column("thread", big, nullable=False),
     )
     _of_what_is_there()
