@@ -1,0 +1,216 @@
+"""A person with Thunderbird: an account is added; mail arrives, is read, written, found, starred, archived, deleted."""
+
+from __future__ import annotations
+
+import imaplib
+import os
+import re
+import smtplib
+import ssl
+import time
+from email import message_from_bytes
+from email.header import decode_header, make_header
+from email.message import Message
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from mailserver.address import Address
+from mailserver.store import credentials, directory
+from mailserver.store.database import Database
+from tests.cli.commands import free_base
+from tests.cli.running import Running
+from tests.interop.screen import Screen
+from tests.interop.thunderbird import Thunderbird
+from tests.needs import program
+from tests.net.certificates import Authority
+
+HOST, PASSWORD = "mx.example.org", "secret"
+SUBJECT, BODY = "Grüße aus 東京", "Guten Tag,\nこんにちは.\n"
+PATIENCE = 120.0        # seconds for all of it; it takes 25, of which Thunderbird waits 10 for a greeting in clear
+SITE = """
+hostname = "mx.example.org"
+data = "data"
+[tls]
+certificate = "{certificate}"
+key = "{key}"
+[outbound]
+enabled = false
+[[listen]]
+service = "smtp"
+endpoint = "tcp:{smtp}:interface=127.0.0.1"
+[[listen]]
+service = "submission"
+endpoint = "tcp:{submission}:interface=127.0.0.1"
+[[listen]]
+service = "imap"
+endpoint = "tcp:{imap}:interface=127.0.0.1"
+tls = "implicit"
+"""
+
+
+class ThunderbirdTests(SynchronousTestCase):
+    """TLS throughout, by an authority that Thunderbird trusts; alice's account is hers, what she sends goes to bob.
+
+    Pictures of the screen are left in the folder that MAILSERVER_PICTURES names, or in the test's own.
+    """
+
+    def setUp(self) -> None:
+        for name, package in (("thunderbird", None), ("Xvfb", "xvfb"), ("import", "imagemagick")):
+            program(name, package)
+        self.folder = Path(self.mktemp()).absolute()
+        self.folder.mkdir(parents=True)
+        self.pictures = Path(os.environ.get("MAILSERVER_PICTURES") or self.folder)
+        self.pictures.mkdir(parents=True, exist_ok=True)
+        self.authority = Authority(self.folder)
+        self.serve()
+        self.screen = Screen(self.folder)
+        self.addCleanup(self.screen.stop)
+        self.thunderbird = Thunderbird(self.folder, self.screen.display, [HOST], PATIENCE)
+        self.addCleanup(self.thunderbird.stop)
+        self.addCleanup(self.picture, "last")       # which shows why, if something went wrong
+        self.do = self.thunderbird.do
+        self.do("trust", "".join(re.findall(r"^[^-].*$", self.authority.file.read_text(), re.MULTILINE)))
+
+    def serve(self) -> None:
+        """Start a server for alice and bob."""
+        pair = self.authority.pair(HOST)
+        base = free_base((25, 587, 993))
+        self.smtp, self.submission, self.imap = base + 25, base + 587, base + 993
+        file = self.folder / "mailserver.toml"
+        file.write_text(SITE.format(
+            certificate=pair.certificate.name, key=pair.key.name, smtp=self.smtp, submission=self.submission,
+            imap=self.imap,
+        ))
+        database = Database(None, self.folder / "data")
+        database.open(migrate=True)
+        with database.transaction() as connection:
+            directory.add_domain(connection, "example.org", 0.0)
+            for local in ("alice", "bob"):
+                account = directory.add_account(connection, Address(local, "example.org"), 0.0)
+                directory.set_credentials(connection, account.id, credentials.derive(PASSWORD))
+        database.close()
+        server = Running("run", "--config", str(file))
+        self.addCleanup(server.stop)
+        server.wait_for("imap on ")
+
+    def picture(self, name: str) -> None:
+        self.screen.picture(self.pictures / f"thunderbird-{name}.png")
+
+    def arrive(self, subject: str, text: str) -> None:
+        """A message for alice, from outside."""
+        with smtplib.SMTP("127.0.0.1", self.smtp, "client.example.net", timeout=30) as client:
+            client.sendmail(
+                "carol@example.net", ["alice@example.org"],
+                f"From: Carol <carol@example.net>\r\nTo: alice@example.org\r\nSubject: {subject}\r\n\r\n{text}\r\n",
+            )
+
+    def there(self, mailbox: str, local: str = "alice") -> list[tuple[str, set[str], Message]]:
+        """What the server has in a mailbox: subjects, flags, messages, as Python's imaplib reads them."""
+        context = ssl.create_default_context(cafile=str(self.authority.file))
+        context.check_hostname = False          # imaplib would look for 127.0.0.1
+        with imaplib.IMAP4_SSL("127.0.0.1", self.imap, ssl_context=context, timeout=30) as client:
+            client.login(f"{local}@example.org", PASSWORD)
+            self.assertEqual(client.select(mailbox, readonly=True)[0], "OK", mailbox)
+            _, fetched = client.uid("FETCH", "1:*", "(FLAGS BODY.PEEK[])")
+        found = []
+        for each in fetched:
+            if isinstance(each, tuple):
+                message = message_from_bytes(each[1])
+                flags = {flag.decode() for flag in imaplib.ParseFlags(each[0])} - {"\\Recent"}
+                found.append((str(make_header(decode_header(message["Subject"]))), flags, message))
+        return found
+
+    def has(self, mailbox: str, *expected: tuple[str, set[str]]) -> None:
+        """These subjects and flags are there, once the program has told the server what it shows already."""
+        until = time.monotonic() + 10.0
+        while True:
+            found = [(subject, flags) for subject, flags, _ in self.there(mailbox)]
+            if found == [*expected] or time.monotonic() > until:
+                self.assertEqual(found, [*expected], mailbox)
+                return
+            time.sleep(0.2)
+
+    def test_one_morning(self) -> None:
+        self.add_account()
+        self.read_what_arrives()
+        self.write()
+        self.search()
+        self.star_archive_and_delete()
+        self.assertEqual(re.findall(r".*Syntax Error.*", self.thunderbird.exchange), [])
+
+    def add_account(self) -> None:
+        """She types names and a password; that there is TLS, and how, Thunderbird finds out."""
+        self.do("typeAccount", "Alice", "alice@example.org", HOST, self.imap, self.submission)
+        self.do("found")
+        self.picture("1-found")
+        self.do("typePassword", PASSWORD)
+        self.assertEqual(self.do("servers"), [
+            [HOST, self.imap, "SSL", "passwordCleartext"],
+            [HOST, self.submission, "alwaysSTARTTLS", "passwordCleartext"],
+        ])
+        self.do("closeDialogue")
+        self.assertEqual(self.do("folders"), {
+            "INBOX": "Inbox", "Drafts": "Drafts", "Sent": "Sent", "Archive": "Archive", "Junk": "Junk",
+            "Trash": "Trash",
+        })
+
+    def read_what_arrives(self) -> None:
+        """The first is there before she looks, the second comes while she does: IDLE tells it."""
+        self.arrive("First", "The word is marmalade.")
+        self.do("open", "INBOX")
+        self.do("read", "First", "marmalade")
+        self.wait_for_idle()
+        self.arrive("Second", "The word is honey.")
+        self.do("read", "Second", "honey")
+        self.picture("2-read")
+
+    def wait_for_idle(self) -> None:
+        """Thunderbird begins when it has done nothing else for two seconds."""
+        until = time.monotonic() + 30.0
+        while not self.idles():
+            self.assertLess(time.monotonic(), until, "it never said IDLE")
+            time.sleep(0.05)
+
+    def idles(self) -> bool:
+        """Whether the last that INBOX's connection heard is that it may wait."""
+        heard = re.findall(r":S-INBOX:CreateNewLineFromSocket: (.*)", self.thunderbird.exchange)
+        return bool(heard) and heard[-1].startswith("+ idling")
+
+    def write(self) -> None:
+        """Bob gets it, and a copy is in Sent."""
+        self.do("write", "bob@example.org", SUBJECT, BODY)
+        self.picture("3-write")
+        self.do("send")
+        for local, mailbox in (("bob", "INBOX"), ("alice", "Sent")):
+            [(subject, _, message)] = self.there(mailbox, local)
+            self.assertEqual(subject, SUBJECT)
+            text = message.get_payload(decode=True)
+            assert isinstance(text, bytes)
+            self.assertEqual(text.decode().replace("\r\n", "\n").strip(), BODY.strip())
+        self.has("Sent", (SUBJECT, {"\\Seen"}))
+        self.do("open", "Sent")
+        self.do("read", SUBJECT, "こんにちは")
+        self.picture("4-sent")
+
+    def search(self) -> None:
+        """The server searches, as its box says; and finds what is not ASCII."""
+        self.assertEqual(self.do("search", "INBOX", "marmalade"), ["First"])
+        self.picture("5-search")
+        self.do("closeSearch")
+        self.assertEqual(self.do("search", "Sent", "こんにちは"), [SUBJECT])
+        self.do("closeSearch")
+        self.assertRegex(self.thunderbird.exchange, r'(?i)UID SEARCH UNDELETED BODY "marmalade"')
+
+    def star_archive_and_delete(self) -> None:
+        """A star is a flag, to archive and to delete is to move."""
+        self.do("open", "INBOX")
+        self.do("star", "First")
+        self.has("INBOX", ("First", {"\\Seen", "\\Flagged"}), ("Second", {"\\Seen"}))
+        self.do("archive", "First")
+        self.do("remove", "Second")
+        self.has("INBOX")
+        [year] = [name for name in self.do("folders") if re.fullmatch(r"20\d\d", name)]
+        self.has(f"Archive/{year}", ("First", {"\\Seen", "\\Flagged"}))
+        self.has("Trash", ("Second", {"\\Seen"}))
+        self.picture("6-tidy")
