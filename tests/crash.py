@@ -2,6 +2,7 @@
 
     python -m tests.crash [--kills 100] [--clients 6] [--store sql|maildir] [--workers N] [--seed N]
     python -m tests.crash --sending ...     (`tests.crash_sending`: while it delivers to another server)
+    python -m tests.crash --imap ...        (`tests.crash_imap`: while clients change their mailboxes)
 
 A server that ``mailserver init`` made is started, several clients send mail to it over plain sockets, and it is
 killed (SIGKILL) at random moments and started again.  A client whose 250 did not come sends the same message again,
@@ -41,7 +42,7 @@ from pathlib import Path
 
 from mailserver.control.client import NoServer, ask
 from mailserver.store.database import Database
-from tests.cli.commands import command, free_base
+from tests.cli.commands import STANDARD, command, free_base
 from tests.cli.running import Running
 from tests.plain import Client, Refused, Sink
 
@@ -175,7 +176,7 @@ class Server:
         self, folder: Path, store: str, away: int, workers: int, more: str = MORE, url: str | None = None
     ) -> None:
         self.config = folder / "mailserver.toml"
-        self.base = free_base()
+        self.base = free_base((*STANDARD, 143, 993))
         self.store = store
         _do("init", str(folder), "--hostname", f"mx.{DOMAIN}", "--domain", DOMAIN, "--port-base", str(self.base))
         text = self.config.read_text().replace("networks = []", f'domains = ["{AWAY}"]\nnetworks = []')
@@ -372,7 +373,8 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--store", choices=("sql", "maildir"), default="sql")
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--sending", action="store_true")
-    parser.add_argument("--postgresql", action="store_true", help="with --sending")
+    parser.add_argument("--imap", action="store_true")
+    parser.add_argument("--postgresql", action="store_true", help="with --sending or --imap")
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
     options = parser.parse_args(words)
     print(f"seed {options.seed}", flush=True)
@@ -381,7 +383,13 @@ def main(words: Sequence[str] | None = None) -> int:
     def tell(line: str) -> None:
         print(line, flush=True)
 
-    if options.sending:
+    if options.imap:
+        from tests import crash_imap
+
+        wrong = crash_imap.crash(
+            folder / "server", options.kills, options.clients, options.seed, tell, options.workers, options.postgresql
+        )
+    elif options.sending:
         from tests import crash_sending
 
         wrong = crash_sending.crash(

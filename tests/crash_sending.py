@@ -177,12 +177,12 @@ def crash(
 
     `lapses`: between two lives of the whole server leases grow older, as if the next one had come that much later.
     """
-    with _database(postgresql) as url:
+    with database_url(postgresql) as url:
         return _crash(folder, kills, clients, seed, tell, workers, url, lapses)
 
 
 @contextlib.contextmanager
-def _database(postgresql: bool) -> Iterator[str | None]:
+def database_url(postgresql: bool) -> Iterator[str | None]:
     """The URL of a new one for this run; None is SQLite."""
     if not postgresql:
         yield None

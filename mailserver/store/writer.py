@@ -152,12 +152,13 @@ class Writer:
             self._answer([(job, _failure(TemporaryFailure("the database does not keep up"))) for job in late])
 
     def _answer(self, results: Results, changed: News | None = None) -> None:
-        for job, result in results:
-            self._waiting -= job.size
-            job.done.callback(result)
+        # The news first: whoever hears that his job is done may go on at once to look at what it has changed.
         if changed is not None:
             for tell in list(self._on_news):
                 tell(changed)
+        for job, result in results:
+            self._waiting -= job.size
+            job.done.callback(result)
         if self._on_drain and not self.full:
             drained, self._on_drain = self._on_drain, []
             for each in drained:

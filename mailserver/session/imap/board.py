@@ -57,8 +57,8 @@ class Board:
     """
 
     __slots__ = (
-        "_changed", "_end", "_listeners", "_logged_from", "_refreshing", "_stale", "flags", "is_gone", "keywords",
-        "mailbox", "memo", "modseq", "modseqs", "recent", "uidnext", "uids",
+        "_begun", "_changed", "_end", "_listeners", "_logged_from", "_refreshing", "_shown", "_stale", "flags",
+        "is_gone", "keywords", "mailbox", "memo", "modseq", "modseqs", "recent", "uidnext", "uids",
     )
 
     def __init__(self, mailbox: Any, state: State) -> None:
@@ -74,6 +74,7 @@ class Board:
         self._end: Callable[[], None] | None = None
         self._stale = False
         self._refreshing: Deferred[None] | None = None
+        self._begun = self._shown = 0           # readings, by number, one at a time; and the last that came to its end
 
     # -- who looks
 
@@ -106,16 +107,21 @@ class Board:
     async def refresh(self, force: bool = False) -> None:
         """Show what is in the mailbox now.  Raises `NotFound` when it has been deleted."""
         self._stale = self._stale or force
-        while self._stale and not self.is_gone:
+        # Of what is new, the next reading tells; of what is not, the one that somebody else may have begun.
+        wanted = self._begun + self._stale
+        while self._shown < wanted and not self.is_gone:
             if self._refreshing is not None:
                 await _wait(self._refreshing)
                 continue
             self._stale = False
+            self._begun += 1
+            number = self._begun
             self._refreshing = Deferred()
             try:
                 changes = await self.mailbox.changes(self.modseq)
                 state = await self.mailbox.load() if changes.gone is None else None
                 self._show(changes, state)
+                self._shown = number
             except LookupError:
                 self.is_gone = True
             except BaseException:
