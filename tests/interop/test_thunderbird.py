@@ -66,7 +66,7 @@ class ThunderbirdTests(SynchronousTestCase):
         self.serve()
         self.screen = Screen(self.folder)
         self.addCleanup(self.screen.stop)
-        self.thunderbird = Thunderbird(self.folder, self.screen.display, [HOST], PATIENCE)
+        self.thunderbird = Thunderbird(self.folder, self.screen.display, PATIENCE)
         self.addCleanup(self.thunderbird.stop)
         self.addCleanup(self.picture, "last")       # which shows why, if something went wrong
         self.do = self.thunderbird.do
@@ -105,12 +105,17 @@ class ThunderbirdTests(SynchronousTestCase):
                 f"From: Carol <carol@example.net>\r\nTo: alice@example.org\r\nSubject: {subject}\r\n\r\n{text}\r\n",
             )
 
-    def there(self, mailbox: str, local: str = "alice") -> list[tuple[str, set[str], Message]]:
-        """What the server has in a mailbox: subjects, flags, messages, as Python's imaplib reads them."""
+    def client(self, local: str = "alice") -> imaplib.IMAP4_SSL:
+        """Python's, logged in."""
         context = ssl.create_default_context(cafile=str(self.authority.file))
         context.check_hostname = False          # imaplib would look for 127.0.0.1
-        with imaplib.IMAP4_SSL("127.0.0.1", self.imap, ssl_context=context, timeout=30) as client:
-            client.login(f"{local}@example.org", PASSWORD)
+        client = imaplib.IMAP4_SSL("127.0.0.1", self.imap, ssl_context=context, timeout=30)
+        client.login(f"{local}@example.org", PASSWORD)
+        return client
+
+    def there(self, mailbox: str, local: str = "alice") -> list[tuple[str, set[str], Message]]:
+        """What the server has in a mailbox: subjects, flags, messages, as another client reads them."""
+        with self.client(local) as client:
             self.assertEqual(client.select(mailbox, readonly=True)[0], "OK", mailbox)
             _, fetched = client.uid("FETCH", "1:*", "(FLAGS BODY.PEEK[])")
         found = []
@@ -134,6 +139,7 @@ class ThunderbirdTests(SynchronousTestCase):
     def test_one_morning(self) -> None:
         self.add_account()
         self.read_what_arrives()
+        self.hear_of_another_client()
         self.write()
         self.search()
         self.star_archive_and_delete()
@@ -176,6 +182,15 @@ class ThunderbirdTests(SynchronousTestCase):
         """Whether the last that INBOX's connection heard is that it may wait."""
         heard = re.findall(r":S-INBOX:CreateNewLineFromSocket: (.*)", self.thunderbird.exchange)
         return bool(heard) and heard[-1].startswith("+ idling")
+
+    def hear_of_another_client(self) -> None:
+        """A star that is set elsewhere shines here too, and goes out again."""
+        for sign in "+-":
+            self.wait_for_idle()
+            with self.client() as client:
+                client.select("INBOX")
+                client.store("2", f"{sign}FLAGS", "\\Flagged")
+            self.do("shines", "Second", sign == "+")
 
     def write(self) -> None:
         """Bob gets it, and a copy is in Sent."""

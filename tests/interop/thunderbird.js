@@ -142,10 +142,15 @@ async function command(name, subject, changed) {
   await until(changed, `${name} for ${subject}`);
 }
 
+const isStarred = subject => mailTab().gDBView.getMsgHdrAt(line(subject)).isFlagged;
+
 async function star(subject) {
-  await select(subject);
-  const message = mailTab().gDBView.getMsgHdrAt(line(subject));
-  await command("cmd_markAsFlagged", subject, () => message.isFlagged);
+  await command("cmd_markAsFlagged", subject, () => isStarred(subject));
+}
+
+// Until a star is there, or is not.
+async function shines(subject, wanted) {
+  await until(() => isStarred(subject) == wanted, `${subject} is starred: ${wanted}`);
 }
 
 async function archive(subject) {
