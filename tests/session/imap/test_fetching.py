@@ -215,7 +215,7 @@ class InterruptedTests(FetchCase):
             yield
 
         self.patch(SqlMailbox, "scan", broken)
-        self.assertRegex((await peer.ask("FETCH 1:* BODY[]")).end, rb"^NO \[SERVERBUG\]")
+        self.assertRegex((await peer.ask("FETCH 1:* BODY[1]")).end, rb"^NO \[SERVERBUG\]")
         self.assertEqual(len(self.flushLoggedErrors(OSError)), 1)
         await peer.ok("FETCH 1:* FLAGS")
 

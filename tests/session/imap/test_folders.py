@@ -164,5 +164,5 @@ class ListTests(FolderCase):
         self.assertEqual(lines, [
             "(\\HasNoChildren) INBOX", "* STATUS INBOX (MESSAGES 3 UNSEEN 2)", "(\\NonExistent \\HasChildren) a",
         ])
-        self.assertEqual((await peer.ok("GETQUOTAROOT INBOX")).lines, [b'* QUOTAROOT INBOX ""', b'* QUOTA "" ()'])
+        self.assertEqual((await peer.ok("GETQUOTAROOT INBOX")).lines, [b"* QUOTAROOT INBOX"])
         self.assertRegex((await peer.ask("GETQUOTAROOT Nowhere")).end, rb"^NO \[NONEXISTENT\]")
