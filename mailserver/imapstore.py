@@ -233,9 +233,9 @@ class IImapMailbox(IMailbox):
         """
 
     def lines(
-        first: int, uids: Sequence[int], names: Sequence[str], flags: Mapping[int, bytes]
+        numbers: Sequence[int], uids: Sequence[int], names: Sequence[str], flags: Mapping[int, bytes]
     ) -> Awaitable[bytes | None]:
-        """The FETCH lines of messages, by UID, whose sequence numbers begin with `first`, as the store can write them.
+        """FETCH lines of messages with these sequence numbers and UIDs, both ascending, as the store can write them.
 
         `names` are items (RFC 9051 6.4.5), `flags` how flags are spelled.  None: it cannot; ask for `rows`, or `scan`.
         """

@@ -95,11 +95,11 @@ class SqlMailbox:
         )
 
     async def lines(
-        self, first: int, uids: Sequence[int], names: Sequence[str], flags: Mapping[int, bytes]
+        self, numbers: Sequence[int], uids: Sequence[int], names: Sequence[str], flags: Mapping[int, bytes]
     ) -> bytes | None:
         if not self._database.is_sqlite or not rendering.can_write(names):
             return None
-        return await self._database.read(rendering.lines, self.row, first, uids, names, flags)
+        return await self._database.read(rendering.lines, self.row, numbers, uids, names, flags)
 
     async def rows(self, uids: Ranges, wanted: Wanted) -> AsyncIterator[Any]:
         left, after = list(uids), 0

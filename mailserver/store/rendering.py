@@ -32,10 +32,10 @@ def can_write(names: Sequence[str]) -> bool:
 
 
 def lines(
-    connection: Connection, mailbox_id: int, first: int, uids: Sequence[int], names: Sequence[str],
+    connection: Connection, mailbox_id: int, numbers: Sequence[int], uids: Sequence[int], names: Sequence[str],
     flags: Mapping[int, bytes],
 ) -> bytes | None:
-    """The lines of messages, by UID, of which the first has the number `first`; those that are gone are left out.
+    """The lines of messages, by UID, with their sequence numbers; those that are gone are left out.
 
     `flags` says how flags are spelled.  None: some of it cannot be written here.
     """
@@ -55,14 +55,14 @@ def lines(
         joins += f" LEFT JOIN digest ON digest.content_id = message.content_id AND digest.version = {VERSION}"
     if WHOLE & set(names):
         joins += " LEFT JOIN content ON content.id = message.content_id"
-    if uids[-1] - uids[0] + 1 == len(uids):
+    if uids[-1] - uids[0] + 1 == len(uids) and numbers[-1] - numbers[0] + 1 == len(numbers):
         # None is missing: the number follows from the UID, and the rows lie side by side.
-        number, source, where = f"(message.uid + {first - uids[0]})", "message", "message.uid BETWEEN ? AND ?"
+        number, source, where = f"(message.uid + {numbers[0] - uids[0]})", "message", "message.uid BETWEEN ? AND ?"
         parameters += [mailbox_id, uids[0], uids[-1]]
     else:
-        number, source = f"(asked.key + {first})", "json_each(?) AS asked CROSS JOIN message"
-        where = "message.uid = asked.value"
-        parameters += [json.dumps(list(uids)), mailbox_id]
+        number, source = "(asked.value ->> 0)", "json_each(?) AS asked CROSS JOIN message"
+        where = "message.uid = asked.value ->> 1"
+        parameters += [json.dumps(list(zip(numbers, uids, strict=True))), mailbox_id]
     text = (
         "SELECT COUNT(*), COUNT(line), CAST(group_concat(line, '') AS BLOB) FROM ("
         f"SELECT '* ' || {number} || ' FETCH ({items} || ')' || {_CRLF} AS line"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from twisted.internet.defer import Deferred, succeed
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 log = Logger()
 
-ROWS = 500                  # messages of one step
+FIRST_ROWS = 64             # messages of the first step; of the others as many as will be of `STEP` octets
+MOST_ROWS = 1000
 STEP = 96 * 1024            # octets of messages of one step; two steps may be in memory at a time
 MOST_SPELLINGS = 50         # of flags, that the store is told of
 WHOLE = {"BODY[]", "RFC822"}
@@ -77,13 +78,14 @@ class _FromStore:
         self._names = [name_of(each).decode("ascii") for each in items]
         self._is_whole = any(name in WHOLE for name in self._names)
         self._may_write = not (session.wire.utf8 and any(each in IN_UTF_8 for each in items))
+        self._rows = FIRST_ROWS         # of the next step
 
     async def stream(self) -> AsyncIterator[bytes]:
         """While one step is sent, the store is at the next."""
-        ahead: tuple[range, Deferred[bytes | None]] | None = None
+        ahead: tuple[list[range], Deferred[bytes | None]] | None = None
         try:
-            async for places, flags in self._groups():
-                before, ahead = ahead, (places, self._begin(places, flags))
+            async for places in self._steps():
+                before, ahead = ahead, (places, self._begin(places))
                 if before is not None:
                     async for piece in self._rest(*before):
                         yield piece
@@ -95,69 +97,79 @@ class _FromStore:
             if ahead is not None:
                 ahead[1].addErrback(lambda failure: None)       # nobody waits for it any more
 
-    async def _groups(self) -> AsyncIterator[tuple[range, Mapping[int, bytes] | None]]:
-        for step, flags in _steps(self._selected, self._found, Attribute.FLAGS in self._items):
+    async def _steps(self) -> AsyncIterator[list[range]]:
+        """Places of as many messages as may be at hand."""
+        left = list(reversed(self._found))
+        while left:
+            step: list[range] = []
+            room = self._rows
+            while left and room:
+                each = left.pop()
+                step.append(each[:room])
+                if len(each) > room:
+                    left.append(each[room:])
+                room -= len(step[-1])
             if self._may_write and self._is_whole:
-                for each in await _weighed(self._selected, step):
-                    yield each, flags
+                for group in await _weighed(self._selected, step):
+                    yield group
             else:
-                yield step, flags
+                yield step
 
-    def _begin(self, places: range, flags: Mapping[int, bytes] | None) -> Deferred[bytes | None]:
+    def _begin(self, places: Sequence[range]) -> Deferred[bytes | None]:
+        flags = self._flags(places) if Attribute.FLAGS in self._items else {}
         if not self._may_write or flags is None:
             return succeed(None)
-        uids = self._selected.uids[places.start : places.stop]
-        return Deferred.fromCoroutine(self._mailbox.lines(places.start + 1, uids, self._names, flags))
+        numbers: Sequence[int] = [place + 1 for each in places for place in each]
+        uids = self._selected.uids_of(places)
+        return Deferred.fromCoroutine(self._mailbox.lines(numbers, uids, self._names, flags))
 
-    async def _rest(self, places: range, begun: Deferred[bytes | None]) -> AsyncIterator[bytes]:
+    def _flags(self, places: Sequence[range]) -> Mapping[int, bytes] | None:
+        """How their flags are spelled; None when that cannot be said of each alike."""
+        selected, board = self._selected, self._selected.board
+        if selected.uids is not board.uids or selected.has_recent(
+            selected.uids[places[0].start], selected.uids[places[-1].stop - 1]
+        ):
+            return None
+        known = {flags for each in places for flags in board.flags[each.start : each.stop]}
+        return {value: selected.spelled(value) for value in known} if len(known) <= MOST_SPELLINGS else None
+
+    async def _rest(self, places: Sequence[range], begun: Deferred[bytes | None]) -> AsyncIterator[bytes]:
         written = await begun
         if written is not None:
+            wanted = sum(map(len, places)) * STEP // max(1, len(written))
+            self._rows = max(1, min(MOST_ROWS, 4 * self._rows, wanted))
             # A NUL is for BINARY alone (RFC 9051 4.3); the size stays.
             yield written.replace(b"\0", b"\x80") if self._is_whole else written
-            return
-        ranges = self._selected.ranges([places])
-        if any(map(is_of_octets, self._items)):
-            async for piece in with_octets(self._session, self._selected, [places], self._items):
+        elif any(map(is_of_octets, self._items)):
+            async for piece in with_octets(self._session, self._selected, places, self._items):
                 yield piece
         else:
+            self._rows = min(MOST_ROWS, 4 * self._rows)
             columns = Columns(self._selected, self._items, self._session.wire.utf8)
-            async for piece in self._mailbox.rows(ranges, columns.wanted()):
+            async for piece in self._mailbox.rows(self._selected.ranges(places), columns.wanted()):
                 yield piece
 
 
-def _steps(
-    selected: Selected, found: Sequence[range], with_flags: bool
-) -> Iterator[tuple[range, Mapping[int, bytes] | None]]:
-    """So many messages at a time, with how their flags are spelled; None when there are too many spellings."""
-    board = selected.board
-    for each in found:
-        for start in range(each.start, each.stop, ROWS):
-            places = each[start - each.start : start - each.start + ROWS]
-            flags: Mapping[int, bytes] | None = {}
-            if with_flags:
-                known = set(board.flags[places.start : places.stop]) if selected.uids is board.uids else set()
-                uids = selected.uids
-                fits = known and len(known) <= MOST_SPELLINGS and not selected.has_recent(
-                    uids[places.start], uids[places.stop - 1]
-                )
-                flags = {value: selected.spelled(value) for value in known} if fits else None
-            yield places, flags
-
-
-async def _weighed(selected: Selected, places: range) -> list[range]:
+async def _weighed(selected: Selected, places: Sequence[range]) -> list[list[range]]:
     """The same in steps of so many octets as may be at hand."""
     wanted = Wanted(("uid", "size"), list)
     sizes = {
-        uid: size async for rows in selected.board.mailbox.rows(selected.ranges([places]), wanted) for uid, size in rows
+        uid: size async for rows in selected.board.mailbox.rows(selected.ranges(places), wanted) for uid, size in rows
     }
-    groups, start, octets = [], places.start, 0
-    for place in places:
-        size = sizes.get(selected.uids[place], 0)
-        if octets and octets + size > STEP:
-            groups.append(range(start, place))
-            start, octets = place, 0
-        octets += size
-    return [*groups, range(start, places.stop)]
+    groups: list[list[range]] = [[]]
+    octets = 0
+    for each in places:
+        start = each.start
+        for place in each:
+            size = sizes.get(selected.uids[place], 0)
+            if octets and octets + size > STEP:
+                if start < place:
+                    groups[-1].append(range(start, place))
+                groups.append([])
+                start, octets = place, 0
+            octets += size
+        groups[-1].append(range(start, each.stop))
+    return groups
 
 
 def _marks_seen(item: Item) -> bool:

@@ -299,3 +299,46 @@ class FloodTests(FetchCase):
             self.assertLess(reactor.seconds() - began, 1.0)
         while not (await peer.response()).startswith(b"c999 OK"):
             pass
+
+
+class WrittenTests(ImapCase):
+    """Lines that the store writes by itself are those that would have been made of its rows."""
+
+    async def test_alike(self) -> None:
+        """Whichever are meant: some are gone, one is large, one has a NUL, and some are recent."""
+        server = await self.serve()
+        large = b"Subject: large\r\n\r\n" + b"0123456789abcde\n" * 20_000
+        await self.numbered(server, range(1, 8))
+        await self.fill(server, large, b"Subject: nul\r\n\r\na\0b\r\n", b"")
+        peer = await self.log_in(server, "alice", "SELECT INBOX", "STORE 2,5 +FLAGS (\\Deleted)", "EXPUNGE",
+                                 "STORE 1,3 +FLAGS.SILENT (\\Seen $Work)")
+        await self.numbered(server, [20, 21])
+        await peer.ok("NOOP")
+        other = await self.log_in(server, "alice", "EXAMINE INBOX")
+        for items in (
+            "BODYSTRUCTURE", "UID FLAGS RFC822.SIZE ENVELOPE", "UID MODSEQ BODY", "BODY.PEEK[]",
+            "UID BODY.PEEK[] FLAGS",
+        ):
+            for each in (peer, other):
+                alone = [(await each.ok(f"FETCH {number} ({items})")).of(b"FETCH")[0] for number in range(1, 11)]
+                for numbers in ("1:*", "1,3,5:6,10", "2:3,7:9", "4,8"):
+                    meant = [
+                        place for part in numbers.replace("*", "10").split(",")
+                        for place in range(int(part.partition(":")[0]), int(part.rpartition(":")[2]) + 1)
+                    ]
+                    heard = (await each.ok(f"FETCH {numbers} ({items})")).of(b"FETCH")
+                    self.assertEqual(heard, [alone[place - 1] for place in meant], (items, numbers))
+        for number, line in enumerate(alone, 1):
+            self.assertTrue(line.startswith(b"* %d FETCH (UID " % number))
+
+    async def test_python(self) -> None:
+        """A session that takes UTF-8 is answered from rows, another as the store writes; of ASCII they hear the same."""
+        server = await self.serve()
+        await self.numbered(server, range(1, 6))
+        await self.log_in(server, "alice", "SELECT INBOX")
+        one = await self.log_in(server, "alice", "EXAMINE INBOX")
+        two = await self.log_in(server, "alice", "ENABLE UTF8=ACCEPT", "EXAMINE INBOX")
+        for items in ("UID FLAGS RFC822.SIZE ENVELOPE", "BODYSTRUCTURE", "UID MODSEQ BODY"):
+            said = [(await each.ok(f"FETCH 1,3:5 ({items})")).lines for each in (one, two)]
+            self.assertEqual(said[0], said[1])
+            self.assertEqual(len(said[0]), 4)
