@@ -16,7 +16,7 @@ class InitTests(HouseTestCase):
         config = load(self.config)
         self.assertEqual(config.hostname, "mx.example.org")
         ports = {(each.service, each.endpoint.split(":")[1][-3:], each.tls) for each in config.listen}
-        self.assertEqual(len(ports), 6)
+        self.assertEqual(len(ports), 8)
         self.assertTrue(all("interface=127.0.0.1" in each.endpoint for each in config.listen))
         assert config.tls is not None
         self.assertEqual(stat.S_IMODE(config.tls.key.stat().st_mode), 0o600)
@@ -32,7 +32,7 @@ class InitTests(HouseTestCase):
         self.assertEqual(said.code, 0, said.err)
         self.assertEqual(
             [each.endpoint for each in load(folder / "mailserver.toml").listen],
-            ["tcp:25", "tcp:587", "tcp:465", "tcp:24:interface=127.0.0.1", "tcp:110", "tcp:995"],
+            ["tcp:25", "tcp:587", "tcp:465", "tcp:24:interface=127.0.0.1", "tcp:143", "tcp:993", "tcp:110", "tcp:995"],
         )
 
     def test_nothing_is_overwritten(self) -> None:

@@ -332,7 +332,7 @@ class WrittenTests(ImapCase):
             self.assertTrue(line.startswith(b"* %d FETCH (UID " % number))
 
     async def test_python(self) -> None:
-        """A session that takes UTF-8 is answered from rows, another as the store writes; of ASCII they hear the same."""
+        """Who takes UTF-8 is answered from rows, others as the store writes; of ASCII they hear the same."""
         server = await self.serve()
         await self.numbered(server, range(1, 6))
         await self.log_in(server, "alice", "SELECT INBOX")
