@@ -43,6 +43,16 @@ class SelectTests(ImapCase):
         heard = await peer.ok("SELECT Drafts")
         self.assertEqual(heard.lines[0], b"* OK [CLOSED] the one before is closed")
 
+    async def test_select_what_has_just_come(self) -> None:
+        """Whoever hears that it is done finds it, also where somebody else looks on."""
+        server = await self.serve()
+        await self.log_in(server, "alice", "SELECT Archive")
+        peer = await self.log_in(server, "alice", "EXAMINE Archive")
+        for number in range(1, 31):
+            tags = [peer.say(each) for each in ("UNSELECT", "APPEND Archive {3+}\r\nx\r\n", "EXAMINE Archive")]
+            heard = [await peer.until(each) for each in tags]
+            self.assertIn(b"* %d EXISTS" % number, heard[-1].lines)
+
     async def test_inbox_has_no_case(self) -> None:
         server = await self.serve()
         peer = await self.log_in(server)
