@@ -219,7 +219,8 @@ class ImapJudgeTests(SynchronousTestCase):
             "INSERT INTO domain (id, name, created) VALUES (1, 'example.org', 0)",
             "INSERT INTO account (id, domain_id, address, key, created) VALUES (1, 1, 'a@example.org', 'a', 0)",
             "INSERT INTO mailbox"
-            " (id, account_id, name, uidvalidity, uidnext, created, messages, unseen, octets, modseq) VALUES (1, 1, 'INBOX', 7, 2, 0, 1, 1, 5, 3)",
+            " (id, account_id, name, uidvalidity, uidnext, created, messages, unseen, octets, modseq)"
+            " VALUES (1, 1, 'INBOX', 7, 2, 0, 1, 1, 5, 3)",
             "INSERT INTO content (id, size, uses, data) VALUES (5, 5, 1, 'abcde'), (6, 5, 1, 'abcde')",
             "INSERT INTO message (mailbox_id, uid, content_id, size, received, flags, prefix)"
             " VALUES (1, 1, 5, 5, 0, 0, '')",
