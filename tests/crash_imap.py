@@ -2,15 +2,16 @@
 
 ``python -m tests.crash --imap [--kills 500] [--clients 6] [--workers N] [--postgresql] [--seed N]``
 
-Several clients of several accounts append (one message, or several at once), replace, store, copy, move (single ones,
-ranges, all), expunge, create, delete and rename at random, some commands at a time behind each other, in mailboxes of
-their own and in two that the clients of an account share. The server is killed (SIGKILL) at random moments, and some
-milliseconds after commands were sent. Each client then looks at its mailboxes, which must be as they were when it
-heard its last OK, and some of the commands of which it heard nothing, from the first, done whole. Hence what was
-acknowledged is there, a message that was moved is in one mailbox, messages that were appended together are there
-together, and what was expunged does not come again. The rows of the database are looked at as well
-(`tests.crash_imap_rows`), and in the end each message is read, and each large one's file. On PostgreSQL a commit of a
-process that was killed may still be under way: clients wait a moment before they look.
+Several clients of several accounts append (one message, or several at once), replace, store, copy, move (single
+ones, ranges, all), expunge, create, delete and rename at random, some commands at a time behind each other, in
+mailboxes of their own and in two that the clients of an account share.  The server is killed (SIGKILL) at random
+moments, and some milliseconds after commands were sent.  Each client then looks at its mailboxes, which must be as they
+were when it heard its last OK, and some of the commands of which it heard nothing, from the first, done whole.  Hence
+what was acknowledged is there, a message that was moved is in one mailbox, messages that were appended together are
+there together, and what was expunged does not come again.  The rows of the database are looked at as well
+(`tests.crash_imap_rows`), and in the end each message is read, and each large one's file.
+
+On PostgreSQL a commit of a process that was killed may still be under way: clients wait a moment before they look.
 """
 
 from __future__ import annotations

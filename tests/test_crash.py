@@ -6,8 +6,12 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests import crash_sending
+from mailserver.store.database import Database
+from tests import crash_imap, crash_sending
 from tests.crash import Load, Sent, crash, digest, judged
+from tests.crash_imap_model import ALL, Append, Box, Expunge, Held, Rename, done_of
+from tests.crash_imap_model import Copy as CopyTo
+from tests.crash_imap_rows import Rows
 from tests.crash_sending import Copy, Sending
 
 
@@ -43,6 +47,19 @@ class CrashTests(SynchronousTestCase):
         wrong = crash_sending.crash(folder, 5, 3, 8, said.append, postgresql=True, lapses=True)
         self.assertEqual(wrong, [], said)
         self.assertGreater(int(said[-2].split()[0]), 20, said)
+
+    def test_changes_of_mailboxes_are_whole(self) -> None:
+        """IMAP clients append, copy, move, expunge and rename while the server dies."""
+        said: list[str] = []
+        wrong = crash_imap.crash(Path(self.mktemp()).absolute(), 4, 4, 9, said.append)
+        self.assertEqual(wrong, [], said)
+        self.assertGreater(int(said[-1].split()[0]), 20, said)
+
+    def test_changes_of_mailboxes_are_whole_on_postgresql(self) -> None:
+        said: list[str] = []
+        wrong = crash_imap.crash(Path(self.mktemp()).absolute(), 3, 4, 10, said.append, postgresql=True)
+        self.assertEqual(wrong, [], said)
+        self.assertGreater(int(said[-1].split()[0]), 20, said)
 
 
 class JudgeTests(SynchronousTestCase):
@@ -135,3 +152,84 @@ class SendingJudgeTests(SynchronousTestCase):
     def test_from_nowhere(self) -> None:
         found = {("a@away.example", "9-9"): self.copies(0)}
         self.assertIn("never sent", crash_sending.judged(Sending(0), found, {}, {}, lambda line: None)[0])
+
+
+class ImapJudgeTests(SynchronousTestCase):
+    """What counts as wrong in mailboxes."""
+
+    NONE = frozenset[str]()
+    MOVE = CopyTo((1,), "B", True, selects="A")
+    BOTH = Append("B", (("1-8", NONE, b""), ("1-9", NONE, b"")))
+
+    def box(self, *keys: str, first: int = 1, flags: frozenset[str] = NONE) -> Box:
+        return Box(tuple(Held(uid, key, flags) for uid, key in enumerate(keys, first)))
+
+    def faults(self, *places: tuple[Box, Box]) -> list[int]:
+        """How much of a move that was under way is done, for each pair of mailboxes found."""
+        before = {"A": self.box("1-1"), "B": self.box("1-2")}
+        return [done_of(before, [self.MOVE], {"A": a, "B": b})[0] for a, b in places]
+
+    def test_moved(self) -> None:
+        """A message is in one of two mailboxes, not in both, and not in none."""
+        self.assertEqual(self.faults(
+            (self.box("1-1"), self.box("1-2")), (self.box(), self.box("1-2", "1-1")),
+            (self.box("1-1"), self.box("1-2", "1-1")), (self.box(), self.box("1-2")),
+        ), [0, 1, -1, -1])
+
+    def test_appended_together(self) -> None:
+        """All or none, and in their order."""
+        before = {"B": self.box("1-2")}
+        found = [self.box("1-2"), self.box("1-2", "1-8", "1-9"), self.box("1-2", "1-8"), self.box("1-2", "1-9", "1-8")]
+        self.assertEqual([done_of(before, [self.BOTH], {"B": each})[0] for each in found], [0, 1, -1, -1])
+
+    def test_acknowledged(self) -> None:
+        """Nothing is under way: it must be as it was, the UIDs and the mailbox's own id, too."""
+        before = {"B": Box(self.box("1-2").messages, ("b", "7"))}
+        seen = frozenset({"\\Seen"})
+        for other in (
+            self.box(), self.box("1-2", first=2), self.box("1-2", "1-1"), self.box("1-2", flags=seen),
+            Box(before["B"].messages, ("b", "8")),
+        ):
+            self.assertEqual(done_of(before, [], {"B": other})[0], -1)
+        self.assertEqual(done_of(before, [], before), (0, ""))
+
+    def test_from_the_first(self) -> None:
+        """Commands are done in their order: never the second without the first."""
+        deleted = self.box("1-1", flags=frozenset({"\\Deleted"}))
+        commands = [Expunge(selects="A"), Rename("A", "C"), CopyTo(ALL, "B", True, True, selects="C")]
+        before = {"A": deleted, "B": Box()}
+        self.assertEqual(done_of(before, commands, {"C": Box(), "B": Box()})[0], 2)
+        self.assertEqual(done_of(before, commands, {"C": deleted, "B": Box()})[0], -1)
+
+    def test_rows(self) -> None:
+        """Counts that are not those of the rows, contents that nobody holds, and UIDs that come again are seen."""
+        folder = Path(self.mktemp())
+        database = Database(None, folder)
+        database.open(migrate=True)
+        self.addCleanup(database.close)
+        rows = Rows(database)
+
+        def do(*statements: str) -> list[str]:
+            with database.transaction() as connection:
+                for each in statements:
+                    connection.exec_driver_sql(each)
+            return rows.faults()
+
+        self.assertEqual(do(
+            "INSERT INTO domain (id, name, created) VALUES (1, 'example.org', 0)",
+            "INSERT INTO account (id, domain_id, address, key, created) VALUES (1, 1, 'a@example.org', 'a', 0)",
+            "INSERT INTO mailbox"
+            " (id, account_id, name, uidvalidity, uidnext, created, messages, unseen, octets, modseq)"
+            " VALUES (1, 1, 'INBOX', 7, 2, 0, 1, 1, 5, 3)",
+            "INSERT INTO content (id, size, uses, data) VALUES (5, 5, 1, 'abcde'), (6, 5, 1, 'abcde')",
+            "INSERT INTO message (mailbox_id, uid, content_id, size, received, flags, prefix)"
+            " VALUES (1, 1, 5, 5, 0, 0, '')",
+        ), ["contents that are not held as often as they say: [(6, 1, 0, 0)]"])
+        self.assertEqual(do("DELETE FROM content WHERE id = 6"), [])
+        self.assertIn("counts of a mailbox", do("UPDATE mailbox SET unseen = 0")[0])
+        self.assertIn("went back", do("UPDATE mailbox SET unseen = 1, modseq = 2")[0])
+        self.assertIn("had UIDVALIDITY 7", do("UPDATE mailbox SET uidvalidity = 8")[0])
+        self.assertIn("another message than before", "".join(do(
+            "UPDATE content SET id = 7", "UPDATE message SET content_id = 7"
+        )))
+        self.assertIn("without their content", "".join(do("DELETE FROM content")))

@@ -43,6 +43,21 @@ class SelectTests(ImapCase):
         heard = await peer.ok("SELECT Drafts")
         self.assertEqual(heard.lines[0], b"* OK [CLOSED] the one before is closed")
 
+    async def test_select_what_has_just_come(self) -> None:
+        """Whoever hears that it is done finds it, also where somebody else looks on, and the mailbox is being read."""
+        server = await self.serve()
+        peers = [await self.log_in(server, "alice", "SELECT Archive") for _ in range(6)]
+        for _ in range(15):
+            said = [
+                [peer.say(each) for each in ("UNSELECT", "APPEND Archive {3+}\r\nx\r\n", "EXAMINE Archive")]
+                for peer in peers
+            ]
+            for peer, tags in zip(peers, said, strict=True):
+                _, appended, examined = [await peer.until(each) for each in tags]
+                uid = int(appended.end.split(b"]")[0].split()[-1])
+                [count] = [int(each.split()[1]) for each in examined.of(b"EXISTS")]
+                self.assertGreaterEqual(count, uid)
+
     async def test_inbox_has_no_case(self) -> None:
         server = await self.serve()
         peer = await self.log_in(server)
