@@ -126,11 +126,11 @@ class ThunderbirdTests(SynchronousTestCase):
                 found.append((str(make_header(decode_header(message["Subject"]))), flags, message))
         return found
 
-    def has(self, mailbox: str, *expected: tuple[str, set[str]]) -> None:
+    def has(self, mailbox: str, *expected: tuple[str, set[str]], local: str = "alice") -> None:
         """These subjects and flags are there, once the program has told the server what it shows already."""
         until = time.monotonic() + 10.0
         while True:
-            found = [(subject, flags) for subject, flags, _ in self.there(mailbox)]
+            found = [(subject, flags) for subject, flags, _ in self.there(mailbox, local)]
             if found == [*expected] or time.monotonic() > until:
                 self.assertEqual(found, [*expected], mailbox)
                 return
@@ -197,13 +197,12 @@ class ThunderbirdTests(SynchronousTestCase):
         self.do("write", "bob@example.org", SUBJECT, BODY)
         self.picture("3-write")
         self.do("send")
-        for local, mailbox in (("bob", "INBOX"), ("alice", "Sent")):
-            [(subject, _, message)] = self.there(mailbox, local)
-            self.assertEqual(subject, SUBJECT)
+        for local, mailbox, flags in (("bob", "INBOX", set[str]()), ("alice", "Sent", {"\\Seen"})):
+            self.has(mailbox, (SUBJECT, flags), local=local)
+            [(_, _, message)] = self.there(mailbox, local)
             text = message.get_payload(decode=True)
             assert isinstance(text, bytes)
             self.assertEqual(text.decode().replace("\r\n", "\n").strip(), BODY.strip())
-        self.has("Sent", (SUBJECT, {"\\Seen"}))
         self.do("open", "Sent")
         self.do("read", SUBJECT, "こんにちは")
         self.picture("4-sent")
