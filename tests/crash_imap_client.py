@@ -364,7 +364,7 @@ def _kind(command: Command) -> str:
 
 
 def _listed(numbers: bytes) -> list[int]:
-    found = []
+    found: list[int] = []
     for each in numbers.split(b","):
         low, _, high = each.partition(b":")
         found += range(int(low), int(high or low) + 1)

@@ -9,6 +9,7 @@ from mailserver.imapstore import Flags
 from mailserver.interfaces import FLAGGED, SEEN
 from mailserver.mailbox.sqlmailbox import SqlMailbox
 from mailserver.session.imap import idling
+from mailserver.session.imap.board import Board
 from mailserver.store import changing
 from mailserver.store.database import Database
 from tests.serving import reactor
@@ -57,6 +58,30 @@ class SelectTests(ImapCase):
                 uid = int(appended.end.split(b"]")[0].split()[-1])
                 [count] = [int(each.split()[1]) for each in examined.of(b"EXISTS")]
                 self.assertGreaterEqual(count, uid)
+
+    async def test_news_come_before_the_end(self) -> None:
+        """Whoever watches a mailbox has been told by the time that a change of it is done."""
+        server = await self.serve()
+        store, told = self.store(server), list[int]()
+        mailbox = await store.open(await self.account(server), "INBOX")
+        end = store.watch(mailbox, lambda: told.append(1))
+        await self.numbered(server, [1])
+        self.assertEqual(told, [1])
+        end()
+
+    async def test_a_reading_that_has_begun(self) -> None:
+        """Who comes while the news are being read waits for them, though nothing is stale any more."""
+        server = await self.serve()
+        mailbox = await self.store(server).open(await self.account(server), "INBOX")
+        board = Board(mailbox, await mailbox.load())
+        board.listen(self, lambda: None)
+        await self.numbered(server, [1])
+        board.heard()                       # begins to read
+        await board.refresh()
+        self.assertEqual(list(board.uids), [1])
+        board.heard()
+        await board.refresh(force=True)     # waits for that reading, and reads anew
+        await board.refresh()
 
     async def test_inbox_has_no_case(self) -> None:
         server = await self.serve()
