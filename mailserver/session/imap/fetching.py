@@ -30,6 +30,7 @@ log = Logger()
 
 FIRST_ROWS = 64             # messages of the first step; of the others as many as will be of `STEP` octets
 MOST_ROWS = 1000
+WEIGHED = 500               # messages of which the sizes are asked at a time, when all their octets are wanted
 STEP = 96 * 1024            # octets of messages of one step; two steps may be in memory at a time
 MOST_SPELLINGS = 50         # of flags, that the store is told of
 WHOLE = {"BODY[]", "RFC822"}
@@ -78,7 +79,7 @@ class _FromStore:
         self._names = [name_of(each).decode("ascii") for each in items]
         self._is_whole = any(name in WHOLE for name in self._names)
         self._may_write = not (session.wire.utf8 and any(each in IN_UTF_8 for each in items))
-        self._rows = FIRST_ROWS         # of the next step
+        self._rows = WEIGHED if self._is_whole else FIRST_ROWS      # of the next step
 
     async def stream(self) -> AsyncIterator[bytes]:
         """While one step is sent, the store is at the next."""
@@ -109,7 +110,7 @@ class _FromStore:
                 if len(each) > room:
                     left.append(each[room:])
                 room -= len(step[-1])
-            if self._may_write and self._is_whole:
+            if self._may_write and self._is_whole and sum(map(len, step)) > 1:
                 for group in await _weighed(self._selected, step):
                     yield group
             else:
@@ -136,8 +137,9 @@ class _FromStore:
     async def _rest(self, places: Sequence[range], begun: Deferred[bytes | None]) -> AsyncIterator[bytes]:
         written = await begun
         if written is not None:
-            wanted = sum(map(len, places)) * STEP // max(1, len(written))
-            self._rows = max(1, min(MOST_ROWS, 4 * self._rows, wanted))
+            if not self._is_whole:
+                wanted = sum(map(len, places)) * STEP // max(1, len(written))
+                self._rows = max(1, min(MOST_ROWS, 4 * self._rows, wanted))
             # A NUL is for BINARY alone (RFC 9051 4.3); the size stays.
             yield written.replace(b"\0", b"\x80") if self._is_whole else written
         elif any(map(is_of_octets, self._items)):
