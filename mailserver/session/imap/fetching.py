@@ -227,25 +227,30 @@ async def _from_board(
     """What needs no look into the database."""
     board = selected.board
     shape = fetched.Rows([str(each).encode() for each in items])
+    written = 0                 # lines since others had a turn: of many ranges each is short
     for each in found:
         for start in range(each.start, each.stop, MOST_AT_ONCE):
             stop = min(start + MOST_AT_ONCE, each.stop)
-            uids = selected.uids[start:stop]
+            uids: Sequence[int] = selected.uids[start:stop]
+            flags: Sequence[int]
+            modseqs: Sequence[int]
+            numbers: Sequence[int]
             if selected.uids is board.uids:
                 flags, modseqs, numbers = board.flags[start:stop], board.modseqs[start:stop], range(start + 1, stop + 1)
             else:
                 at = [(place, number) for number, uid in enumerate(uids, start + 1) if (place := board.place(uid)) >= 0]
-                uids = type(uids)(uids.typecode, [board.uids[place] for place, _ in at])
-                flags = type(board.flags)("Q", [board.flags[place] for place, _ in at])
-                modseqs = type(board.flags)("Q", [board.modseqs[place] for place, _ in at])
-                numbers = [number for _, number in at]  # type: ignore[assignment]
-            columns = []
+                uids, numbers = [board.uids[place] for place, _ in at], [number for _, number in at]
+                flags, modseqs = [board.flags[place] for place, _ in at], [board.modseqs[place] for place, _ in at]
+            columns: list[Sequence[int] | Sequence[bytes]] = []
             for item in items:
                 if item is Attribute.UID:
                     columns.append(uids)
                 elif item is Attribute.MODSEQ:
                     columns.append(modseqs)
                 else:
-                    columns.append(selected.spelled_many(flags, uids))  # type: ignore[arg-type]
+                    columns.append(selected.spelled_many(flags, uids))
             yield shape.lines(numbers, *columns)
-            await deferLater(session.policy.world.clock, 0)
+            written += stop - start
+            if written >= MOST_AT_ONCE:
+                written = 0
+                await deferLater(session.policy.world.clock, 0)

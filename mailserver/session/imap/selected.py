@@ -203,11 +203,9 @@ class Selected:
                 if quiet_modseq:
                     told.append(_MODSEQ.line(number, uid, board.modseqs[place]))
                 continue
-            values = [self.spelled(board.flags[place], uid)]
-            if with_uid:
-                values.insert(0, uid)  # type: ignore[arg-type]
-            if with_modseq:
-                values.append(board.modseqs[place])  # type: ignore[arg-type]
+            values: list[int | bytes] = [uid] * with_uid
+            values.append(self.spelled(board.flags[place], uid))
+            values += [board.modseqs[place]] * with_modseq
             told.append(shapes.line(number, *values))
         return told
 
