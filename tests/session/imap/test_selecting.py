@@ -192,6 +192,15 @@ class NewsTests(ImapCase):
         await owner.ok("SELECT Gone")
         await owner.ok("NOOP")
 
+    async def test_name_of_another(self) -> None:
+        """A name that was given away a moment ago means the new mailbox, though somebody has the first chosen."""
+        server = await self.serve()
+        one = await self.log_in(server, "alice", "CREATE Old", "APPEND Old {3+}\r\nx\r\n", "SELECT Old")
+        other = await self.log_in(server, "alice", "RENAME Old New", "CREATE Old")
+        self.assertEqual((await other.ok("SELECT Old")).of(b"EXISTS"), [b"* 0 EXISTS"])
+        self.assertEqual((await one.ok("FETCH 1 UID")).lines, [b"* 1 FETCH (UID 1)"])
+        self.assertEqual((await other.ok("SELECT New")).of(b"EXISTS"), [b"* 1 EXISTS"])
+
     async def test_renamed_mailbox(self) -> None:
         """Who has it chosen goes on in it."""
         server = await self.serve()
