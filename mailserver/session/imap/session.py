@@ -15,12 +15,12 @@ from mailserver.imap import responses
 from mailserver.imap.commands import connection
 from mailserver.imap.commands.table import State
 from mailserver.imap.error import ImapError
-from mailserver.imap.events import Announced, Cancelled, Done, Piece, Request, Response, Wanted
+from mailserver.imap.events import Announced, Cancelled, Done, Event, Piece, Request, Response, Wanted
 from mailserver.imap.limits import after_login
 from mailserver.imap.wire import ServerWire
 from mailserver.interfaces import Account
 from mailserver.net.answer import About, Answer, Over, Then
-from mailserver.session.imap import capabilities
+from mailserver.session.imap import capabilities, together
 from mailserver.session.imap.appending import Appending
 from mailserver.session.imap.bodies import Interrupted
 from mailserver.session.imap.compression import Compression
@@ -42,7 +42,7 @@ class ImapSession:
     """A `mailserver.net.answer.Talker` for IMAP."""
 
     __slots__ = (
-        "_appending", "_compression", "_errors", "_id", "_idling", "_is_lost", "_is_streaming", "_login",
+        "_appending", "_compression", "_errors", "_held", "_id", "_idling", "_is_lost", "_is_streaming", "_login",
         "_will_compress", "account", "at_work", "client", "enabled", "policy", "selected", "tag", "wire",
     )
 
@@ -58,6 +58,7 @@ class ImapSession:
         self._login: Login | None = Login(policy)
         self._appending: Appending | None = None
         self._idling: Idling | None = None
+        self._held: Event | ImapError | None = None     # what the wire said before its turn
         self._compression: Compression | None = None
         self.at_work: Working | None = None     # on a command that takes long
         self._will_compress = False     # from the answer after this one on
@@ -84,7 +85,8 @@ class ImapSession:
 
     @property
     def buffered(self) -> int:
-        return self.wire.buffered + (self._compression.buffered if self._compression is not None else 0)
+        waiting = self._compression.buffered if self._compression is not None else 0
+        return self.wire.buffered + waiting + (self._held is not None)
 
     @property
     def patience(self) -> float:
@@ -118,10 +120,15 @@ class ImapSession:
 
     async def _next(self) -> Answer | None:
         try:
-            event = self.wire.next()
-            if event is None:
+            event, self._held = self._held, None
+            if isinstance(event, ImapError):
+                raise event
+            if event is None and (event := self.wire.next()) is None:
                 return None
             if isinstance(event, Request):
+                group = self._said_ahead(event) if together.is_one(event.command) else ()
+                if len(group) > 1:
+                    return Answer(b"", stream=together.answers(self, group))
                 work = self._request(event.tag, event.command)
                 return await (with_progress(self, event.tag, work) if isinstance(event.command, LONG) else work)
             if isinstance(event, Wanted):
@@ -139,6 +146,21 @@ class ImapSession:
             return await self._exchange(event)
         except ImapError as error:
             return self._failed(error)
+
+    def _said_ahead(self, first: Request) -> list[Request]:
+        """This FETCH and those behind it that can be answered together with it."""
+        group = [first]
+        while len(group) < together.MOST:
+            try:
+                event = self.wire.next()
+            except ImapError as error:
+                self._held = error
+                break
+            if not isinstance(event, Request) or not together.goes_with(event.command, first.command):
+                self._held = event
+                break
+            group.append(event)
+        return group
 
     def _failed(self, error: ImapError) -> Answer:
         self._forget_appending()
@@ -195,7 +217,7 @@ class ImapSession:
     # -- commands
 
     async def _request(self, tag: str, command: object) -> Answer:
-        name, self.tag = type(command).__name__, tag
+        self.tag = tag
         try:
             handler = HANDLERS.get(type(command))
             if isinstance(command, connection.Idle):
@@ -212,8 +234,34 @@ class ImapSession:
         except Exception as error:
             reply = self._refusal(error)
             answer = self._refused(tag, reply)
-        self.policy.figures.commands["imap", name.upper(), reply.condition] += 1
+        self._count(command, reply)
         return answer
+
+    async def answer_of(self, request: Request) -> AsyncIterator[bytes]:
+        """All of the answer to one of those that were said ahead."""
+        answer = await self._request(request.tag, request.command)
+        yield answer.data
+        if answer.stream is not None:
+            async for piece in answer.stream:
+                yield piece
+        if answer.then is not Then.GO_ON:
+            raise Over
+
+    async def end_of(self, request: Request, is_last: bool) -> bytes:
+        """The end of the answer to one of them, with what is new behind the last."""
+        reply = Reply("fetched", with_uid=True)
+        told = await self._news(reply) if is_last else []
+        self._count(request.command, reply)
+        return b"".join([*told, self._tagged(request.tag, reply)])
+
+    def refused(self, request: Request, error: Exception) -> bytes:
+        """What is said of one of them that failed."""
+        reply = self._refusal(error)
+        self._count(request.command, reply)
+        return self._tagged(request.tag, reply)
+
+    def _count(self, command: object, reply: Reply) -> None:
+        self.policy.figures.commands["imap", type(command).__name__.upper(), reply.condition] += 1
 
     def _refusal(self, error: Exception) -> Reply:
         """What the peer hears of what went wrong."""
