@@ -89,7 +89,7 @@ class SaidAheadTests(ImapCase):
         heard = await self.ahead(peer, [WHOLE % number for number in range(1, 10)])
         self.assertEqual(heard[0].lines, [self.line(1)])
         for number, whole in ((2, LARGE), (3, odd.replace(b"\0", b"\x80"))):
-            self.assertIn(b" BODY[] {%d}\r\n%b" % (len(whole), whole), heard[number - 1].lines[0].replace(b"(", b" ", 1))
+            self.assertIn(b"BODY[] {%d}\r\n%b" % (len(whole), whole), heard[number - 1].lines[0])
         for number in range(4, 10):
             self.assertIn(b"y" * 60_000, heard[number - 1].lines[0])
         self.assertGreater(len(looks), 3, "all that was asked for was in memory at once")
