@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mailserver.imapstore import Appended
-from mailserver.session.imap import threading
+from mailserver.session.imap import threading as session_threading
 from mailserver.session.imap.searching import matched
 from tests.session.imap.searchhouse import RECEIVED, OnPostgresql, SearchCase, letter
 
@@ -59,7 +59,7 @@ class ThreadTests(SearchCase):
                 await other.ask(happens.pop())
             return seen
 
-        self.patch(threading, "matched", slowly)
+        self.patch(session_threading, "matched", slowly)
         self.assertEqual((await client.ask("THREAD REFERENCES UTF-8 ALL"))[0], "* THREAD (1 2)")
         self.assertEqual(await client.found("THREAD REFERENCES UTF-8 ALL"), "(1 2)(3)")
 
