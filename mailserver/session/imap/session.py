@@ -143,6 +143,8 @@ class ImapSession:
     def _failed(self, error: ImapError) -> Answer:
         self._forget_appending()
         self._idling = None
+        if error.unsaves and self.selected is not None:
+            self.selected.saved = ()
         answer = responses.failure(error)
         return Answer(answer, Then.LINGER) if error.fatal else self._counted(answer)
 
