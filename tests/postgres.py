@@ -19,6 +19,8 @@ from pathlib import Path
 
 from twisted.trial.unittest import SkipTest
 
+from mailserver.store.database import Database
+
 WAIT = 30.0     # seconds for it to start
 
 
@@ -41,6 +43,7 @@ class Postgres:
                 "--pdeathsig", "INT",
             ]
         self._process: subprocess.Popen[bytes] | None = None
+        self._template: str | None = None
 
     def start(self) -> None:
         """Make its files and run it; raises `RuntimeError` with its own words when it does not come up."""
@@ -84,10 +87,19 @@ class Postgres:
         """The URL of a database, perhaps by way of another port."""
         return f"postgresql://mail@127.0.0.1:{port or self.port}/{name}"
 
-    def create(self) -> str:
-        """A new empty database; its name."""
+    def create(self, is_empty: bool = False) -> str:
+        """A new database with all tables and nothing in them, or without any; its name."""
         name = f"test_{secrets.token_hex(6)}"
-        self.sql(f'CREATE DATABASE "{name}"')
+        if is_empty:
+            self.sql(f'CREATE DATABASE "{name}"')
+            return name
+        if self._template is None:          # migrated once, and copied for each test
+            template = self.create(is_empty=True)
+            database = Database(self.url(template), self.folder / "unused")
+            database.open(migrate=True)
+            database.close()
+            self._template = template
+        self.sql(f'CREATE DATABASE "{name}" TEMPLATE "{self._template}"')
         return name
 
     def drop(self, name: str) -> None:

@@ -18,6 +18,7 @@ from mailserver.service import MailServer
 from mailserver.store import credentials, directory, traces
 from mailserver.store.database import Database
 from mailserver.testing import DialogueTestCase, Line
+from tests.databases import ready
 from tests.net.certificates import key_pair
 
 reactor: Any = installed_reactor
@@ -44,6 +45,7 @@ class ServerCase(DialogueTestCase):
         text = re.sub(r"interface=127\.0\.0\.\d", lambda _: f"interface=127.0.0.{next(number)}", text)
         path = folder / "mailserver.toml"
         path.write_text(text, "utf-8")
+        ready(folder / "data")
         database = Database(None, folder / "data")
         database.open(migrate=True)
         with database.transaction() as connection:

@@ -105,7 +105,7 @@ class ReadmeTests(SynchronousTestCase):
         commands = [line.strip() for line in text.split("\n") if line.startswith("    python3")]
         self.assertEqual(len(commands), 2)
         self.assertTrue(commands[0].endswith(".venv/bin/mailserver dev"), commands[0])
-        self.assertTrue(commands[1].endswith("-m twisted.trial tests"), commands[1])
+        self.assertTrue(commands[1].endswith("-m twisted.trial -j 2 tests"), commands[1])
 
 
 class ReferenceTests(SynchronousTestCase):

@@ -9,6 +9,7 @@ from mailserver.store.database import Database
 from mailserver.store.statements import fetch
 from mailserver.testing import PluginCase
 from mailserver.testing.standin import StandIn
+from tests.databases import ready
 from tests.postgres import postgres
 
 
@@ -17,6 +18,11 @@ class SqliteCase(PluginCase):
 
     plugin = Sql
     url: str | None = None
+
+    def setUp(self) -> None:
+        super().setUp()
+        if self.url is None:
+            ready(self.server.data)
 
     def elsewhere(self, **table: Any) -> tuple[Sql, StandIn]:
         """The same mailboxes as another process has them, until the test ends."""
@@ -55,8 +61,8 @@ class PostgresqlCase(SqliteCase):
         server = postgres()
         name = server.create()
         self.addCleanup(server.drop, name)
+        self.url = server.url(name)
         super().setUp()
         self.server.data.mkdir(parents=True)
-        self.url = server.url(name)
         self.server._database = Database(self.url, self.server.data)
         self.server._database.open(migrate=True)

@@ -24,6 +24,7 @@ from mailserver.store import contents, directory, mailboxes, messages
 from mailserver.store.accepting import Accepting
 from mailserver.store.database import Database
 from mailserver.store.spool import Entry
+from tests.databases import ready
 from tests.postgres import postgres
 
 NOW = 1_800_000_000.0
@@ -54,6 +55,8 @@ class StoreCase(TestCase):
         self.data = Path(tempfile.mkdtemp(prefix="store-"))
         self.addCleanup(shutil.rmtree, self.data, ignore_errors=True)
         self.url = self.make_url()
+        if self.url is None:
+            ready(self.data)
         self.new_id = Ids(time.time)
         self.database = self.open(migrate=True)
         with self.database.transaction() as connection:

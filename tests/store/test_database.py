@@ -111,7 +111,7 @@ class OpeningPostgresql(OpeningContract, PostgresqlCase):
         """One migrates, the other waits and finds it done."""
         from threading import Thread
 
-        url = self.server.url(self.server.create())
+        url = self.server.url(self.server.create(is_empty=True))
         self.addCleanup(self.server.drop, url.rpartition("/")[2])
         failures = []
 

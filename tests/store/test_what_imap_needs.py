@@ -35,7 +35,7 @@ class MigrationContract(Contract):
             self.old.contents.mkdir(parents=True)
             engine = sqlite_engine(self.old.file, writing=True)
         else:
-            name = self.server.create()
+            name = self.server.create(is_empty=True)
             self.addCleanup(self.server.drop, name)
             url = self.server.url(name)
             self.old = Database(url, self.data)

@@ -62,7 +62,7 @@ def _search(reader: Reader, by_uid: bool) -> Search:
     reader.space()
     if reader.octets[reader.at : reader.at + 8].upper() == b"CHARSET ":
         reader.at += 8
-        _charset(reader)
+        _charset(reader, results)
         reader.space()
     return Search(read_program(reader), by_uid, results)
 
@@ -74,7 +74,7 @@ def _sort(reader: Reader, by_uid: bool) -> Sort:
     if len(order) > 2 * len(SORT_KEYS):
         raise ImapError("too many sort keys")
     reader.space()
-    _charset(reader)
+    _charset(reader, results)
     reader.space()
     return Sort(order, read_program(reader), by_uid, results)
 
@@ -101,11 +101,14 @@ def _thread(reader: Reader, by_uid: bool) -> Thread:
     return Thread(threading, read_program(reader), by_uid)
 
 
-def _charset(reader: Reader) -> None:
+def _charset(reader: Reader, results: Results | None = None) -> None:
     name = reader.astring().upper().decode("latin-1")
     codec = CHARSETS.get(name)
     if codec is None:
-        raise ImapError("that charset is not known here", "NO", f"BADCHARSET ({' '.join(CHARSETS)})")
+        error = ImapError("that charset is not known here", "NO", f"BADCHARSET ({' '.join(CHARSETS)})")
+        # RFC 5182 2.1: after a NO, what was sent behind it must not be done to what an earlier search has found.
+        error.unsaves = results is not None and "SAVE" in results.words
+        raise error
     reader.charset = codec
 
 

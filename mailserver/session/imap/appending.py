@@ -106,7 +106,7 @@ class Appending:
         selected = session.selected
         here = selected is not None and selected.board.mailbox.uidvalidity == copied.uidvalidity
         if selected is not None and (here or replaces is not None):
-            await selected.refresh(force=True)
+            await selected.catch_up()
         targets = spell_numbers(copied.targets).decode("ascii")
         code = f"APPENDUID {copied.uidvalidity} {targets}"
         if replaces is not None:

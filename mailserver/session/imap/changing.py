@@ -45,7 +45,7 @@ async def store(session: ImapSession, command: Store) -> Reply:
     stored = await selected.board.mailbox.store(
         selected.ranges(found), command.how or "=", flags, command.unchanged_since
     )
-    await selected.refresh(force=True)
+    await selected.catch_up()
     changed = [uid for uid, _ in stored.changed]
     lines, quiet = [], frozenset[int]()
     if not command.silent:
@@ -90,7 +90,7 @@ async def expunge(session: ImapSession, command: Expunge) -> Reply:
         if not ranges:
             return Reply("there is nothing to expunge")
     _, modseq = await selected.board.mailbox.expunge(ranges)
-    await selected.refresh(force=True)
+    await selected.catch_up()
     code = f"HIGHESTMODSEQ {modseq}" if "QRESYNC" in session.enabled else ""
     return Reply("expunged", code=code)
 
@@ -109,7 +109,7 @@ async def copy(session: ImapSession, command: Copy | Move) -> Reply:
         )
     except NotFound as error:
         raise ImapError(str(error), "NO", "TRYCREATE") from None
-    await selected.refresh(force=True)
+    await selected.catch_up()
     if not copied.targets:
         code = "" if command.by_uid else "EXPUNGEISSUED"
         return Reply("they are gone", code=code, may_expunge=command.by_uid)

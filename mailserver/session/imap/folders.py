@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mailserver.errors import NotFound
+from mailserver.errors import AlreadyExists, NotFound
 from mailserver.imap import listings
 from mailserver.imap.commands import mailboxes
 from mailserver.imap.error import ImapError
@@ -33,7 +33,13 @@ async def create(session: ImapSession, command: mailboxes.Create) -> Reply:
     wanted = [uses.get(each.casefold()) for each in command.uses]
     if None in wanted or len(wanted) > 1:
         raise ImapError("a mailbox here has one use, of those that there are", "NO", "USEATTR")
-    made = await session.policy.store.create(account(session), command.mailbox, (wanted or [""])[0] or "")
+    store = session.policy.store
+    try:
+        made = await store.create(account(session), command.mailbox, (wanted or [""])[0] or "")
+    except AlreadyExists as error:
+        if wanted and not await store.status(account(session), {command.mailbox}):
+            raise ImapError(str(error), "NO", "USEATTR") from None          # it is the use that another has
+        raise
     return Reply("made", code=f"MAILBOXID ({made.id})")
 
 
@@ -41,10 +47,10 @@ async def delete(session: ImapSession, command: mailboxes.Delete) -> Reply:
     """A mailbox and its messages; what lies below its name stays."""
     if command.mailbox == INBOX:
         raise ImapError("INBOX cannot be deleted", "NO", "CANNOT")
-    if session.selected is not None and session.selected.name == command.mailbox:
-        session.unselect()
     await session.policy.store.delete(account(session), command.mailbox)
     session.policy.boards.forget_names()
+    if session.selected is not None and session.selected.name == command.mailbox:
+        session.unselect()
     return Reply("deleted")
 
 

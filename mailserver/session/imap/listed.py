@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mailserver.errors import NotFound
 from mailserver.imap import listings
 from mailserver.imap.commands import listing, mailboxes
+from mailserver.imap.error import ImapError
 from mailserver.imap.names import SEPARATOR
+from mailserver.imap.patterns import Pattern
 from mailserver.imapstore import Status, Wanted
 from mailserver.interfaces import DELETED
 from mailserver.session.imap.folders import account
@@ -16,6 +18,9 @@ from mailserver.session.imap.reply import Reply
 
 if TYPE_CHECKING:
     from mailserver.session.imap.session import ImapSession
+
+MOST_ABOVE = 4 * 1024 * 1024    # characters of all names that only have others below them
+MOST_INLINE = 200_000           # characters of names, times patterns, that are looked at in the reactor's thread
 
 
 async def list_them(session: ImapSession, command: listing.List) -> Reply:
@@ -29,15 +34,16 @@ async def list_them(session: ImapSession, command: listing.List) -> Reply:
     meant = subscribed if "SUBSCRIBED" in selects else there.keys()
     names = {*meant, *_parents(meant)}
     parents = _parents(there)
+    matching = await _matching(session, names, command.patterns)
     holders = _parents(
-        name for name in names if not command.matches(name) and _is_meant(name, there.get(name), subscribed, selects)
+        name for name in names if name not in matching and _is_meant(name, there.get(name), subscribed, selects)
     ) if "RECURSIVEMATCH" in selects else set()
     lines: list[bytes] = []
     for name in sorted(names, key=_order):
         box = there.get(name)
         is_meant = _is_meant(name, box, subscribed, selects)
         child_info = sorted(selects & {"SUBSCRIBED", "SPECIAL-USE"}) if name in holders else []
-        if not command.matches(name) or not (is_meant or child_info):
+        if name not in matching or not (is_meant or child_info):
             continue
         if box is None and not is_meant and not child_info and name not in subscribed:
             continue
@@ -54,14 +60,29 @@ def _order(name: str) -> tuple[bool, str]:
 
 
 def _parents(names: Iterable[str]) -> set[str]:
-    """All names that have one of these below them."""
+    """All names that have one of these below them; raises `ImapError` when they are far too many."""
     found: set[str] = set()
+    room = MOST_ABOVE
     for name in names:
         parent = name.rpartition(SEPARATOR)[0]
         while parent and parent not in found:
             found.add(parent)
+            room -= len(parent)
+            if room < 0:
+                raise ImapError("there are too many levels in those names", "NO", "LIMIT")
             parent = parent.rpartition(SEPARATOR)[0]
     return found
+
+
+async def _matching(session: ImapSession, names: Collection[str], patterns: Sequence[Pattern]) -> set[str]:
+    """The names that one of the patterns is that of; many of them are looked at in a thread."""
+
+    def work() -> set[str]:
+        return {name for name in names if any(each.matches(name) for each in patterns)}
+
+    if sum(map(len, names)) * len(patterns) <= MOST_INLINE:
+        return work()
+    return await session.policy.world.in_thread(work)
 
 
 def _is_meant(name: str, box: Status | None, subscribed: set[str], selects: frozenset[str]) -> bool:
@@ -87,14 +108,14 @@ def _attributes(
 async def lsub(session: ImapSession, command: listing.Lsub) -> Reply:
     """Subscriptions (RFC 3501 6.3.9): with "%", a name whose children alone are subscribed to is \\Noselect."""
     names = set(await session.policy.store.subscriptions(account(session)))
-    holders = _parents(each for each in names if not command.pattern.matches(each))
+    matching = await _matching(session, {*names, *_parents(names)}, [command.pattern])
+    holders = _parents(names - matching)
     lines = []
-    for name in sorted({*names, *holders}, key=_order):
-        if command.pattern.matches(name):
-            if name in names:
-                lines.append(listings.listed(name, (), session.wire.utf8, verb=b"LSUB"))
-            else:
-                lines.append(listings.listed(name, ("\\Noselect",), session.wire.utf8, verb=b"LSUB"))
+    for name in sorted(matching & {*names, *holders}, key=_order):
+        if name in names:
+            lines.append(listings.listed(name, (), session.wire.utf8, verb=b"LSUB"))
+        else:
+            lines.append(listings.listed(name, ("\\Noselect",), session.wire.utf8, verb=b"LSUB"))
     return Reply("listed", lines)
 
 

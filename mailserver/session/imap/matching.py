@@ -68,10 +68,25 @@ class Sight:
             self.flags = array("Q", (board.flags[place] if place >= 0 else 0 for place in at))
             self.modseqs = array("Q", (board.modseqs[place] if place >= 0 else 0 for place in at))
 
-        self.is_current = selected.uids is board.uids and count == len(board.uids)     # it is the whole mailbox
+        self._memo = board.memo if selected.uids is board.uids and count == len(board.uids) else None
+        self._generation = board.memo.generation
 
     def __len__(self) -> int:
         return len(self.uids)
+
+    @property
+    def is_current(self) -> bool:
+        """Whether it is the whole mailbox, still: some may have come or gone while others were looked at."""
+        return self._memo is not None and self._memo.generation == self._generation
+
+    def kept(self, question: object) -> Any:
+        """What was worked out of all these messages before; None: nothing."""
+        return self._memo.get(question) if self._memo is not None and self.is_current else None
+
+    def keep(self, question: object, answer: Any) -> None:
+        """For whoever asks the same of the same messages."""
+        if self._memo is not None:
+            self._memo.keep(question, answer, self._generation)
 
     def places(self, found: Marks) -> list[int]:
         """Where they stand."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
 
-from mailserver.errors import NotFound
+from mailserver.errors import NotFound, TemporaryFailure
 from mailserver.imap import fetched, responses
 from mailserver.imap.error import ImapError
 from mailserver.imap.flags import SYSTEM as NAMES
@@ -168,6 +169,11 @@ class Selected:
             await self.board.refresh(force)
         except NotFound:
             raise ImapError("the mailbox has been deleted", fatal=True) from None
+
+    async def catch_up(self) -> None:
+        """See what the session has just done; where that cannot be now, it is among the next news."""
+        with suppress(NotFound, TemporaryFailure):
+            await self.board.refresh(force=True)
 
     def news(
         self, may_expunge: bool, with_uid: bool, with_modseq: bool, vanishes: bool,

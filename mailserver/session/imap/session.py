@@ -165,6 +165,8 @@ class ImapSession:
     def _failed(self, error: ImapError) -> Answer:
         self._forget_appending()
         self._idling = None
+        if error.unsaves and self.selected is not None:
+            self.selected.saved = ()
         answer = responses.failure(error)
         return Answer(answer, Then.LINGER) if error.fatal else self._counted(answer)
 
@@ -292,9 +294,8 @@ class ImapSession:
     async def _end(self, tag: str, reply: Reply) -> Answer:
         """The answer that a reply comes to."""
         if reply.stream is None:
-            told = await self._news(reply)
-            end = self._tagged(tag, reply)
-            return Answer(b"".join([*reply.lines, *told, end]), reply.then)
+            end, goes_on = await self._ending(tag, reply)
+            return Answer(b"".join([*reply.lines, end]), reply.then if goes_on else Then.LINGER)
         return Answer(b"".join(reply.lines), reply.then, self._streamed(tag, reply, reply.stream))
 
     def _tagged(self, tag: str, reply: Reply) -> bytes:
@@ -307,9 +308,11 @@ class ImapSession:
         try:
             async for piece in stream:
                 yield piece
-            told = await self._news(reply)
-            yield b"".join([*told, self._tagged(tag, reply)])
-        except Interrupted:
+            end, goes_on = await self._ending(tag, reply)
+            yield end
+            if not goes_on:
+                raise Over
+        except (Interrupted, Over):
             raise           # in the middle of an answer there is nothing to be said
         except Exception as error:
             refusal = self._refusal(error)
@@ -321,10 +324,28 @@ class ImapSession:
                 await stream.aclose()
         self._is_streaming = False
 
+    async def _ending(self, tag: str, reply: Reply) -> tuple[bytes, bool]:
+        """What is new and the tagged end, and whether the conversation goes on.
+
+        What a command has done is done, though nobody can look at the mailbox now: after a NO it would be done again.
+        """
+        try:
+            told = await self._news(reply)
+        except TemporaryFailure as error:
+            log.warn("{id}: what is new has to wait: {error}", id=spell(self._id), error=str(error))
+            # Of changes that it was not told of the peer must not believe that it has heard (RFC 7162 3.2.7).
+            code = "" if reply.code.startswith("HIGHESTMODSEQ") else reply.code
+            return self._tagged(tag, replace(reply, code=code)), True
+        except ImapError as error:
+            return self._tagged(tag, reply) + responses.failure(error), False
+        return b"".join([*told, self._tagged(tag, reply)]), True
+
     async def _news(self, reply: Reply) -> list[bytes]:
         if self.selected is None or reply.condition == "BYE":
             return []
         await self.selected.refresh()
+        if self.selected is None:               # the peer has gone meanwhile
+            return []
         return self.told(reply.may_expunge, reply.quiet, reply.with_uid)
 
     def told(self, may_expunge: bool, quiet: Collection[int] = (), with_uid: bool = False) -> list[bytes]:

@@ -13,6 +13,7 @@ from mailserver.session.imap.changing import chosen
 from mailserver.session.imap.matching import AT_ONCE, Sight
 from mailserver.session.imap.reply import Reply
 from mailserver.session.imap.searching import answered, forget, matched
+from mailserver.session.imap.selected import Selected
 
 if TYPE_CHECKING:
     from mailserver.session.imap.session import ImapSession
@@ -27,26 +28,27 @@ Order = Sequence[tuple[str, bool]]
 
 async def sort(session: ImapSession, command: Sort) -> Reply:
     """Messages that are alike in all that is compared stay in the order of their numbers."""
+    selected = chosen(session)
     try:
         sight, places = await matched(session, command.key)
-        places = await _sorted(session, sight, places, command.order)
+        places = await _sorted(session, selected, sight, places, command.order)
     except Exception:
         forget(session, command.results)
         raise
     return answered(session, command, command.results, sight, places)
 
 
-async def _sorted(session: ImapSession, sight: Sight, places: Sequence[int], order: Order) -> list[int]:
-    board = chosen(session).board
+async def _sorted(
+    session: ImapSession, selected: Selected, sight: Sight, places: Sequence[int], order: Order
+) -> list[int]:
     if not sight.is_current or MOST_TIMES_FEWER * len(places) < len(sight):
-        return await _sorted_rows(session, sight, places, order)
-    memo, question = board.memo, ("sort", tuple(order))
-    generation = memo.generation
-    every: Sequence[int] | None = memo.get(question)
+        return await _sorted_rows(session, selected, sight, places, order)
+    question = ("sort", tuple(order))
+    every: Sequence[int] | None = sight.kept(question)
     if every is None:
-        every = array("I", await _sorted_rows(session, sight, range(len(sight)), order))
+        every = array("I", await _sorted_rows(session, selected, sight, range(len(sight)), order))
         if len(every) == len(sight):
-            memo.keep(question, every, generation)
+            sight.keep(question, every)
     if len(places) == len(sight):
         return list(every)
     wanted = bytearray(len(sight))
@@ -55,11 +57,13 @@ async def _sorted(session: ImapSession, sight: Sight, places: Sequence[int], ord
     return [place for place in every if wanted[place]]
 
 
-async def _sorted_rows(session: ImapSession, sight: Sight, places: Sequence[int], order: Order) -> list[int]:
+async def _sorted_rows(
+    session: ImapSession, selected: Selected, sight: Sight, places: Sequence[int], order: Order
+) -> list[int]:
     names = list(dict.fromkeys(COLUMNS[word] for word, _ in order))
     columns = tuple(dict.fromkeys(["uid", *names, *["received"] * ("sent" in names)]))
     known: list[tuple[Any, ...]] = []
-    async for rows in chosen(session).board.mailbox.rows(sight.ranges(places), Wanted(columns, list, AT_ONCE)):
+    async for rows in selected.board.mailbox.rows(sight.ranges(places), Wanted(columns, list, AT_ONCE)):
         known += rows
     return await session.policy.world.in_thread(_in_order, known, columns, sight, order)
 

@@ -27,11 +27,11 @@ async def thread(session: ImapSession, command: Thread) -> Reply:
     """Raises `ImapError` for ways to thread that are not offered."""
     if command.threading not in WAYS:
         raise ImapError("there is no such way to thread here")
+    selected = chosen(session)
     sight, places = await matched(session, command.key)
-    memo, question = chosen(session).board.memo, ("thread", command.threading, command.by_uid)
-    generation = memo.generation
-    is_all = sight.is_current and len(places) == len(sight)
-    if is_all and (kept := memo.get(question)) is not None:
+    question = ("thread", command.threading, command.by_uid)
+    is_all = len(places) == len(sight)
+    if is_all and (kept := sight.kept(question)) is not None:
         return Reply("that is all", [kept], may_expunge=command.by_uid)
     numbers = {uid: uid if command.by_uid else number for number, uid in enumerate(sight.uids, 1)}
 
@@ -46,9 +46,9 @@ async def thread(session: ImapSession, command: Thread) -> Reply:
         ]
 
     letters: list[Letter] = []
-    async for some in chosen(session).board.mailbox.rows(sight.ranges(places), Wanted(COLUMNS, render, AT_ONCE)):
+    async for some in selected.board.mailbox.rows(sight.ranges(places), Wanted(COLUMNS, render, AT_ONCE)):
         letters += some
     line = await session.policy.world.in_thread(lambda: found.thread(WAYS[command.threading](letters)))
     if is_all and len(sight) == len(letters) and len(line) < MOST_KEPT:
-        memo.keep(question, line, generation)
+        sight.keep(question, line)
     return Reply("that is all", [line], may_expunge=command.by_uid)

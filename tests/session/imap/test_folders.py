@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from mailserver.errors import TemporaryFailure
+from mailserver.mailbox.sql import Sql
+from mailserver.session.imap import listed
 from tests.session.imap.house import ImapCase, Peer
 
 USUAL = ("Archive", "Drafts", "Junk", "Sent", "Trash")
@@ -30,6 +35,8 @@ class NamingTests(FolderCase):
         await peer.ok("CREATE &ZeVnLIqe-")
         self.assertRegex((await peer.ask("CREATE Mine (USE (\\Nonsense))")).end, rb"^NO \[USEATTR\]")
         self.assertRegex((await peer.ask("CREATE Mine (USE (\\Sent \\Junk))")).end, rb"^NO \[USEATTR\]")
+        self.assertRegex((await peer.ask("CREATE Mine (USE (\\Sent))")).end, rb"^NO \[USEATTR\] Sent has this use")
+        self.assertRegex((await peer.ask("CREATE Sent (USE (\\Sent))")).end, rb"^NO \[ALREADYEXISTS\]")
         for name in ('""', '"a//b"', '"/a"', '"a\x01b"', "&nonsense", "&Jjo!", "&-&-&", "x" * 256, "y/" * 600 + "z",
                      "{3+}\r\na\0b"):
             heard = await peer.ask(f"CREATE {name}")
@@ -57,6 +64,17 @@ class NamingTests(FolderCase):
         await peer.ok("SELECT a")
         await peer.ok("DELETE a")
         self.assertRegex((await peer.ask("FETCH 1 FLAGS")).end, rb"^BAD choose")
+
+    async def test_delete_fails(self) -> None:
+        """A mailbox that is chosen and cannot be deleted now is still chosen."""
+        peer = await self.plain("CREATE a", "SELECT a")
+
+        async def delete(*arguments: Any) -> None:
+            raise TemporaryFailure("the disk is full")
+
+        self.patch(Sql, "delete", delete)
+        self.assertRegex((await peer.ask("DELETE a")).end, rb"^NO \[UNAVAILABLE\]")
+        await peer.ok("CHECK")
 
     async def test_rename(self) -> None:
         peer = await self.plain("CREATE a/b", "CREATE taken")
@@ -90,6 +108,19 @@ class NamingTests(FolderCase):
 
 
 class ListTests(FolderCase):
+    async def test_far_too_many(self) -> None:
+        """Many names are looked at beside everything else; of levels there may be only so many in all."""
+        peer = await self.plain("CREATE a/b/c/d", "SUBSCRIBE a/b/x")
+        said = [await peer.ask(each) for each in ('LIST "" (a* %/%)', 'LSUB "" %', 'LIST (SUBSCRIBED) "" a/*')]
+        self.patch(listed, "MOST_INLINE", 0)
+        self.assertEqual(
+            [await peer.ask(each) for each in ('LIST "" (a* %/%)', 'LSUB "" %', 'LIST (SUBSCRIBED) "" a/*')], said
+        )
+        self.patch(listed, "MOST_ABOVE", len("a/b/ca/ba") - 1)
+        self.assertEqual((await peer.ask('LIST "" *')).end, b"NO [LIMIT] there are too many levels in those names")
+        await peer.ok("DELETE a/b/c/d")
+        await peer.ok('LIST "" *')
+
     async def test_usual(self) -> None:
         peer = await self.plain()
         self.assertEqual(await self.listed(peer, 'LIST "" "*"'), [

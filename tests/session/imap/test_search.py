@@ -136,6 +136,12 @@ class SearchTests(SearchCase):
             await client.ask(f"SEARCH RETURN (SAVE) {many}"), ["NO [LIMIT] that is too much for one search"]
         )
         self.assertEqual(await client.found("UID SEARCH $"), "")
+        for search in ("SEARCH {} CHARSET KLINGON ALL", "SORT {} (DATE) KLINGON ALL"):
+            await client.ask("SEARCH RETURN (SAVE) SEEN")
+            self.assertRegex((await client.ask(search.format("RETURN (ALL)")))[0], "^NO .BADCHARSET")
+            self.assertEqual(await client.found("UID SEARCH $"), "1 5")
+            self.assertRegex((await client.ask(search.format("RETURN (SAVE)")))[0], "^NO .BADCHARSET")
+            self.assertEqual(await client.found("UID SEARCH $"), "")
 
     async def test_modseq(self) -> None:
         """RFC 7162 3.1.5, 3.1.10."""

@@ -185,7 +185,7 @@ class NewsTests(ImapCase):
         self.assertEqual(await idle.response(), b"* BYE the mailbox has been deleted")
         self.assertEqual(await idle.line.line(), "(closed)")
         for each in others:
-            each.say("NOOP")
+            await each.ok("NOOP")
             self.assertEqual(await each.response(), b"* BYE the mailbox has been deleted")
             self.assertEqual(await each.line.line(), "(closed)")
         await owner.ok("CREATE Gone")

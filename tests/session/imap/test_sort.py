@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from mailserver.interfaces import SEEN
+from mailserver.session.imap import sorting
+from mailserver.session.imap.searching import matched
 from tests.session.imap.searchhouse import RECEIVED, OnPostgresql, SearchCase, letter
 
 MAILBOX = (
@@ -61,6 +65,27 @@ class SortTests(SearchCase):
         await client.ask("EXPUNGE")
         self.assertEqual(await client.found("SORT (SIZE) UTF-8 ALL"), "5 4 3 2 1")
         self.assertEqual(await client.found("UID SORT (SIZE) UTF-8 ALL"), "6 5 4 2 1")
+
+    async def test_meanwhile(self) -> None:
+        """Messages come and go between search and sort: the answer is of what was seen, and the next has all."""
+        server = await self.server()
+        await self.put(server, MAILBOX)
+        client, other = await self.client(server), await self.client(server)
+        happens: list[str] = []
+
+        async def slowly(*arguments: Any) -> Any:
+            seen = await matched(*arguments)
+            while happens:
+                await other.ask(happens.pop(0))
+            return seen
+
+        self.patch(sorting, "matched", slowly)
+        happens += ["APPEND INBOX {3+}\r\nx\r\n"]
+        self.assertEqual((await client.ask("SORT (SIZE) UTF-8 ALL"))[0], "* SORT 3 5 4 2 1")
+        self.assertEqual(await client.found("SORT (SIZE) UTF-8 ALL"), "6 3 5 4 2 1")
+        happens += ["STORE 1 +FLAGS.SILENT (\\Deleted)", "EXPUNGE", "SORT (SIZE) UTF-8 ALL"]
+        self.assertEqual((await client.ask("SORT (SIZE) UTF-8 ALL"))[0], "* SORT 6 3 5 4 2")
+        self.assertEqual(await other.found("SORT (SIZE) UTF-8 ALL"), "5 2 4 3 1")
 
     async def test_results(self) -> None:
         """The ends are those of the order, and so is the part."""

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from mailserver.imapstore import Appended
+from mailserver.session.imap import threading as session_threading
+from mailserver.session.imap.searching import matched
 from tests.session.imap.searchhouse import RECEIVED, OnPostgresql, SearchCase, letter
 
 
@@ -41,6 +45,23 @@ class ThreadTests(SearchCase):
         await client.ask("EXPUNGE")
         self.assertEqual(await client.found("THREAD REFERENCES UTF-8 ALL"), "((2 3)(1))(4)(5)(6)")
         self.assertEqual(await client.found("UID THREAD REFERENCES UTF-8 ALL"), "((3 4)(2))(6)(7)(8)")
+
+    async def test_meanwhile(self) -> None:
+        """A message that comes between search and thread is in the next answer."""
+        server = await self.server()
+        await self.put(server, MAILBOX[:2])
+        client, other = await self.client(server), await self.client(server)
+        happens = ["APPEND INBOX {3+}\r\nx\r\n"]
+
+        async def slowly(*arguments: Any) -> Any:
+            seen = await matched(*arguments)
+            while happens:
+                await other.ask(happens.pop())
+            return seen
+
+        self.patch(session_threading, "matched", slowly)
+        self.assertEqual((await client.ask("THREAD REFERENCES UTF-8 ALL"))[0], "* THREAD (1 2)")
+        self.assertEqual(await client.found("THREAD REFERENCES UTF-8 ALL"), "(1 2)(3)")
 
     async def test_not_offered(self) -> None:
         client = await self.filled(*MAILBOX)
