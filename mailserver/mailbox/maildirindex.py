@@ -15,8 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pysqlite3 import dbapi2
 from twisted.logger import Logger
 
+from mailserver.errors import TemporaryFailure
 from mailserver.store.digests import VERSION as DIGEST
 from mailserver.store.digests import Digest
 from mailserver.store.viewing import KEEP, KEEP_MOST
@@ -33,7 +35,7 @@ _MESSAGE = "mailbox_id, uid, place, flags, modseq, size, is_sure, received, save
 _SCHEMA = f"""
 CREATE TABLE mailbox (id INTEGER PRIMARY KEY AUTOINCREMENT, folder BLOB NOT NULL UNIQUE, guid TEXT NOT NULL UNIQUE,
  uidvalidity INTEGER NOT NULL, uidnext INTEGER NOT NULL, modseq INTEGER NOT NULL, forgotten INTEGER NOT NULL,
- recent INTEGER NOT NULL, keywords TEXT NOT NULL, stamp TEXT NOT NULL, messages INTEGER NOT NULL,
+ recent INTEGER NOT NULL, keywords TEXT NOT NULL, messages INTEGER NOT NULL,
  unseen INTEGER NOT NULL, octets INTEGER NOT NULL);
 CREATE TABLE message (mailbox_id INTEGER NOT NULL, uid INTEGER NOT NULL, place BLOB NOT NULL, flags INTEGER NOT NULL,
  modseq INTEGER NOT NULL, size INTEGER NOT NULL, is_sure INTEGER NOT NULL, received REAL NOT NULL, saved REAL NOT NULL,
@@ -46,6 +48,20 @@ CREATE TABLE digest (mailbox_id INTEGER NOT NULL, uid INTEGER NOT NULL, version 
 CREATE TABLE decided (number INTEGER PRIMARY KEY, source BLOB NOT NULL, target BLOB);
 PRAGMA user_version = {VERSION};
 """
+
+
+class IndexBroken(Exception):
+    """The file cannot be used any more, or not now."""
+
+
+@contextmanager
+def _errors() -> Iterator[None]:
+    try:
+        yield
+    except dbapi2.OperationalError as error:        # locked, the disk is full ...
+        raise TemporaryFailure(f"{FILE}: {error}") from error
+    except dbapi2.DatabaseError as error:           # no database, or a broken one
+        raise IndexBroken(str(error)) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +77,6 @@ class Row:
     forgotten: int
     recent: int
     keywords: str
-    stamp: str              # of the files, when all of them were in it
     messages: int
     unseen: int
     octets: int
@@ -99,20 +114,15 @@ class Index:
         if self._connection is not None and os.path.exists(self._file):
             return
         self.close()
-        import pysqlite3.dbapi2 as driver
-
         try:
-            self._begin(driver)
-        except driver.DatabaseError as error:
-            self.close()
-            if isinstance(error, driver.OperationalError) and "locked" in str(error):
-                raise
+            self._begin()
+        except IndexBroken as error:
             log.error("{path} cannot be used and is made anew: {words}", path=str(self._file), words=str(error))
             self.throw_away()
-            self._begin(driver)
+            self._begin()
 
-    def _begin(self, driver: Any) -> None:
-        self._connection = driver.connect(
+    def _begin(self) -> None:
+        self._connection = dbapi2.connect(
             os.fspath(self._file), timeout=30.0, isolation_level=None, check_same_thread=False
         )
         self.run("PRAGMA journal_mode=WAL")
@@ -123,9 +133,11 @@ class Index:
             self.fetch("SELECT COUNT(*) FROM mailbox")
             return
         if version:
-            raise driver.DatabaseError(f"it is of version {version}")
+            raise IndexBroken(f"it is of version {version}")
         os.chmod(self._file, 0o600)
-        self._connection.executescript(f"BEGIN IMMEDIATE;{_SCHEMA}COMMIT;")
+        with self.transaction():
+            for statement in _SCHEMA.split(";\n"):
+                self.run(statement)
 
     def close(self) -> None:
         """Let it go."""
@@ -138,10 +150,6 @@ class Index:
         self.close()
         for end in ("", "-wal", "-shm"):
             self._file.with_name(FILE + end).unlink(missing_ok=True)
-
-    def is_broken(self, error: BaseException) -> bool:
-        """Whether an error says that the file is no good."""
-        return type(error).__module__.startswith("pysqlite3") and type(error).__name__ == "DatabaseError"
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -156,16 +164,19 @@ class Index:
 
     def run(self, text: str, parameters: Sequence[Any] = ()) -> None:
         """A statement without rows."""
-        self._connection.execute(text, parameters)
+        with _errors():
+            self._connection.execute(text, parameters)
 
     def run_many(self, text: str, rows: Sequence[Sequence[Any]]) -> None:
         """The same statement for each of these."""
         if rows:
-            self._connection.executemany(text, rows)
+            with _errors():
+                self._connection.executemany(text, rows)
 
     def fetch(self, text: str, parameters: Sequence[Any] = ()) -> list[Any]:
         """The rows of a query."""
-        rows: list[Any] = self._connection.execute(text, parameters).fetchall()
+        with _errors():
+            rows: list[Any] = self._connection.execute(text, parameters).fetchall()
         return rows
 
     # -- mailboxes
@@ -179,8 +190,8 @@ class Index:
         """One of which nothing is known: its mod-sequences begin now."""
         start = max(1, int(now)) * _EACH_SECOND
         self.run(
-            "INSERT INTO mailbox (folder, guid, uidvalidity, uidnext, modseq, forgotten, recent, keywords, stamp,"
-            " messages, unseen, octets) VALUES (?, ?, ?, ?, ?, ?, ?, '', '', 0, 0, 0)",
+            "INSERT INTO mailbox (folder, guid, uidvalidity, uidnext, modseq, forgotten, recent, keywords,"
+            " messages, unseen, octets) VALUES (?, ?, ?, ?, ?, ?, ?, '', 0, 0, 0)",
             (folder, guid, uidvalidity, uidnext, start, start, recent),
         )
         found = self.mailbox("folder", folder)

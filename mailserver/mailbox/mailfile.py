@@ -74,6 +74,16 @@ class OpenFile:
     def __exit__(self, *error: object) -> None:
         self.close()
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether its octets are sent as they are."""
+        return self._ends is None
+
+    def rewind(self) -> None:
+        """To its beginning."""
+        os.lseek(self._descriptor, 0, os.SEEK_SET)
+        self._ends = None if self._ends is None else LineEnds()
+
     def skip(self, octets: int) -> bytes:
         """Pass over so many octets; what was read beyond them."""
         if self._ends is None:
