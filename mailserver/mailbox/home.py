@@ -15,7 +15,7 @@ from twisted.logger import Logger
 from mailserver.errors import AlreadyExists, NotFound, OverQuota
 from mailserver.imapstore import SPECIAL_USES, Quota, Status
 from mailserver.interfaces import INBOX, Delivery
-from mailserver.mailbox import maildirsync, subscribed
+from mailserver.mailbox import maildirsync, subscribed, uidlist
 from mailserver.mailbox.folder import Folder, make_folder
 from mailserver.mailbox.maildirindex import Index, IndexBroken, Row
 from mailserver.mailbox.maildirnames import check_name, folder_name, mailbox_name
@@ -195,7 +195,7 @@ class Home:
 
     def _holds(self, row: Row) -> bool:
         """Whether the folder that a row speaks of is still the one with its GUID."""
-        found = maildirsync.uidlist.read(self.folder(row.folder).path / maildirsync.UIDS)
+        found = uidlist.read(self.folder(row.folder).path / maildirsync.UIDS)
         return found is not None and found.guid == row.guid and self.folder(row.folder).exists()
 
     # -- delivery
@@ -310,8 +310,8 @@ class Home:
             except FileNotFoundError:
                 said[self.name(key)] = None
         found, taken = {}, set()
-        for name, use in sorted(said.items(), key=lambda each: (not each[1], each[0])):
-            use = _USE_OF.get(name, "") if use is None else use
+        for name, told in sorted(said.items(), key=lambda each: (not each[1], each[0])):
+            use = _USE_OF.get(name, "") if told is None else told
             found[name] = "" if use in taken else use
             taken |= {use} - {""}
         return found

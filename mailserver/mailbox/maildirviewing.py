@@ -94,7 +94,8 @@ def scanned(
     box: Box, work: Callable[[int, bytes, Any], Any], uids: Ranges, after: int, most: int
 ) -> tuple[list[tuple[int, Any]], int]:
     """What `work` finds in messages behind a UID, of about `most` octets; and where to go on, 0 at the end."""
-    row, found, size, last = _row(box), [], 0, 0
+    row, size, last = _row(box), 0, 0
+    found: list[tuple[int, Any]] = []
     entries = [each for each in box.home.index.entries(row.id, uids) if each.uid > after]
     for entry in entries[:ROWS]:
         size += entry.size

@@ -45,7 +45,7 @@ class MaildirWatches:
                 left.remove(callback)
             if not left:
                 for each in (self._callbacks, self._known, self._boxes):
-                    each.pop(guid, None)  # type: ignore[attr-defined]
+                    each.pop(guid, None)
             if not self._callbacks:
                 self.stop()
 

@@ -139,7 +139,7 @@ class OpenFile:
             os.close(descriptor)
 
 
-def write_new(path: Path, pieces: Iterator[bytes], received: float, counted: Callable[[bytes], None]) -> None:
+def write_new(path: Path, pieces: Iterator[bytes], received: float, counted: Callable[[bytes], object]) -> None:
     """A new file, durably, dated as it was received; `counted` is given each piece."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
