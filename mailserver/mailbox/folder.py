@@ -33,12 +33,22 @@ class Folder:
 
     def make(self) -> None:
         """Make it durably, if it is missing."""
-        make_folder(self.path)
+        mode = self.mode()
+        make_folder(self.path, mode)
         marker = self.path / "maildirfolder"                # Maildir++: this belongs to the Maildir above it
         if self.path.name.startswith(".") and not marker.exists():
             marker.touch(mode=0o600)
         for part in ("tmp", "new", "cur"):
-            make_folder(self.path / part)
+            make_folder(self.path / part, mode)
+
+    def mode(self) -> int:
+        """Who may see it: those who may see the Maildir above it, for Dovecot renames nothing that differs there."""
+        if not self.path.name.startswith("."):
+            return 0o700
+        try:
+            return stat.S_IMODE(os.stat(self.path.parent).st_mode) & 0o777
+        except FileNotFoundError:
+            return 0o700
 
     # -- writing
 
@@ -129,13 +139,15 @@ class Folder:
         return None
 
 
-def make_folder(path: Path) -> None:
-    """Make a folder, and those above it, and their names durable."""
+def make_folder(path: Path, mode: int = 0o700) -> None:
+    """Make a folder, and those above it, for us alone, and their names durable."""
     if path.is_dir():
         return
     make_folder(path.parent)
     try:
         path.mkdir(mode=0o700)
+        if mode != 0o700:
+            path.chmod(mode)
     except FileExistsError:
         return
     sync_folder(path.parent)

@@ -229,14 +229,17 @@ class Home:
         return made
 
     def _make(self, name: str, use: str) -> None:
-        path = self.folder(self.key(name)).path
+        folder = self.folder(self.key(name))
+        path, mode = folder.path, folder.mode()
         for part in (path, path / "tmp", path / "new"):
-            part.mkdir(mode=0o700, exist_ok=True)
+            part.mkdir(mode=mode, exist_ok=True)
+            part.chmod(mode)
         (path / "maildirfolder").touch(mode=0o600)
         if use or (name in _USE_OF and _USE_OF[name] in self.uses(self.keys()).values()):
             write_durably(path / USE, use.encode())
         UidList(self._new_validity(), guid=secrets.token_hex(16)).write(path / maildirsync.UIDS)
-        (path / "cur").mkdir(mode=0o700)            # from now on it is there
+        (path / "cur").mkdir(mode=mode)             # from now on it is there
+        (path / "cur").chmod(mode)
         sync_folder(path)
         sync_folder(self.base)
 
