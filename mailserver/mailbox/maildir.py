@@ -1,23 +1,31 @@
-"""``maildir``: mail in Maildir folders, a file a message, as other programs read it."""
+"""``maildir``: mail in Maildir folders, a file a message, as Dovecot and other programs read and write them."""
 
 from __future__ import annotations
 
-import re
 import string
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from pathlib import Path
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import ExitStack
 from typing import Any
 
 import attrs
+from twisted.internet.defer import DeferredLock
 from zope.interface import implementer
 
-from mailserver.errors import NotFound, TemporaryFailure
-from mailserver.interfaces import INBOX, Account, Delivery, IMailbox, IMailboxStore, IServer, Message
-from mailserver.mailbox.folder import Folder, Listed
+from mailserver.errors import TemporaryFailure
+from mailserver.imapstore import Appended, Copied, IImapStore, Quota, Ranges, Status
+from mailserver.interfaces import INBOX, Account, Delivery, IResident, IServer
+from mailserver.mailbox import maildirchanging as changing
+from mailserver.mailbox import maildirsync, subscribed
+from mailserver.mailbox.home import Home
+from mailserver.mailbox.maildirbox import MaildirMailbox
+from mailserver.mailbox.maildirchanging import Box
+from mailserver.mailbox.maildirindex import IndexBroken
+from mailserver.mailbox.maildirnames import check_name, safe_name
+from mailserver.mailbox.maildirwatches import MaildirWatches
+from mailserver.store import mailboxes
 
-_UNSAFE = re.compile(r"[^A-Za-z0-9_@+=~,\- \u0080-\U0010ffff.]")
-_DOTS = re.compile(r"^\.|(?<=\.)\.")
-_QUOTED = re.compile(r"%([0-9A-F]{2})")
+MOST_HOMES = 200            # accounts whose index stays open
 
 
 def _template(instance: Any, attribute: Any, value: str) -> None:
@@ -31,130 +39,245 @@ def _template(instance: Any, attribute: Any, value: str) -> None:
 
 @attrs.frozen
 class MaildirOptions:
-    """`path` is where an account's Maildir lies: ``/srv/mail/{domain}/{local}``; relative paths lie below the data."""
+    """`path` is where an account's Maildir lies: ``/srv/mail/{domain}/{local}``; relative paths lie below the data.
+
+    `quota_octets` and `quota_messages` are what an account may have in all its mailboxes together; 0 is no limit.
+    ``mailserver user quota`` says otherwise of one account.  What is said of a whole domain does not count here.
+    """
 
     path: str = attrs.field(default="maildir/{domain}/{local}", validator=_template)
+    quota_octets: int = attrs.field(default=0, validator=attrs.validators.ge(0))
+    quota_messages: int = attrs.field(default=0, validator=attrs.validators.ge(0))
 
 
-@implementer(IMailboxStore)
+class _Place:
+    """One account's folders, and whose turn it is there."""
+
+    def __init__(self, home: Home) -> None:
+        self.home = home
+        self.turn = DeferredLock()
+
+
+@implementer(IImapStore, IResident)
 class Maildir:
-    """INBOX is the Maildir itself, every other mailbox a folder ``.Name`` in it (Maildir++)."""
+    """INBOX is the Maildir itself, every other mailbox a folder ``.Name`` in it (Maildir++).
+
+    Beside them lie Dovecot's files (``dovecot-uidlist``, ``dovecot-keywords``, ``subscriptions``), which either of the
+    two may write, and ``mailserver-index``, which may be thrown away.
+    """
 
     Options = MaildirOptions
 
     def __init__(self, options: MaildirOptions, server: IServer) -> None:
         self._options = options
         self._server = server
+        self._usual = (options.quota_octets, options.quota_messages)
+        self._places: OrderedDict[str, _Place] = OrderedDict()
+        self._watches = MaildirWatches(server.clock, self._look)
+
+    def start(self) -> None:
+        """There is nothing to do before somebody asks."""
+
+    async def stop(self) -> None:
+        self._watches.stop()
+        places, self._places = list(self._places.values()), OrderedDict()
+        for place in places:
+            await place.turn.run(place.home.close)
+
+    # -- threads and turns
+
+    async def in_thread(self, account: Account, work: Any, *args: Any) -> Any:
+        """What blocking `work` returns; what the disk says instead is "not now"."""
+        try:
+            return await self._server.in_thread(work, *args)
+        except (OSError, IndexBroken) as error:
+            words = error.strerror if isinstance(error, OSError) else str(error)
+            raise TemporaryFailure(f"the Maildir of {account.address} cannot be used: {words}") from error
+
+    async def change(self, account: Account, work: Callable[..., Any], *args: Any) -> Any:
+        """Blocking work with the lock of an account's folders."""
+        return await self._together([account], work, *args)
+
+    async def view(self, account: Account, work: Callable[..., Any], *args: Any) -> Any:
+        """Blocking work that reads the index."""
+        place = self._place(account)
+
+        def run() -> Any:
+            with place.home.reading():
+                return work(*args)
+
+        async with _turns([place]):
+            return await self.in_thread(account, run)
+
+    async def _together(self, accounts: Sequence[Account], work: Callable[..., Any], *args: Any) -> Any:
+        """With the locks of several accounts, always in the same order."""
+        places = sorted({id(place): place for place in map(self._place, accounts)}.values(), key=_base)
+
+        def run() -> Any:
+            with ExitStack() as stack:
+                for place in places:
+                    stack.enter_context(place.home.locked())
+                return work(*args)
+
+        async with _turns(places):
+            return await self.in_thread(accounts[0], run)
+
+    def _place(self, account: Account) -> _Place:
+        # One folder for all spellings of an address.
+        key = account.address.key
+        place = self._places.get(key)
+        if place is not None and place.home.owner == account.id:
+            self._places.move_to_end(key)
+            return place
+        local, _, domain = key.rpartition("@")
+        base = self._server.data / self._options.path.format(domain=safe_name(domain), local=safe_name(local))
+        place = self._places[key] = _Place(Home(base, account.id, self._server.now))
+        for other, each in list(self._places.items())[: len(self._places) - MOST_HOMES]:
+            if not each.turn.locked and not each.turn.waiting and each is not place:
+                del self._places[other]
+                each.home.close()
+        return place
+
+    def home(self, account: Account) -> Home:
+        """The account's folders."""
+        return self._place(account).home
+
+    # -- delivery
 
     async def deliver(self, delivery: Delivery) -> None:
-        await self._ask(delivery.account, self._deliver, delivery)
+        home = self.home(delivery.account)
+        await self.in_thread(delivery.account, home.deliver, delivery)
+        self._watches.tell_name(delivery.account.id, delivery.mailbox)
 
-    def _deliver(self, delivery: Delivery) -> None:
-        if delivery.mailbox != INBOX:
-            self._folder(delivery.account, INBOX).make()
-        self._folder(delivery.account, delivery.mailbox).deliver(delivery)
+    # -- mailboxes
 
     async def mailboxes(self, account: Account) -> Sequence[str]:
-        names: Sequence[str] = await self._ask(account, _mailboxes, self._folder(account, INBOX).path)
+        names: Sequence[str] = await self.change(account, self.home(account).mailboxes)
         return names
 
     async def open(self, account: Account, name: str) -> Any:
-        mailbox = MaildirMailbox(self._server, self._folder(account, name), name)
-        await self._ask(account, mailbox.look)
-        return mailbox
+        home = self.home(account)
+        row = await self.change(account, home.find, name)
+        return MaildirMailbox(self, account, name, Box(home, row.guid, row.uidvalidity), home.id(row))
 
-    async def _ask(self, account: Account, work: Any, *args: Any) -> Any:
-        return await in_thread(self._server, f"the Maildir of {account.address}", work, *args)
-
-    def _folder(self, account: Account, mailbox: str) -> Folder:
-        # One folder for all spellings of an address.
-        local, _, domain = account.address.key.rpartition("@")
-        base = self._server.data / self._options.path.format(domain=safe_name(domain), local=safe_name(local))
-        return Folder(base if mailbox == INBOX else base / folder_name(mailbox))
-
-
-@implementer(IMailbox)
-class MaildirMailbox:
-    """One Maildir as it was when it was listed; files that other programs renamed since are found again."""
-
-    def __init__(self, server: IServer, folder: Folder, name: str) -> None:
-        self.name = name
-        self.uidvalidity = 0
-        self._server = server
-        self._folder = folder
-        self._listed: dict[int, Listed] = {}
-
-    def look(self) -> None:
-        """See what is there; blocks.  Raises `NotFound`."""
-        if self.name != INBOX and not self._folder.exists():
-            raise NotFound(f"there is no mailbox {self.name}")
-        self.uidvalidity, listed = self._folder.listing(self._server.now())
-        self._listed = {each.message.uid: each for each in listed}
-
-    async def messages(self) -> Sequence[Message]:
-        await self._ask(self.look)
-        return [each.message for each in self._listed.values()]
-
-    async def read(self, uid: int) -> AsyncIterator[bytes]:
-        file = await self._ask(self._folder.open, self._pick(uid))
-        try:
-            while octets := await self._ask(file.read):
-                yield octets
-        finally:
-            file.close()
-
-    async def beginning(self, uid: int, count: int) -> bytes:
-        octets: bytes = await self._ask(self._folder.read, self._pick(uid), count)
-        return octets
-
-    async def read_many(self, uids: Collection[int]) -> Mapping[int, bytes]:
-        found: Mapping[int, bytes] = await self._ask(self._folder.read_many, self._some(uids))
+    async def status(self, account: Account, names: Collection[str] | None = None) -> Sequence[Status]:
+        found: Sequence[Status] = await self.change(account, self.home(account).status, names)
         return found
 
-    async def remove(self, uids: Collection[int]) -> None:
-        await self._ask(self._folder.remove, self._some(uids))
+    async def create(self, account: Account, name: str, special_use: str = "") -> Status:
+        made: Status = await self.change(account, self.home(account).create, name, special_use)
+        return made
 
-    async def _ask(self, work: Any, *args: Any) -> Any:
-        return await in_thread(self._server, f"the Maildir {self._folder.path}", work, *args)
+    async def delete(self, account: Account, name: str) -> None:
+        self._watches.tell(await self.change(account, self.home(account).delete, name))
 
-    def _pick(self, uid: int) -> Listed:
-        try:
-            return self._listed[uid]
-        except KeyError:
-            raise NotFound(f"there is no message {uid} in this mailbox") from None
+    async def rename(self, account: Account, old: str, new: str) -> None:
+        home = self.home(account)
+        if old == INBOX:
+            await self.change(account, changing.rename_inbox, home, new)
+            self._watches.tell_name(account.id, INBOX)
+        else:
+            await self.change(account, home.rename, old, new)
 
-    def _some(self, uids: Collection[int]) -> list[Listed]:
-        return [self._listed[uid] for uid in uids if uid in self._listed]
+    async def subscriptions(self, account: Account) -> Sequence[str]:
+        names: Sequence[str] = await self.change(account, subscribed.read, self.home(account).base)
+        return names
+
+    async def subscribe(self, account: Account, name: str, wanted: bool = True) -> None:
+        home = self.home(account)
+        if wanted:
+            check_name(name)
+
+        def run() -> None:
+            subscribed.change(home.base, [name], wanted, home.times.disk_seconds)
+
+        await self.change(account, run)
+
+    # -- messages
+
+    async def append(
+        self, account: Account, name: str, messages: Sequence[Appended], replaces: tuple[Any, int] | None = None
+    ) -> Copied:
+        limits, accounts, going = await self._limits(account), [account], None
+        if replaces is not None:
+            accounts.append(replaces[0].account)
+            going = (replaces[0].box, replaces[1])
+        copied: Copied = await self._together(
+            accounts, changing.append, self.home(account), name, messages, going, limits
+        )
+        self._watches.tell_name(account.id, name)
+        if going is not None:
+            self.tell(going[0].guid)
+        return copied
+
+    async def copy(self, mailbox: MaildirMailbox, uids: Ranges, account: Account, name: str, move: bool) -> Copied:
+        """`IImapMailbox.copy` of one of our mailboxes."""
+        limits = await self._limits(account)
+        copied: Copied = await self._together(
+            [mailbox.account, account], changing.copy, mailbox.box, uids, self.home(account), name, move, limits
+        )
+        if copied.targets:
+            self._watches.tell_name(account.id, name)
+            if move:
+                self.tell(mailbox.guid)
+        return copied
+
+    # -- quota
+
+    async def _limits(self, account: Account) -> tuple[int, int]:
+        octets, messages = await self._server.database.read(mailboxes.limits, account.id)
+        return (
+            self._usual[0] if octets is None else octets, self._usual[1] if messages is None else messages,
+        )
+
+    async def quota(self, account: Account) -> Quota:
+        limits = await self._limits(account)
+        quota: Quota = await self.change(account, self.home(account).quota, limits)
+        return quota
+
+    async def has_quotas(self) -> bool:
+        return any(self._usual) or await self._server.database.read(mailboxes.has_quotas)
+
+    # -- watching
+
+    def watch(self, mailbox: Any, callback: Callable[[], None]) -> Callable[[], None]:
+        return self._watches.watch(mailbox, callback)
+
+    def tell(self, guid: str) -> None:
+        """A mailbox was changed by this process."""
+        self._watches.tell(guid)
+
+    async def _look(self, watched: Sequence[MaildirMailbox]) -> Mapping[str, Any]:
+        found: dict[str, Any] = {}
+        for mailbox in watched:
+            found[mailbox.guid] = await self.view(mailbox.account, _stamp, mailbox.box)
+        return found
 
 
-async def in_thread(server: IServer, what: str, work: Any, *args: Any) -> Any:
-    """What blocking `work` returns; what the disk says instead is "not now"."""
-    try:
-        return await server.in_thread(work, *args)
-    except OSError as error:
-        raise TemporaryFailure(f"{what} cannot be used: {error.strerror}") from error
+def _stamp(box: Box) -> Any:
+    row = box.home.index.mailbox("guid", box.guid)
+    folder = None if row is None else box.home.folder(row.folder)
+    if folder is None or not folder.exists():
+        return None
+    return maildirsync.stamp(folder)[:2]
 
 
-def safe_name(text: str) -> str:
-    """A file name that stays where it is put: what could lead elsewhere is written %XX."""
-    safe = _UNSAFE.sub(lambda found: f"%{ord(found[0]):02X}", text)
-    return _DOTS.sub("%2E", safe) or "%"
+def _base(place: _Place) -> str:
+    return str(place.home.base)
 
 
-def folder_name(mailbox: str) -> str:
-    """The Maildir++ folder of a mailbox: ``.Lists.cats`` for Lists/cats."""
-    return "." + ".".join(safe_name(part).replace(".", "%2E") for part in mailbox.split("/"))
+class _turns:
+    """The turns of several places, in this order, for as long as it lasts."""
 
+    def __init__(self, places: Sequence[_Place]) -> None:
+        self._places = places
+        self._held: list[DeferredLock] = []
 
-def mailbox_name(folder: str) -> str:
-    """The mailbox that `folder_name` made this of."""
-    parts = folder[1:].split(".")
-    return "/".join("" if part == "%" else _QUOTED.sub(lambda found: chr(int(found[1], 16)), part) for part in parts)
+    async def __aenter__(self) -> None:
+        for place in self._places:
+            await place.turn.acquire()
+            self._held.append(place.turn)
 
-
-def _mailboxes(base: Path) -> list[str]:
-    try:
-        names = [each.name for each in base.iterdir() if each.name.startswith(".") and Folder(each).exists()]
-    except FileNotFoundError:
-        names = []
-    return [INBOX, *sorted(map(mailbox_name, names))]
+    async def __aexit__(self, *error: object) -> None:
+        for each in reversed(self._held):
+            each.release()

@@ -253,6 +253,14 @@ def quota(
     )
 
 
+def limits(connection: Connection, account_id: int) -> tuple[int | None, int | None]:
+    """What is said of an account itself: octets and messages, None where nothing is; raises `NotFound`."""
+    row = fetch_one(connection, "SELECT quota_octets, quota_messages FROM account WHERE id = ?", (account_id,))
+    if row is None:
+        raise NotFound("the account has just gone")
+    return row[0], row[1]
+
+
 class _Limits(NamedTuple):
     domain_id: int
     octets: int | None

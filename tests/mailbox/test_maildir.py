@@ -12,23 +12,32 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as some
-from twisted.internet.threads import deferToThread
+from twisted.internet.defer import Deferred, gatherResults
 from twisted.trial.unittest import SynchronousTestCase
 
 from mailserver.address import Address
 from mailserver.errors import NotFound, TemporaryFailure
 from mailserver.interfaces import FLAGGED, INBOX, JUNK, SEEN, Account
+from mailserver.mailbox.keywords import MOST
 from mailserver.mailbox.lineends import LineEnds
-from mailserver.mailbox.maildir import Maildir, MaildirOptions, folder_name, mailbox_name, safe_name
+from mailserver.mailbox.maildir import Maildir, MaildirOptions
+from mailserver.mailbox.maildirnames import LONGEST, folder_name, mailbox_name, safe_name
 from mailserver.options import OptionError, structure
 from mailserver.testing import PluginCase
+from mailserver.testing.imapstores import ImapStoreContract
 from mailserver.testing.standin import NOW
 from mailserver.testing.stores import PREFIX, RECEIVED, MailboxSteps, MailboxStoreContract, octets
 from tests.needs import program
 
 
-class MaildirTests(MailboxStoreContract, PluginCase):
+class MaildirTests(ImapStoreContract, MailboxStoreContract, PluginCase):
     plugin = Maildir
+    longest_name = LONGEST
+    most_keywords = MOST
+    has_prefixes = False
+
+    def another(self) -> Any:
+        return self.build()
 
 
 class MaildirCase(MailboxSteps, PluginCase):
@@ -176,7 +185,7 @@ class OthersTests(MaildirCase):
             self.assertEqual(await box.beginning(1, 8), b"A: b\r\n\r\n")
             self.assertEqual(await self.read(box, 2), b"a\r\nb\r\n")
         self.assertTrue(path.read_bytes() == text)
-        self.assertRegex((self.folder / "mailserver-uids").read_text(), r"(?m)^1 W\d+ :1\.a\.host$")
+        self.assertRegex((self.folder / "dovecot-uidlist").read_text(), r"(?m)^1 :1\.a\.host$")
 
     async def test_strange_names(self) -> None:
         """Names that are no text are mail too; what would break our list, links, folders and dot files are not."""
@@ -206,8 +215,8 @@ class UidTests(MaildirCase):
         """The list has the form of Dovecot's, and is read with whatever Dovecot adds to it."""
         self.drop("1.a.host", b"x\r\n")
         await self.box()
-        uids = self.folder / "mailserver-uids"
-        self.assertRegex(uids.read_text(), r"^3 V[0-9]+ N2\n1 W3 :1\.a\.host\n$")
+        uids = self.folder / "dovecot-uidlist"
+        self.assertRegex(uids.read_text(), r"^3 V[0-9]+ N2 G[0-9a-f]{32}\n1 :1\.a\.host\n$")
         uids.write_text("3 V42 N1001 Gabcdef\n7 W3 G12 :1.a.host:2,S\n1000 :9.gone\nnonsense\n\n")
         box = await self.box()
         self.assertEqual((box.uidvalidity, [row.uid for row in await box.messages()]), (42, [7]))
@@ -218,7 +227,7 @@ class UidTests(MaildirCase):
         """A list that cannot be read is not guessed at: UIDs start anew, under a new UIDVALIDITY."""
         self.drop("1.a", b"x\r\n")
         await self.box()
-        (self.folder / "mailserver-uids").write_bytes(b"\xff\0garbage")
+        (self.folder / "dovecot-uidlist").write_bytes(b"\xff\0garbage")
         box = await self.box()
         self.assertEqual([row.uid for row in await box.messages()], [1])
         self.assertGreater(box.uidvalidity, 1_700_000_000)
@@ -228,14 +237,13 @@ class UidTests(MaildirCase):
         for number in range(200):
             self.drop(f"{number}.x", b"%d" % number)
         stores = [self.build() for _ in range(4)]
-        waiting = [deferToThread(self._listed, store) for store in stores]
-        found = [await each for each in waiting]
+        boxes = [await store.open(self.bob, INBOX) for store in stores]
+        found = await gatherResults([Deferred.fromCoroutine(self._listed(box)) for box in boxes])
         self.assertEqual(len(found[0]), 200)
         self.assertTrue(all(each == found[0] for each in found))
 
-    def _listed(self, store: Maildir) -> list[tuple[int, str]]:
-        _, listed = store._folder(self.bob, INBOX).listing(1_800_000_000.0)
-        return [(each.message.uid, each.name) for each in listed]
+    async def _listed(self, box: Any) -> list[tuple[int, str]]:
+        return [(each.uid, (await self.read(box, each.uid)).decode()) for each in await box.messages()]
 
 
 class RemovalTests(MaildirCase):
@@ -321,16 +329,16 @@ class NamesTests(SynchronousTestCase):
         self.assertEqual(mailbox_name(folder_name(text)), text)
 
     def test_readable(self) -> None:
-        self.assertEqual([folder_name(each) for each in ("Junk", "Lists/cats", "a.b", "日本")],
-                         [".Junk", ".Lists.cats", ".a%2Eb", ".日本"])
+        self.assertEqual([folder_name(each) for each in ("Junk", "Lists/cats", "a.b", "日本", "100%", "%2E")],
+                         [".Junk", ".Lists.cats", ".a%2Eb", ".&ZeVnLA-", ".100%", ".%252E"])
 
     def test_spellings(self) -> None:
         """One folder for all spellings of an address, of an internationalised domain too."""
-        server: Any = type("Server", (), {"data": Path("/srv")})()
+        server: Any = type("Server", (), {"data": Path("/srv"), "clock": None, "now": None})()
         store = Maildir(MaildirOptions(), server)
         for domain, name in (("example.org", "example.org"), ("bücher.example", "xn--bcher-kva.example")):
             folders = {
-                store._folder(Account(1, Address(local, each)), INBOX).path
+                store.home(Account(1, Address(local, each))).base
                 for local in ("Bob", "bob") for each in {domain, name}
             }
             self.assertEqual(folders, {Path("/srv/maildir") / name / "bob"})
