@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapp
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from zope.interface import Attribute
+from zope.interface import Attribute, Interface
 
 from mailserver.content import Content
 from mailserver.interfaces import Account, IMailbox, IMailboxStore
@@ -199,6 +199,13 @@ class IImapStore(IMailboxStore):
 
     def watch(mailbox: Any, callback: Callable[[], None]) -> Callable[[], None]:
         """Call back, within a second, when something may have changed in an `IImapMailbox`; call the result to end."""
+
+
+class IMailboxQuotas(Interface):
+    """An `IImapStore` in which a single mailbox may have a limit of its own."""
+
+    def mailbox_quota(account: Account, name: str) -> Awaitable[Quota | None]:
+        """What a mailbox holds and may hold; None: it has no limit, or is not there."""
 
 
 class IImapMailbox(IMailbox):

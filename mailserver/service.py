@@ -170,6 +170,7 @@ class MailServer(Service):
         self._lent = Lent(
             config.hostname, data, directory, database, world, self._limits,
             lambda: self.config.outbound.suppression, lambda event: self.events.tell(event),
+            lambda: self.config.keeping,
         )
         self.rooms = rooms = furnish(config, registry, self._lent)
         if station is None:

@@ -9,12 +9,12 @@ import attrs
 from zope.interface import implementer
 
 from mailserver.errors import NotFound
-from mailserver.imapstore import Appended, Copied, IImapStore, Quota, Status
+from mailserver.imapstore import Appended, Copied, IImapStore, IMailboxQuotas, Quota, Status
 from mailserver.interfaces import INBOX, Account, Delivery, IResident, IServer, ITransactionalStore
 from mailserver.mailbox.digester import Digester
 from mailserver.mailbox.sqlmailbox import SqlMailbox
 from mailserver.mailbox.watches import Watches
-from mailserver.store import changing, contents, mailboxes, messages
+from mailserver.store import changing, contents, mailboxes, mailboxquotas, messages
 from mailserver.store.database import Database
 
 
@@ -23,7 +23,7 @@ class SqlOptions:
     """`quota_octets` and `quota_messages` are what an account may have in all its mailboxes together; 0 is no limit.
 
     ``mailserver user quota`` says otherwise of one account, and ``mailserver domain quota`` what all accounts of a
-    domain may have together.  For who has used it up, RCPT is answered with 452 4.2.2; what the server itself writes
+    domain may have together, and ``mailserver mailbox quota`` what one mailbox may have.  For who has used it up, RCPT is answered with 452 4.2.2; what the server itself writes
     (bounces) is delivered all the same.
     """
 
@@ -31,7 +31,7 @@ class SqlOptions:
     quota_messages: int = attrs.field(default=0, validator=attrs.validators.ge(0))
 
 
-@implementer(ITransactionalStore, IImapStore, IResident)
+@implementer(ITransactionalStore, IImapStore, IMailboxQuotas, IResident)
 class Sql:
     """The tables ``mailbox`` and ``message``."""
 
@@ -77,7 +77,8 @@ class Sql:
         return await self._database.write(mailboxes.create, account.id, name, special_use, self._server.now())
 
     async def delete(self, account: Account, name: str) -> None:
-        await self._database.write(mailboxes.drop, self._database.contents, account.id, name)
+        now = self._server.now() if self._server.keeping.undelete > 0 else None
+        await self._database.write(mailboxes.drop, self._database.contents, account.id, name, now, self._usual)
 
     async def rename(self, account: Account, old: str, new: str) -> None:
         rename = changing.rename_inbox if old == INBOX else mailboxes.rename
@@ -103,6 +104,9 @@ class Sql:
 
     async def has_quotas(self) -> bool:
         return any(self._usual) or await self._database.read(mailboxes.has_quotas)
+
+    async def mailbox_quota(self, account: Account, name: str) -> Quota | None:
+        return await self._database.read(mailboxquotas.named_mailbox_quota, account.id, name)
 
     def watch(self, mailbox: Any, callback: Callable[[], None]) -> Callable[[], None]:
         return self._watches.watch(mailbox.row, callback)
