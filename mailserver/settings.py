@@ -229,6 +229,12 @@ class Config:
     pop3: Pop3 = field(default_factory=Pop3)
     keeping: Keeping = field(default_factory=Keeping)
 
+    @property
+    def usual_quota(self) -> tuple[int, int]:
+        """What an account may have in the store ``sql`` of which nothing else is said: octets, messages; 0 any."""
+        table = next((use.table for use in self.mailbox if use.name == "sql"), {})
+        return int(table.get("quota_octets", 0)), int(table.get("quota_messages", 0))
+
     def relays(self, domain: str) -> bool:
         """Whether mail for a domain that is not ours is taken from anybody, and sent on."""
         return "*" in self.relay_domains or domain_key(domain) in self.relay_domains

@@ -37,7 +37,10 @@ FLOORS: tuple[tuple[tuple[str, ...], ...], ...] = (
     ),
     (("acceptance",), ("config", "kept", "outbound", "settings")),
     (("session",), ("delivery",), ("rooms",), ("web",)),
-    (("service", "chores", "crossings", "retaining", "orders", "renewal", "residents", "station", "talkers", "metering"), ("checking",)),
+    ((
+        "service", "chores", "crossings", "retaining", "orders", "renewal", "residents", "station", "talkers",
+        "metering",
+    ), ("checking",)),
     (("workers",),),
     (("tap",), ("cli", "__main__"), ("testing",)),
 )

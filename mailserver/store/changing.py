@@ -25,8 +25,8 @@ from mailserver.imapstore import (
 )
 from mailserver.interfaces import DELETED, SEEN
 from mailserver.store import contents, removed
-from mailserver.store.mailboxquotas import mailbox_quota
 from mailserver.store.mailboxes import create, ensure_mailbox, find_mailbox, quota
+from mailserver.store.mailboxquotas import mailbox_quota
 from mailserver.store.news import news
 from mailserver.store.ranges import within
 from mailserver.store.schema import message

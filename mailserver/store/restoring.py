@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
@@ -54,7 +54,7 @@ def removed_messages(
     if after is not None:
         text, parameters = f"{text} AND (r.mailbox_id, r.at, r.uid) > (?, ?, ?)", [*parameters, *after]
     rows = fetch(connection, f"{text} ORDER BY r.mailbox_id, r.at, r.uid LIMIT ?", [*parameters, PAGE])
-    return [Removed(*row[:5], bool(row[5]), *row[6:]) for row in rows]
+    return [Removed(*row)._replace(is_there=bool(row[5])) for row in rows]
 
 
 def restore(
@@ -95,7 +95,7 @@ def _restore(
         ensure_mailbox(connection, account_id, name, now)
         subscribe(connection, account_id, name, True)
     [box] = lock(connection, ensure_mailbox(connection, account_id, name, now))
-    found = []
+    found: list[tuple[Any, ...]] = []
     for some in batches(those):
         marks = ", ".join(["(?, ?)"] * len(some))
         found += fetch(

@@ -163,8 +163,8 @@ expunged = Table(
     sqlite_with_rowid=False,
 )
 
-# Messages that were removed and may still be brought back: each holds its content, as it did in its mailbox.  By time, so
-# that the oldest are found; a UID is given once, and a mailbox's number too.
+# Messages that were removed and may still be brought back: each holds its content, as it did in its mailbox.  By time,
+# so that the oldest are found; a UID is given once, and a mailbox's number too.
 removed = Table(
     "removed",
     metadata,
