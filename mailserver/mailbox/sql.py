@@ -22,9 +22,9 @@ from mailserver.store.database import Database
 class SqlOptions:
     """`quota_octets` and `quota_messages` are what an account may have in all its mailboxes together; 0 is no limit.
 
-    ``mailserver user quota`` says otherwise of one account, and ``mailserver domain quota`` what all accounts of a
-    domain may have together, and ``mailserver mailbox quota`` what one mailbox may have.  For who has used it up, RCPT is answered with 452 4.2.2; what the server itself writes
-    (bounces) is delivered all the same.
+    ``mailserver user quota`` says otherwise of one account, ``mailserver domain quota`` what all accounts of a domain
+    may have together, and ``mailserver mailbox quota`` what one mailbox may hold.  For who has used it up, RCPT is
+    answered with 452 4.2.2; what the server itself writes (bounces) is delivered all the same.
     """
 
     quota_octets: int = attrs.field(default=0, validator=attrs.validators.ge(0))
