@@ -11,7 +11,7 @@ from mailserver.cli import quotas
 from mailserver.cli.chosen import seconds
 from mailserver.cli.given import configuration, reading, writing
 from mailserver.cli.restoring import restore
-from mailserver.cli.shown import as_json, period, show_json, show_pairs, show_table
+from mailserver.cli.shown import as_json, period, plural, show_json, show_pairs, show_table
 from mailserver.cli.user import named
 from mailserver.errors import NotFound
 from mailserver.imap.names import canonical
@@ -109,11 +109,14 @@ def delete(address: str, mailbox: str) -> None:
     keeps = config.keeping.undelete
     with writing(config) as connection:
         account = owner(connection, address)
+        count = sum(each.messages for each in mailboxes.status(connection, account.id, {name}))
         mailboxes.drop(
             connection, config.data / "contents", account.id, name, time.time() if keeps else None,
             config.usual_quota,
         )
-    click.echo(f"the mailbox {name} is deleted" + (f"; it can be restored for {period(keeps)}" if keeps else ""))
+    click.echo(f"the mailbox {name} is deleted" + (
+        f"; {plural(count, 'message', 'messages')} can be restored for {period(keeps)}" if keeps and count else ""
+    ))
 
 
 @command.command("quota")
@@ -160,7 +163,7 @@ def retention_(
     changes = older_than is not None or at_most is not None
     if usual and changes:
         raise click.UsageError("say either --usual or what it keeps")
-    longest = None if older_than is None else 0.0 if older_than == "0" else seconds(older_than)
+    longest = None if older_than is None else 0.0 if older_than == "0" else seconds(older_than, "--older-than")
     if usual or changes:
         with writing() as connection:
             account = owner(connection, address)

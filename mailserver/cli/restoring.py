@@ -16,12 +16,13 @@ from mailserver.cli.user import named
 from mailserver.config import Config
 from mailserver.errors import NotFound
 from mailserver.imap.names import canonical
+from mailserver.imapstore import Removed
 from mailserver.mime.folding import fold
 from mailserver.mime.headers import collect
 from mailserver.mime.words import decode
 from mailserver.store import contents, directory
 from mailserver.store.database import Database
-from mailserver.store.restoring import RESTORED, Removed, removed_messages
+from mailserver.store.restoring import RESTORED, removed_messages
 from mailserver.store.restoring import restore as bring_back
 
 HEADER = 16 * 1024          # octets of a message in which its subject is looked for
@@ -45,7 +46,7 @@ def restore(
     """
     config, name = configuration(), canonical(mailbox) if mailbox else None
     earliest = max(
-        time.time() - config.keeping.undelete, time.time() - seconds(since) if since else 0.0
+        time.time() - config.keeping.undelete, time.time() - seconds(since, "--since") if since else 0.0
     )
     with opened_database(config) as database:
         with database.reading() as connection:
@@ -96,13 +97,13 @@ def _pages(
             ]
         if not found:
             return
-        after = (found[-1].mailbox_id, found[-1].at, found[-1].uid)
+        after = found[-1].key
         yield [(each, about) for each, about in page if not subject or fold(subject) in fold(about["subject"])]
 
 
 def _header(connection: Any, folder: Path, message: Removed) -> dict[str, str]:
     try:
-        octets = contents.beginning(connection, folder, message.content_id, HEADER)
+        octets = contents.beginning(connection, folder, message.key.content_id, HEADER)
     except (NotFound, FileNotFoundError):
         octets = b""
     end = octets.find(b"\r\n\r\n")

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import attrs
 from zope.interface import implementer
 
 from mailserver.errors import NotFound
-from mailserver.imapstore import Appended, Copied, IImapStore, IMailboxQuotas, Quota, Status
+from mailserver.imapstore import Appended, Copied, IImapStore, IMailboxQuotas, IUndelete, Quota, Removed, Status
 from mailserver.interfaces import INBOX, Account, Delivery, IResident, IServer, ITransactionalStore
 from mailserver.mailbox.digester import Digester
 from mailserver.mailbox.sqlmailbox import SqlMailbox
 from mailserver.mailbox.watches import Watches
-from mailserver.store import changing, contents, mailboxes, mailboxquotas, messages
+from mailserver.store import changing, contents, mailboxes, mailboxquotas, messages, restoring
 from mailserver.store.database import Database
 
 
@@ -31,7 +31,7 @@ class SqlOptions:
     quota_messages: int = attrs.field(default=0, validator=attrs.validators.ge(0))
 
 
-@implementer(ITransactionalStore, IImapStore, IMailboxQuotas, IResident)
+@implementer(ITransactionalStore, IImapStore, IMailboxQuotas, IUndelete, IResident)
 class Sql:
     """The tables ``mailbox`` and ``message``."""
 
@@ -107,6 +107,16 @@ class Sql:
 
     async def mailbox_quota(self, account: Account, name: str) -> Quota | None:
         return await self._database.read(mailboxquotas.named_mailbox_quota, account.id, name)
+
+    async def removed(
+        self, account: Account, name: str | None = None, since: float = 0.0, after: Any = None
+    ) -> Sequence[Removed]:
+        return await self._database.read(restoring.removed_messages, account.id, name, since, after)
+
+    async def restore(self, account: Account, wanted: Sequence[Removed], into: str) -> Mapping[str, int]:
+        return await self._database.write(
+            restoring.restore, account.id, wanted, into, self._server.now(), self._usual
+        )
 
     def watch(self, mailbox: Any, callback: Callable[[], None]) -> Callable[[], None]:
         return self._watches.watch(mailbox.row, callback)

@@ -165,10 +165,13 @@ def _take_out(
     )
     if not gone:
         return [], box.modseq
-    if folder is not None:
+    octets = sum(row[2] for row in gone)
+    if why:
+        removed.count(connection, box.id, box.account_id, len(gone), octets, now)
+    elif folder is not None:
         contents.release_many(connection, folder, [row[1] for row in gone])
     change(
-        connection, box, modseq, messages=-len(gone), octets=-sum(row[2] for row in gone),
+        connection, box, modseq, messages=-len(gone), octets=-octets,
         unseen=-sum(not row[3] & SEEN for row in gone),
     )
     return sorted(row[0] for row in gone), modseq
@@ -277,12 +280,17 @@ def _pairs(source: str, target: str, used: Iterable[int]) -> tuple[str, list[tup
 
 
 def need_room(
-    connection: Connection, account_id: int, mailbox_id: int, octets: int, messages: int, usual: tuple[int, int]
+    connection: Connection, account_id: int, mailbox_id: int, octets: int, messages: int, usual: tuple[int, int],
+    elsewhere: tuple[int, int] = (0, 0),
 ) -> None:
-    """Raises `OverQuota` unless an account may have so much more, and have it in this mailbox."""
+    """Raises `OverQuota` unless an account may have so much more, and have it in this mailbox.
+
+    So much of the account's goes `elsewhere` at the same time.
+    """
+    octets, messages = octets - elsewhere[0], messages - elsewhere[1]
     if not quota(connection, account_id, *usual, is_only_for_room=True).has_room(octets, messages):
         raise OverQuota("there is no room for it: the quota is used up")
-    _need_room_in(connection, mailbox_id, octets, messages)
+    _need_room_in(connection, mailbox_id, octets + elsewhere[0], messages + elsewhere[1])
 
 
 def _need_room_in(connection: Connection, mailbox_id: int, octets: int, messages: int) -> None:
@@ -313,14 +321,17 @@ def append(
     first, modseq = box.uidnext, box.modseq + 1
     if first + len(messages) > 0xFFFFFFFF:
         raise OverQuota("this mailbox has no more UIDs; make another")
-    freed = (0, 0)
+    freed = elsewhere = (0, 0)
     if replaces is not None:
         row = fetch_one(connection, "SELECT size FROM message WHERE mailbox_id = ? AND uid = ?", list(replaces))
         if row is None:
             raise NotFound("what was to be replaced is gone")
         if source is not None and source.account_id == box.account_id:
-            freed = (row[0], 1)
-    need_room(connection, box.account_id, box.id, octets - freed[0], len(messages) - freed[1], usual)
+            if source.id == box.id:
+                freed = (row[0], 1)
+            else:
+                elsewhere = (row[0], 1)
+    need_room(connection, box.account_id, box.id, octets - freed[0], len(messages) - freed[1], usual, elsewhere)
     contents.insert_many(connection, [(each.id, each.content, 1) for each in messages])
     keywords, rows, unseen = box.keywords, [], 0
     for uid, each in enumerate(messages, first):

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection
 
 from mailserver.errors import OverQuota
+from mailserver.imapstore import SYSTEM, Removed
 from mailserver.interfaces import DELETED, SEEN
 from mailserver.store.changing import change, lock, need_room, translated
 from mailserver.store.mailboxes import ensure_mailbox, find_mailbox, subscribe
@@ -20,31 +21,25 @@ RESTORED = "Restored"       # where messages go whose mailbox was deleted
 PAGE = 500                  # rows of one look
 
 
-class Removed(NamedTuple):
-    """A message that can be brought back; `name` is its mailbox's, which `is_there` or was deleted."""
+class Key(NamedTuple):
+    """The row of a removed message, and its content's."""
 
     mailbox_id: int
-    at: float               # when it was removed, and
+    at: float
     uid: int
-    why: str                # see `mailserver.store.removed`
-    name: str
-    is_there: bool
     content_id: int
-    size: int
-    received: float
-    flags: int
 
 
 def removed_messages(
     connection: Connection, account_id: int, name: str | None = None, since: float = 0.0,
-    after: tuple[int, float, int] | None = None,
+    after: Key | None = None,
 ) -> list[Removed]:
     """Some of what an account can have back: of the mailboxes that are, or were, called `name`; none: of all.
 
     `since` is when they were removed at the earliest.  By mailbox and time; `after` is the last that was seen.
     """
     text = (
-        "SELECT r.mailbox_id, r.at, r.uid, r.why, COALESCE(b.name, f.name), b.id IS NOT NULL, r.content_id, r.size,"
+        "SELECT r.mailbox_id, r.at, r.uid, r.content_id, COALESCE(b.name, f.name), b.id IS NOT NULL, r.why, r.size,"
         " r.received, r.flags FROM removed_from AS f JOIN removed AS r ON r.mailbox_id = f.mailbox_id"
         " LEFT JOIN mailbox AS b ON b.id = f.mailbox_id WHERE f.account_id = ? AND r.at >= ?"
     )
@@ -52,9 +47,11 @@ def removed_messages(
     if name is not None:
         text, parameters = f"{text} AND COALESCE(b.name, f.name) = ?", [*parameters, name]
     if after is not None:
-        text, parameters = f"{text} AND (r.mailbox_id, r.at, r.uid) > (?, ?, ?)", [*parameters, *after]
+        text, parameters = f"{text} AND (r.mailbox_id, r.at, r.uid) > (?, ?, ?)", [*parameters, *after[:3]]
     rows = fetch(connection, f"{text} ORDER BY r.mailbox_id, r.at, r.uid LIMIT ?", [*parameters, PAGE])
-    return [Removed(*row)._replace(is_there=bool(row[5])) for row in rows]
+    return [
+        Removed(Key(*row[:4]), row[4], bool(row[5]), row[1], row[6], row[7], row[8], row[9] & SYSTEM) for row in rows
+    ]
 
 
 def restore(
@@ -67,7 +64,7 @@ def restore(
     """
     boxes: dict[int, list[Removed]] = {}
     for each in wanted:
-        boxes.setdefault(each.mailbox_id, []).append(each)
+        boxes.setdefault(each.key.mailbox_id, []).append(each)
     done: dict[str, int] = {}
     for mailbox_id, those in sorted(boxes.items()):
         text = "SELECT name FROM mailbox WHERE id = ? AND account_id = ?"
@@ -102,7 +99,7 @@ def _restore(
             connection,
             f"DELETE FROM removed WHERE mailbox_id = ? AND (at, uid) IN (VALUES {marks})"
             " RETURNING at, uid, content_id, size, received, flags, prefix",
-            [mailbox_id, *(value for each in some for value in (each.at, each.uid))],
+            [mailbox_id, *(value for each in some for value in (each.key.at, each.key.uid))],
         )
     if not found:
         return 0
