@@ -91,6 +91,6 @@ class MailboxQuotaTests(ImapCase):
         self.assertIn(b"* 3 EXISTS", heard)
         heard = await peer.ok("UID FETCH 4:5 (FLAGS BODY.PEEK[TEXT])")
         self.assertEqual(heard.lines, [
-            b"* 2 FETCH (UID 4 FLAGS (\\Seen \\Recent) BODY[TEXT] {8}\r\nbody 0\r\n)",
-            b"* 3 FETCH (UID 5 FLAGS (\\Seen \\Recent) BODY[TEXT] {8}\r\nbody 1\r\n)",
+            b"* 2 FETCH (FLAGS (\\Seen \\Recent) UID 4 BODY[TEXT] {8}\r\nbody 0\r\n)",
+            b"* 3 FETCH (FLAGS (\\Seen \\Recent) UID 5 BODY[TEXT] {8}\r\nbody 1\r\n)",
         ])
