@@ -35,7 +35,7 @@ async def retain(
     rules = [(rule, Pattern(rule.mailbox) if rule.mailbox else None) for rule in keeping.retention]
     gone: dict[str, int] = {}
     after = 0
-    while some := await database.read(retention.held, after):
+    while some := await database.read(retention.held, after, not rules):
         after = some[-1].id
         for held in some:
             older_than, at_most = rule_of(held, rules)
@@ -65,4 +65,6 @@ async def let_go(database: Database, keeping: Keeping, now: float) -> int:
     count = 0
     while step := await database.write(removed.purge, database.contents, before):
         count += step
+    if count:
+        log.info("undelete: {count} messages are gone for good", count=count)
     return count

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 from typing import Any
 
 import click
@@ -37,7 +38,8 @@ def list_(address: str, json_wanted: bool) -> None:
     """All mailboxes of an account."""
     with reading() as connection:
         account = owner(connection, address)
-        found = [_row(connection, account, each) for each in mailboxes.status(connection, account.id)]
+        subscribed = set(mailboxes.subscriptions(connection, account.id))
+        found = [_row(connection, account, each, subscribed) for each in mailboxes.status(connection, account.id)]
     if json_wanted:
         show_json(found)
     else:
@@ -56,7 +58,8 @@ def show(address: str, mailbox: str, json_wanted: bool) -> None:
     """One mailbox."""
     with reading() as connection:
         account = owner(connection, address)
-        about = _row(connection, account, existing(connection, account, mailbox))
+        subscribed = set(mailboxes.subscriptions(connection, account.id))
+        about = _row(connection, account, existing(connection, account, mailbox), subscribed)
     if json_wanted:
         show_json(about)
         return
@@ -217,12 +220,12 @@ def _quota(connection: Any, account: Account, status: Status) -> Quota:
     return own or Quota(status.size, 0, status.messages, 0)
 
 
-def _row(connection: Any, account: Account, status: Status) -> dict[str, Any]:
+def _row(connection: Any, account: Account, status: Status, subscribed: Collection[str]) -> dict[str, Any]:
     kept = retention.retention_of(connection, _id(connection, account, status.name))
     return {
         "name": status.name, "special_use": status.special_use.removeprefix("\\"), "messages": status.messages,
         "unseen": status.unseen, "octets": status.size, "uidvalidity": status.uidvalidity, "uidnext": status.uidnext,
-        "subscribed": status.name in mailboxes.subscriptions(connection, account.id),
+        "subscribed": status.name in subscribed,
         "quota": quotas.as_object(_quota(connection, account, status)),
         "retention": None if kept is None else _retention(kept),
     }

@@ -28,12 +28,13 @@ class Held(NamedTuple):
     at_most: int | None
 
 
-def held(connection: Connection, after: int) -> list[Held]:
-    """Some of all mailboxes that have messages, behind this one."""
+def held(connection: Connection, after: int, only_own: bool = False) -> list[Held]:
+    """Some of all mailboxes that have messages, behind this one; `only_own`: of those that say themselves how long."""
+    join = "JOIN" if only_own else "LEFT JOIN"
     rows = fetch(
         connection,
         "SELECT b.id, a.address, b.name, b.special_use, r.older_than, r.at_most FROM mailbox AS b"
-        " JOIN account AS a ON a.id = b.account_id LEFT JOIN mailbox_retention AS r ON r.mailbox_id = b.id"
+        f" JOIN account AS a ON a.id = b.account_id {join} mailbox_retention AS r ON r.mailbox_id = b.id"
         " WHERE b.id > ? AND b.messages > 0 ORDER BY b.id LIMIT ?",
         [after, STEP],
     )

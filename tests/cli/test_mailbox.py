@@ -172,6 +172,14 @@ class RestoreTests(MailboxCase):
         self.assertEqual(self.counts(), {})
         self.assertEqual(len(self.done("mailbox", "restore", ALICE, "--list", "--json").json), 2)
 
+    def test_shown(self) -> None:
+        """How much an account keeps is seen beside its quota."""
+        self.put("one")
+        self.assertNotIn("removed", self.done("user", "show", ALICE).out)
+        self.expunge(1, 1, time.time() - 60)
+        self.assertIn("removed   1 message, 52 octets", self.done("user", "show", ALICE).out)
+        self.assertEqual(self.done("user", "show", ALICE, "--json").json["removed"], {"octets": 52, "messages": 1})
+
     def test_too_late(self) -> None:
         """What is beyond the period is not shown, though it may lie there for an hour yet."""
         self.put("one")
