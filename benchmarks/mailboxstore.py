@@ -25,7 +25,9 @@ from mailserver.content import Content
 from mailserver.ident import Ids
 from mailserver.imapstore import Appended, Flags, Wanted
 from mailserver.interfaces import DELETED, INBOX, SEEN
+from mailserver.keeping import Keeping
 from mailserver.mailbox.sql import Sql, SqlOptions
+from mailserver.retaining import let_go
 from mailserver.store.database import Database
 from mailserver.testing.standin import StandIn
 
@@ -127,7 +129,33 @@ class Bench:
                         before=lambda run: moved[run].store(ALL, "+", Flags(DELETED)))
         await box.store(ALL, "+", Flags(DELETED))
         await self.time("expunge of all, with their contents", None, lambda _: box.expunge(), 1)
+        await self._kept()
         await self._single()
+
+    async def _kept(self) -> None:
+        """The same where what is removed can be brought back: and that, and letting it go."""
+        box = await self.fill("Kept")
+        self.server.keeping = Keeping()
+        await self.time("expunge of all, which are kept", None, lambda _: box.expunge(), before=self._marked(box))
+        self.server.keeping = Keeping(undelete=0.0)
+        await self.time(
+            "letting go of them", None, lambda _: let_go(self.server.database, self.server.keeping, time.time()), 1
+        )
+
+    def _marked(self, box: Any) -> Callable[[int], Awaitable[None]]:
+        """All messages of a mailbox are there and \\Deleted, after the first time brought back."""
+        async def before(run: int) -> None:
+            began = time.perf_counter()
+            after = None
+            while run and (some := await self.store.removed(self.bob, "Kept", after=after)):
+                after = some[-1].key
+                await self.store.restore(self.bob, some, "Kept")
+            if run == 1:
+                took = (time.perf_counter() - began) * 1000
+                self.rows.append(["restore of all, 500 at a time", f"{took:.1f}", f"{took:.1f}", NONE])
+            await box.store(ALL, "+", Flags(DELETED))
+
+        return before
 
     async def _single(self) -> None:
         """Appends one after the other, and from eight sessions at once."""

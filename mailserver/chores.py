@@ -9,6 +9,8 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from mailserver.config import Config
+from mailserver.crossings import Crossings
+from mailserver.retaining import let_go, retain
 from mailserver.store import (
     contents,
     feedback,
@@ -29,6 +31,7 @@ log = Logger()
 HEARTBEAT = 20.0            # seconds between two signs of life
 LEASE = 90.0                # seconds for which what we hold stays ours without one
 KEEPING = 3600.0            # seconds between two rounds of tidying up
+LOOK = 60.0                 # seconds between two looks at who has nearly used up his quota
 
 
 class Chores:
@@ -36,16 +39,17 @@ class Chores:
 
     def __init__(
         self, database: Database, world: World, instance: str, config: Callable[[], Config], tidies: bool,
-        renew: Callable[[], Awaitable[Any]],
+        renew: Callable[[], Awaitable[Any]], crossings: Crossings | None = None,
     ) -> None:
         self._database = database
         self._world = world
         self._instance = instance
         self._config = config
         self._renew = renew
+        self._crossings = crossings
         self._calls = [(HEARTBEAT, LoopingCall(self.renew_leases))]
         if tidies:
-            self._calls.append((KEEPING, LoopingCall(self.tidy)))
+            self._calls += [(KEEPING, LoopingCall(self.tidy)), (LOOK, LoopingCall(self.look_at_quotas))]
 
     def start(self) -> None:
         """Begin; the first of each comes after a while."""
@@ -67,8 +71,17 @@ class Chores:
         except Exception:
             log.failure("no heartbeat")
 
+    async def look_at_quotas(self) -> None:
+        """Tell those who have to know."""
+        config = self._config()
+        try:
+            if self._crossings is not None:
+                await self._crossings.look(config.keeping.warnings, config.usual_quota)
+        except Exception:
+            log.failure("nobody was told of quotas")
+
     async def tidy(self) -> None:
-        """Forget old stories, what TLS others had long ago, and files that nobody knows."""
+        """Forget old stories, what TLS others had long ago, mail that was kept long enough, and files nobody knows."""
         config = self._config()
         try:
             before = self._world.now() - config.trace_days * 86400
@@ -83,6 +96,8 @@ class Chores:
                 pass
             while await self._database.write(suppressions.purge, self._world.now()):
                 pass
+            await retain(self._database, config.keeping, config.usual_quota, self._world.now)
+            await let_go(self._database, config.keeping, self._world.now())
             await self._database.write(viewing.forget_expunged, self._world.now())
             await self._database.read(contents.sweep, self._database.contents)
             await self._renew()

@@ -12,6 +12,7 @@ from typing import Any
 from mailserver import tomlvalues as values
 from mailserver.address import Address, domain_key
 from mailserver.errors import BadAddress, MailserverError
+from mailserver.kept import read_keeping
 from mailserver.net.limits import Allowance
 from mailserver.outbound import mailbox, read_outbound
 from mailserver.pop3.languages import LANGUAGES
@@ -112,6 +113,7 @@ class _Reader:
         smtp = self._smtp()
         pop3 = self._pop3()
         http = self._http()
+        keeping = read_keeping(root.table("keeping"), root.tables("retention"))
         trace = root.table("trace")
         trace_days = trace.take("days", 30.0, values.positive)
         trace_refusals = trace.take("refusals", 10_000, values.count)
@@ -138,7 +140,7 @@ class _Reader:
             trace_refusals, clear_passwords, filters, forward, auth, mailboxes, folders, relay_domains, workers,
             {"folders": self.mistakes.place(("plugins", "folders"))}
             | {key: self.mistakes.place((key,)) for key in ("data", "database", "tls")},
-            relay_recipients, relay_list, listeners, http, tls_report, pop3,
+            relay_recipients, relay_list, listeners, http, tls_report, pop3, keeping,
         )
         if self.mistakes.found:
             raise ConfigErrors(self.mistakes.found, config)

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapp
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from zope.interface import Attribute
+from zope.interface import Attribute, Interface
 
 from mailserver.content import Content
 from mailserver.interfaces import Account, IMailbox, IMailboxStore
@@ -138,6 +138,20 @@ class Quota:
 
 
 @dataclass(frozen=True, slots=True)
+class Removed:
+    """A message that was removed and can be brought back; `name` is its mailbox's, which `is_there` or was deleted."""
+
+    key: Any                # what the store knows it by, in ascending order
+    name: str
+    is_there: bool
+    at: float               # when it was removed, in seconds since the epoch
+    why: str                # expunge, pop3, delete (its mailbox), retention
+    size: int
+    received: float
+    flags: int              # those of the system
+
+
+@dataclass(frozen=True, slots=True)
 class Wanted:
     """Columns that a session asks of messages, of those that `IImapMailbox.rows` names.
 
@@ -199,6 +213,35 @@ class IImapStore(IMailboxStore):
 
     def watch(mailbox: Any, callback: Callable[[], None]) -> Callable[[], None]:
         """Call back, within a second, when something may have changed in an `IImapMailbox`; call the result to end."""
+
+
+class IMailboxQuotas(Interface):
+    """An `IImapStore` in which a single mailbox may have a limit of its own."""
+
+    def mailbox_quota(account: Account, name: str) -> Awaitable[Quota | None]:
+        """What a mailbox holds and may hold; None: it has no limit, or is not there."""
+
+
+class IUndelete(Interface):
+    """An `IImapStore` that keeps removed messages for as long as `IServer.keeping` says.
+
+    They are not seen otherwise and count in no quota; an account keeps no more of them than it may have mail.
+    """
+
+    def removed(
+        account: Account, name: str | None = None, since: float = 0.0, after: Any = None
+    ) -> Awaitable[Sequence[Removed]]:
+        """Some of what can be brought back: of the mailboxes that are, or were, called `name`; None: of all.
+
+        `since` is when it was removed at the earliest, `after` the key of the last that was seen.  Empty: that is all.
+        """
+
+    def restore(account: Account, wanted: Sequence[Removed], into: str) -> Awaitable[Mapping[str, int]]:
+        """Bring these back, with new UIDs and not \\Deleted: all, but those that are gone meanwhile, or none.
+
+        Of mailboxes that were deleted they go to `into`, which is made.  Returns how many came into which mailbox.
+        Raises `OverQuota`.
+        """
 
 
 class IImapMailbox(IMailbox):

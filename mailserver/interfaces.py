@@ -155,6 +155,7 @@ class IServer(Interface):
         "The `mailserver.net.limits.Limits`; its `tally` counts for plugins, too, over all processes of the server."
     )
     suppression: Any = Attribute("The `mailserver.feedback.rules.Rules`: who is not written to any more.")
+    keeping: Any = Attribute("The `mailserver.keeping.Keeping`: for how long removed mail can be brought back.")
     clock: Any = Attribute("IReactorTime: callLater and monotonic seconds.")
     reactor: Any = Attribute("The reactor that the server runs on.")
     random: Any = Attribute("A `random.Random`.")

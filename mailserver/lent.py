@@ -12,6 +12,7 @@ from zope.interface import implementer
 from mailserver.events import Event
 from mailserver.feedback.rules import Rules
 from mailserver.interfaces import IDirectory, IResolver, IServer
+from mailserver.keeping import Keeping
 from mailserver.net.limits import Limits
 from mailserver.world import World
 
@@ -31,10 +32,15 @@ class Lent:
     limits: Limits
     rules: Callable[[], Rules] = Rules      # as they are now: a reload may change them
     listening: Callable[[Event], None] = lambda event: None
+    keeps: Callable[[], Keeping] = Keeping
 
     @property
     def suppression(self) -> Rules:
         return self.rules()
+
+    @property
+    def keeping(self) -> Keeping:
+        return self.keeps()
 
     @property
     def resolver(self) -> IResolver:

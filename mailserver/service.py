@@ -18,6 +18,7 @@ from mailserver.chores import LEASE, Chores
 from mailserver.config import Config, Listen, Outbound
 from mailserver.control.front import Front
 from mailserver.control.lines import Order, OrderFailed
+from mailserver.crossings import Crossings
 from mailserver.delivery.lanes import Lanes
 from mailserver.delivery.reports.receipts import Receipts
 from mailserver.delivery.scheduler import Scheduler
@@ -170,6 +171,7 @@ class MailServer(Service):
         self._lent = Lent(
             config.hostname, data, directory, database, world, self._limits,
             lambda: self.config.outbound.suppression, lambda event: self.events.tell(event),
+            lambda: self.config.keeping,
         )
         self.rooms = rooms = furnish(config, registry, self._lent)
         if station is None:
@@ -216,7 +218,10 @@ class MailServer(Service):
             self._lag.start()
             self._started.append(self._lag.stop)
         self._stock = Stock(database)
-        chores = Chores(database, world, self.instance, lambda: self.config, self.delivers, self._renew)
+        chores = Chores(
+            database, world, self.instance, lambda: self.config, self.delivers, self._renew,
+            Crossings(database, self.acceptance, world, config.hostname),
+        )
         chores.start()
         self._started.append(chores.stop)
         self._seat_talkers()

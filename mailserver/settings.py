@@ -10,6 +10,7 @@ from typing import Any
 
 from mailserver.address import domain_key
 from mailserver.feedback.rules import Rules
+from mailserver.keeping import Keeping
 from mailserver.net.limits import Allowance
 from mailserver.tomlplaces import Place
 from mailserver.tomlvalues import DAY, Network
@@ -226,6 +227,13 @@ class Config:
     http: Http = field(default_factory=Http)
     tls_report: TlsReport = field(default_factory=TlsReport)
     pop3: Pop3 = field(default_factory=Pop3)
+    keeping: Keeping = field(default_factory=Keeping)
+
+    @property
+    def usual_quota(self) -> tuple[int, int]:
+        """What an account may have in the store ``sql`` of which nothing else is said: octets, messages; 0 any."""
+        table = next((use.table for use in self.mailbox if use.name == "sql"), {})
+        return int(table.get("quota_octets", 0)), int(table.get("quota_messages", 0))
 
     def relays(self, domain: str) -> bool:
         """Whether mail for a domain that is not ours is taken from anybody, and sent on."""

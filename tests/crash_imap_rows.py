@@ -25,10 +25,24 @@ FAULTS = {
     "contents that are not held as often as they say": """
         SELECT * FROM (
             SELECT c.id, c.uses, COALESCE(s.more, 0) AS more,
-                (SELECT COUNT(*) FROM spool p WHERE p.content_id = c.id) + COALESCE(e.n, 0) AS n
+                (SELECT COUNT(*) FROM spool p WHERE p.content_id = c.id) + COALESCE(e.n, 0) + COALESCE(r.n, 0) AS n
             FROM content c LEFT JOIN shared s ON s.content_id = c.id
             LEFT JOIN (SELECT content_id, COUNT(*) AS n FROM message GROUP BY content_id) e ON e.content_id = c.id
+            LEFT JOIN (SELECT content_id, COUNT(*) AS n FROM removed GROUP BY content_id) r ON r.content_id = c.id
         ) AS counted WHERE uses + more <> n OR n = 0""",
+    "counts of what is kept that are not those of the removed messages": """
+        SELECT * FROM (
+            SELECT f.mailbox_id, f.messages, f.octets, f.oldest, COUNT(r.uid) AS n, COALESCE(SUM(r.size), 0) AS o,
+                MIN(r.at) AS first
+            FROM removed_from f LEFT JOIN removed r ON r.mailbox_id = f.mailbox_id
+            GROUP BY f.mailbox_id, f.messages, f.octets, f.oldest
+        ) AS counted WHERE messages <> n OR octets <> o OR n = 0 OR oldest > first""",
+    "removed messages of which nobody knows where they were":
+        "SELECT * FROM removed r WHERE NOT EXISTS (SELECT 1 FROM removed_from f WHERE f.mailbox_id = r.mailbox_id)",
+    "removed messages without their content":
+        "SELECT * FROM removed r WHERE NOT EXISTS (SELECT 1 FROM content c WHERE c.id = r.content_id)",
+    "messages that are there and are removed": """
+        SELECT r.mailbox_id, r.uid FROM removed r JOIN message e ON e.mailbox_id = r.mailbox_id AND e.uid = r.uid""",
     "messages without their content":
         "SELECT * FROM message e WHERE NOT EXISTS (SELECT 1 FROM content c WHERE c.id = e.content_id)",
     "messages of another size than their content": """

@@ -55,6 +55,9 @@ class PageTests(SynchronousTestCase):
     def test_sending(self) -> None:
         self.play("docs/howto/sending.rst")
 
+    def test_keeping(self) -> None:
+        self.play("docs/howto/keeping.rst")
+
     def test_imap(self) -> None:
         self.play("docs/howto/imap.rst")
 

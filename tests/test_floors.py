@@ -18,7 +18,7 @@ ROOT = Path(__file__).parent.parent
 FLOORS: tuple[tuple[tuple[str, ...], ...], ...] = (
     ((
         "address", "reply", "envelope", "content", "errors", "ident", "verdict", "destination", "story", "wishes",
-        "events", "figures",
+        "events", "figures", "keeping",
     ),),
     (
         ("smtp",), ("imap",), ("pop3",), ("sasl",), ("mime",), ("header", "received", "tlsrpt"),
@@ -35,9 +35,12 @@ FLOORS: tuple[tuple[tuple[str, ...], ...], ...] = (
         ),
         ("mailbox",), ("auth",), ("forwarding",), ("filters",),
     ),
-    (("acceptance",), ("config", "outbound", "settings")),
+    (("acceptance",), ("config", "kept", "outbound", "settings")),
     (("session",), ("delivery",), ("rooms",), ("web",)),
-    (("service", "chores", "orders", "renewal", "residents", "station", "talkers", "metering"), ("checking",)),
+    ((
+        "service", "chores", "crossings", "retaining", "orders", "renewal", "residents", "station", "talkers",
+        "metering",
+    ), ("checking",)),
     (("workers",),),
     (("tap",), ("cli", "__main__"), ("testing",)),
 )

@@ -92,9 +92,9 @@ def numbers(ids: Sequence[str]) -> list[int] | None:
         raise MailserverError(f"this is {error}") from None
 
 
-def seconds(text: str) -> float:
-    """A time as the configuration writes it."""
+def seconds(text: str, option: str = "--older") -> float:
+    """A time as the configuration writes it, that an option was given."""
     try:
         return values.duration(text)
     except Wrong as error:
-        raise click.UsageError(f"--older {error}") from None
+        raise click.UsageError(f"{option} {error}") from None

@@ -88,7 +88,8 @@ async def opened_house(config: Config, reactor: Any) -> AsyncIterator[House]:
         directory = Directory(database, reactor)
         limits = Limits(config.limits.allowance, Private(reactor.seconds))
         lent = Lent(
-            config.hostname, config.data, directory, database, world, limits, lambda: config.outbound.suppression
+            config.hostname, config.data, directory, database, world, limits, lambda: config.outbound.suppression,
+            keeps=lambda: config.keeping,
         )
         rooms = furnish(config, find_plugins(config), lent)
         acceptance = Acceptance(

@@ -112,6 +112,15 @@ def written(hostname: str, port_base: int | None) -> str:
         "",
         "[[filter]]",
         'use = "feedback"',
+        "",
+        "# What has lain in Junk or Trash for a month goes; without these tables nothing ever does.",
+        "[[retention]]",
+        'special_use = "Junk"',
+        'older_than = "30d"',
+        "",
+        "[[retention]]",
+        'special_use = "Trash"',
+        'older_than = "30d"',
     ]
     return "\n".join(lines) + "\n"
 

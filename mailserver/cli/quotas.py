@@ -22,8 +22,7 @@ def limits(command: F) -> F:
 
 def usual(config: Config) -> tuple[int, int]:
     """The limits of ``[[mailbox]]`` with ``use = "sql"``; 0 is none."""
-    table = next((use.table for use in config.mailbox if use.name == "sql"), {})
-    return int(table.get("quota_octets", 0)), int(table.get("quota_messages", 0))
+    return config.usual_quota
 
 
 def as_object(quota: Quota) -> dict[str, int]:

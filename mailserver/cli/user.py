@@ -14,7 +14,7 @@ from mailserver.cli.shown import as_json, plural, show_json, show_pairs, show_ta
 from mailserver.config import parse_account
 from mailserver.errors import BadAddress, MailserverError, NotFound
 from mailserver.interfaces import Account
-from mailserver.store import directory, mailboxes
+from mailserver.store import directory, mailboxes, removed
 from mailserver.store.credentials import ARGON2ID, derive
 
 
@@ -71,8 +71,10 @@ def show(address: str, json_wanted: bool) -> None:
             if any(Address.parse(target).key == account.address.key for target in each.targets)
         ]
         quota = mailboxes.quota(connection, account.id, *quotas.usual(config))
+        kept = removed.kept(connection, account.id)
         about = {
             **_row(connection, account), "aliases": aliases, "quota": quotas.as_object(quota), "mailboxes": boxes,
+            "removed": {"octets": kept[0], "messages": kept[1]},
         }
     if json_wanted:
         show_json(about)
@@ -80,6 +82,7 @@ def show(address: str, json_wanted: bool) -> None:
     show_pairs([
         ("address", account.address), ("enabled", _yes(account.enabled)), ("password", _yes(about["password"])),
         ("aliases", ", ".join(aliases)), *quotas.as_pairs(quota),
+        ("removed", f"{plural(kept[1], 'message', 'messages')}, {kept[0]} octets" if kept[1] else ""),
     ])
     for box in boxes:
         click.echo(f"mailbox {box['name']}: {plural(box['messages'], 'message', 'messages')}, {box['octets']} octets")

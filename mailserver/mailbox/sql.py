@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import attrs
 from zope.interface import implementer
 
 from mailserver.errors import NotFound
-from mailserver.imapstore import Appended, Copied, IImapStore, Quota, Status
+from mailserver.imapstore import Appended, Copied, IImapStore, IMailboxQuotas, IUndelete, Quota, Removed, Status
 from mailserver.interfaces import INBOX, Account, Delivery, IResident, IServer, ITransactionalStore
 from mailserver.mailbox.digester import AT_ONCE, Digester, digest_many
 from mailserver.mailbox.sqlmailbox import SqlMailbox
 from mailserver.mailbox.watches import Watches
-from mailserver.store import changing, contents, mailboxes, messages
+from mailserver.store import changing, contents, mailboxes, mailboxquotas, messages, restoring
 from mailserver.store.database import Database
 from mailserver.store.digests import Digest
 
@@ -23,16 +23,16 @@ from mailserver.store.digests import Digest
 class SqlOptions:
     """`quota_octets` and `quota_messages` are what an account may have in all its mailboxes together; 0 is no limit.
 
-    ``mailserver user quota`` says otherwise of one account, and ``mailserver domain quota`` what all accounts of a
-    domain may have together.  For who has used it up, RCPT is answered with 452 4.2.2; what the server itself writes
-    (bounces) is delivered all the same.
+    ``mailserver user quota`` says otherwise of one account, ``mailserver domain quota`` what all accounts of a domain
+    may have together, and ``mailserver mailbox quota`` what one mailbox may hold.  For who has used it up, RCPT is
+    answered with 452 4.2.2; what the server itself writes (bounces) is delivered all the same.
     """
 
     quota_octets: int = attrs.field(default=0, validator=attrs.validators.ge(0))
     quota_messages: int = attrs.field(default=0, validator=attrs.validators.ge(0))
 
 
-@implementer(ITransactionalStore, IImapStore, IResident)
+@implementer(ITransactionalStore, IImapStore, IMailboxQuotas, IUndelete, IResident)
 class Sql:
     """The tables ``mailbox`` and ``message``."""
 
@@ -78,7 +78,8 @@ class Sql:
         return await self._database.write(mailboxes.create, account.id, name, special_use, self._server.now())
 
     async def delete(self, account: Account, name: str) -> None:
-        await self._database.write(mailboxes.drop, self._database.contents, account.id, name)
+        now = self._server.now() if self._server.keeping.undelete > 0 else None
+        await self._database.write(mailboxes.drop, self._database.contents, account.id, name, now, self._usual)
 
     async def rename(self, account: Account, old: str, new: str) -> None:
         rename = changing.rename_inbox if old == INBOX else mailboxes.rename
@@ -108,6 +109,19 @@ class Sql:
 
     async def has_quotas(self) -> bool:
         return any(self._usual) or await self._database.read(mailboxes.has_quotas)
+
+    async def mailbox_quota(self, account: Account, name: str) -> Quota | None:
+        return await self._database.read(mailboxquotas.named_mailbox_quota, account.id, name)
+
+    async def removed(
+        self, account: Account, name: str | None = None, since: float = 0.0, after: Any = None
+    ) -> Sequence[Removed]:
+        return await self._database.read(restoring.removed_messages, account.id, name, since, after)
+
+    async def restore(self, account: Account, wanted: Sequence[Removed], into: str) -> Mapping[str, int]:
+        return await self._database.write(
+            restoring.restore, account.id, wanted, into, self._server.now(), self._usual
+        )
 
     def watch(self, mailbox: Any, callback: Callable[[], None]) -> Callable[[], None]:
         return self._watches.watch(mailbox.row, callback)

@@ -17,7 +17,7 @@ from mailserver.errors import NotFound
 from mailserver.imapstore import Changes, Copied, Flags, IImapMailbox, Ranges, State, Stored, Wanted
 from mailserver.interfaces import Account, IServer, Message
 from mailserver.mailbox.digester import Digester
-from mailserver.store import changing, contents, messages, rendering, viewing
+from mailserver.store import changing, contents, messages, removed, rendering, viewing
 from mailserver.store.database import Database
 from mailserver.store.mailboxes import object_id
 from mailserver.store.ranges import ranges_of
@@ -66,9 +66,7 @@ class SqlMailbox:
 
     async def remove(self, uids: Collection[int]) -> None:
         ranges = ranges_of(sorted(set(uids)))
-        await self._database.write(
-            changing.expunge, self._database.contents, self.row, ranges, self._server.now(), False
-        )
+        await self._expunge(ranges, False, removed.POP3)
 
     # -- as IMAP sees it
 
@@ -85,8 +83,13 @@ class SqlMailbox:
         return await self._database.write(changing.store, self.row, uids, how, flags, unchanged_since)
 
     async def expunge(self, uids: Ranges | None = None) -> tuple[Sequence[int], int]:
+        return await self._expunge(uids, True, removed.EXPUNGE)
+
+    async def _expunge(self, uids: Ranges | None, only_deleted: bool, why: str) -> tuple[Sequence[int], int]:
+        keeps = self._server.keeping.undelete > 0
         return await self._database.write(
-            changing.expunge, self._database.contents, self.row, uids, self._server.now()
+            changing.expunge, self._database.contents, self.row, uids, self._server.now(), only_deleted,
+            why if keeps else "", self._usual,
         )
 
     async def copy(self, uids: Ranges, account: Account, name: str, move: bool = False) -> Copied:

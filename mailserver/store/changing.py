@@ -5,7 +5,7 @@ Mailboxes are locked in order of their rows (on PostgreSQL; SQLite has one write
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,9 +24,10 @@ from mailserver.imapstore import (
     Stored,
 )
 from mailserver.interfaces import DELETED, SEEN
-from mailserver.store import contents
+from mailserver.store import contents, removed
 from mailserver.store.digests import VERSION, Digest
 from mailserver.store.mailboxes import create, ensure_mailbox, find_mailbox, quota
+from mailserver.store.mailboxquotas import mailbox_quota
 from mailserver.store.news import news
 from mailserver.store.ranges import within
 from mailserver.store.schema import digest, message
@@ -97,7 +98,7 @@ def store(
         connection, "SELECT uid, flags FROM message WHERE mailbox_id = ? AND modseq = ?", [mailbox_id, modseq]
     )
     if changed or names != box.keywords:
-        _move(connection, box, modseq, keywords=names, unseen=unseen)
+        change(connection, box, modseq, keywords=names, unseen=unseen)
     else:
         modseq = box.modseq
     return Stored(sorted(map(tuple, changed)), modified, modseq, tuple(names.split()))
@@ -127,20 +128,28 @@ def keyword_bits(known: str, wanted: Collection[str], makes: bool) -> tuple[str,
 
 
 def expunge(
-    connection: Connection, folder: Path, mailbox_id: int, uids: Ranges | None, now: float, only_deleted: bool = True
+    connection: Connection, folder: Path, mailbox_id: int, uids: Ranges | None, now: float, only_deleted: bool = True,
+    why: str = "", usual: tuple[int, int] = (0, 0),
 ) -> tuple[list[int], int]:
-    """Remove those that are \\Deleted, or all, of these or of the whole mailbox; their UIDs and the mod-sequence."""
+    """Remove those that are \\Deleted, or all, of these or of the whole mailbox; their UIDs and the mod-sequence.
+
+    With a reason (`why`) they are kept for a while (`mailserver.store.removed`).
+    """
     [box] = lock(connection, mailbox_id)
     where, parameters = within(connection, mailbox_id, uids) if uids is not None else ("uid > 0", [])
     if only_deleted:
         where += f" AND (flags & {DELETED}) <> 0"
-    return _take_out(connection, folder, box, where, parameters, now)
+    gone = _take_out(connection, folder, box, where, parameters, now, why)
+    if why and gone[0]:
+        removed.bound(connection, folder, box.account_id, usual)
+    return gone
 
 
 def _take_out(
-    connection: Connection, folder: Path | None, box: Box, where: str, parameters: Sequence[Any], now: float
+    connection: Connection, folder: Path | None, box: Box, where: str, parameters: Sequence[Any], now: float,
+    why: str = "",
 ) -> tuple[list[int], int]:
-    """Messages go, and it is remembered; with a `folder` their contents are let go, too."""
+    """Messages go, and it is remembered; with a `folder` their contents are let go, too, but `why` keeps them."""
     modseq = box.modseq + 1
     run_with(
         connection,
@@ -149,22 +158,27 @@ def _take_out(
         f" WHERE mailbox_id = ? AND {where}",
         [modseq, now, box.id, *parameters],
     )
+    if why:
+        removed.keep(connection, box.id, where, parameters, now, why)
     gone = fetch(
         connection, f"DELETE FROM message WHERE mailbox_id = ? AND {where} RETURNING uid, content_id, size, flags",
         [box.id, *parameters],
     )
     if not gone:
         return [], box.modseq
-    if folder is not None:
+    octets = sum(row[2] for row in gone)
+    if why:
+        removed.count(connection, box.id, box.account_id, len(gone), octets, now)
+    elif folder is not None:
         contents.release_many(connection, folder, [row[1] for row in gone])
-    _move(
-        connection, box, modseq, messages=-len(gone), octets=-sum(row[2] for row in gone),
+    change(
+        connection, box, modseq, messages=-len(gone), octets=-octets,
         unseen=-sum(not row[3] & SEEN for row in gone),
     )
     return sorted(row[0] for row in gone), modseq
 
 
-def _move(
+def change(
     connection: Connection, box: Box, modseq: int, messages: int = 0, octets: int = 0, unseen: int = 0,
     uidnext: int | None = None, keywords: str | None = None,
 ) -> None:
@@ -203,7 +217,9 @@ def copy(
         return Copied(to.uidvalidity, [], [])
     octets, unseen = sum(row[1] for row in rows), sum(not row[2] & SEEN for row in rows)
     if not (move and source.account_id == to.account_id):
-        _need_room(connection, to.account_id, octets, len(rows), usual)
+        need_room(connection, to.account_id, to.id, octets, len(rows), usual)
+    elif source.id != to.id:
+        _need_room_in(connection, to.id, octets, len(rows))
     keywords, flags = _translated(source.keywords, to.keywords, {row[2] >> KEYWORD for row in rows})
     first, end = to.uidnext, to.uidnext + len(rows)
     if end > 0xFFFFFFFF:
@@ -218,7 +234,7 @@ def copy(
     )
     if not move:
         contents.share(connection, to.id, first)
-    _move(connection, to, modseq, len(rows), octets, unseen, end, keywords)
+    change(connection, to, modseq, len(rows), octets, unseen, end, keywords)
     if move:
         if source.id == to.id:
             [source] = lock(connection, source.id)
@@ -235,14 +251,8 @@ def rename_inbox(connection: Connection, account_id: int, old: str, new: str, no
 
 def _translated(source: str, target: str, used: Iterable[int]) -> tuple[str, str]:
     """The target's keywords with those of the source that are used, and an SQL expression for ``flags`` there."""
-    every = 0
-    for each in used:
-        every |= each
-    wanted = [(bit, name) for bit, name in enumerate(source.split()) if every >> bit & 1]
-    keywords, _ = keyword_bits(target, [name for _, name in wanted], makes=True)
-    places = {name.casefold(): bit for bit, name in enumerate(keywords.split())}
-    pairs = [(bit, places[name.casefold()]) for bit, name in wanted if name.casefold() in places]
-    if all(here == there for here, there in pairs) and len(pairs) == len(wanted):
+    keywords, pairs, count = _pairs(source, target, used)
+    if all(here == there for here, there in pairs) and len(pairs) == count:
         return keywords, "flags"
     terms = [f"(flags & {SYSTEM})"]
     terms += [
@@ -252,11 +262,42 @@ def _translated(source: str, target: str, used: Iterable[int]) -> tuple[str, str
     return keywords, f"({' | '.join(terms)})"
 
 
-def _need_room(
-    connection: Connection, account_id: int, octets: int, messages: int, usual: tuple[int, int]
+def translated(source: str, target: str, flags: Iterable[int]) -> tuple[str, Callable[[int], int]]:
+    """The target's keywords with those of the source that these flags use, and what turns flags into flags there."""
+    keywords, pairs, _ = _pairs(source, target, {each >> KEYWORD for each in flags})
+    bits = [(1 << (KEYWORD + here), 1 << (KEYWORD + there)) for here, there in pairs]
+    return keywords, lambda flags: (flags & SYSTEM) | sum(there for here, there in bits if flags & here)
+
+
+def _pairs(source: str, target: str, used: Iterable[int]) -> tuple[str, list[tuple[int, int]], int]:
+    """The target's keywords, which place of the source is which place there, and how many there should be."""
+    every = 0
+    for each in used:
+        every |= each
+    wanted = [(bit, name) for bit, name in enumerate(source.split()) if every >> bit & 1]
+    keywords, _ = keyword_bits(target, [name for _, name in wanted], makes=True)
+    places = {name.casefold(): bit for bit, name in enumerate(keywords.split())}
+    return keywords, [(bit, places[name.casefold()]) for bit, name in wanted if name.casefold() in places], len(wanted)
+
+
+def need_room(
+    connection: Connection, account_id: int, mailbox_id: int, octets: int, messages: int, usual: tuple[int, int],
+    elsewhere: tuple[int, int] = (0, 0),
 ) -> None:
+    """Raises `OverQuota` unless an account may have so much more, and have it in this mailbox.
+
+    So much of the account's goes `elsewhere` at the same time.
+    """
+    octets, messages = octets - elsewhere[0], messages - elsewhere[1]
     if not quota(connection, account_id, *usual, is_only_for_room=True).has_room(octets, messages):
         raise OverQuota("there is no room for it: the quota is used up")
+    _need_room_in(connection, mailbox_id, octets + elsewhere[0], messages + elsewhere[1])
+
+
+def _need_room_in(connection: Connection, mailbox_id: int, octets: int, messages: int) -> None:
+    own = mailbox_quota(connection, mailbox_id)
+    if own is not None and not own.has_room(octets, messages):
+        raise OverQuota("there is no room for it: this mailbox has all that it may have")
 
 
 # -- append
@@ -282,14 +323,17 @@ def append(
     first, modseq = box.uidnext, box.modseq + 1
     if first + len(messages) > 0xFFFFFFFF:
         raise OverQuota("this mailbox has no more UIDs; make another")
-    freed = (0, 0)
+    freed = elsewhere = (0, 0)
     if replaces is not None:
         row = fetch_one(connection, "SELECT size FROM message WHERE mailbox_id = ? AND uid = ?", list(replaces))
         if row is None:
             raise NotFound("what was to be replaced is gone")
         if source is not None and source.account_id == box.account_id:
-            freed = (row[0], 1)
-    _need_room(connection, box.account_id, octets - freed[0], len(messages) - freed[1], usual)
+            if source.id == box.id:
+                freed = (row[0], 1)
+            else:
+                elsewhere = (row[0], 1)
+    need_room(connection, box.account_id, box.id, octets - freed[0], len(messages) - freed[1], usual, elsewhere)
     contents.insert_many(connection, [(each.id, each.content, 1) for each in messages])
     keywords, rows, unseen = box.keywords, [], 0
     for uid, each in enumerate(messages, first):
@@ -299,7 +343,7 @@ def append(
         rows.append((box.id, uid, each.id, each.content.size, each.received, mask, b"", modseq, now))
     insert_rows(connection, message, rows)
     insert_rows(connection, digest, [(id, VERSION, *each) for id, each in understood])
-    _move(connection, box, modseq, len(rows), octets, unseen, first + len(rows), keywords)
+    change(connection, box, modseq, len(rows), octets, unseen, first + len(rows), keywords)
     news(connection).contents.extend(each.id for each in messages)
     if replaces is not None:
         [source] = lock(connection, replaces[0])        # anew: it may be the same mailbox, which has just changed

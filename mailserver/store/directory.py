@@ -17,7 +17,7 @@ from mailserver.imapstore import Quota
 from mailserver.interfaces import Account
 from mailserver.store.mailboxes import drop_all, make_usual, used_in_domain
 from mailserver.store.numbers import numbered
-from mailserver.store.schema import account, alias, credential, domain, mailbox, message, revision
+from mailserver.store.schema import account, alias, credential, domain, mailbox, message, quota_told, revision
 
 NAME = "directory"
 
@@ -91,6 +91,7 @@ def remove_domain(connection: Connection, name: str) -> None:
         raise AlreadyExists(f"{name} still has aliases")
     for each in accounts(connection, key):
         _drop_account(connection, each, None)
+    connection.execute(delete(quota_told).where(quota_told.c.kind == "domain", quota_told.c.id == id))
     connection.execute(delete(domain).where(domain.c.id == id))
     changed(connection)
 

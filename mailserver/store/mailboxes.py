@@ -12,10 +12,20 @@ from sqlalchemy.dialects import postgresql, sqlite
 from mailserver.errors import AlreadyExists, NotFound, OverQuota, PermanentFailure, TemporaryFailure
 from mailserver.imapstore import LONGEST_NAME, SPECIAL_USES, Quota, Status
 from mailserver.interfaces import INBOX
+from mailserver.store import removed
 from mailserver.store.contents import release_many
+from mailserver.store.mailboxquotas import has_mailbox_quotas
 from mailserver.store.news import news
 from mailserver.store.numbers import numbered
-from mailserver.store.schema import expunged, mailbox, message, subscription
+from mailserver.store.schema import (
+    expunged,
+    mailbox,
+    mailbox_quota,
+    mailbox_retention,
+    message,
+    quota_told,
+    subscription,
+)
 from mailserver.store.statements import fetch, fetch_one
 
 MOST_MAILBOXES = 10_000     # of one account, and as many subscriptions
@@ -136,14 +146,28 @@ def create(connection: Connection, account_id: int, name: str, special_use: str,
     return made
 
 
-def drop(connection: Connection, contents: Path, account_id: int, name: str) -> None:
-    """A mailbox and its messages; raises `NotFound`, and `AlreadyExists` for INBOX, which must exist."""
+def drop(
+    connection: Connection, contents: Path, account_id: int, name: str, now: float | None = None,
+    usual: tuple[int, int] = (0, 0),
+) -> None:
+    """A mailbox and its messages, which are kept for a while when `now` says since when.
+
+    Raises `NotFound`, and `AlreadyExists` for INBOX, which must exist.
+    """
     if name == INBOX:
         raise AlreadyExists("INBOX cannot be deleted")
     found = find_mailbox(connection, account_id, name)
     if found is None:
         raise NotFound(f"there is no mailbox {name}")
+    if now is None:
+        _drop(connection, contents, [found[0]])
+        return
+    if connection.dialect.name == "postgresql":
+        fetch(connection, "SELECT id FROM mailbox WHERE id = ? FOR UPDATE", [found[0]])
+    removed.keep_mailbox(connection, found[0], now)
+    connection.execute(delete(message).where(message.c.mailbox_id == found[0]))
     _drop(connection, contents, [found[0]])
+    removed.bound(connection, contents, account_id, usual)
 
 
 def _drop(connection: Connection, contents: Path, ids: Sequence[int]) -> None:
@@ -151,6 +175,9 @@ def _drop(connection: Connection, contents: Path, ids: Sequence[int]) -> None:
         delete(message).where(message.c.mailbox_id.in_(ids)).returning(message.c.content_id)
     ).scalars()
     release_many(connection, contents, held)
+    for table in (mailbox_quota, mailbox_retention):
+        connection.execute(delete(table).where(table.c.mailbox_id.in_(ids)))
+    connection.execute(delete(quota_told).where(quota_told.c.kind == "mailbox", quota_told.c.id.in_(ids)))
     connection.execute(delete(expunged).where(expunged.c.mailbox_id.in_(ids)))
     connection.execute(delete(mailbox).where(mailbox.c.id.in_(ids)))
     news(connection).mailboxes.update(ids)
@@ -162,6 +189,8 @@ def drop_all(connection: Connection, contents: Path, account_id: int) -> None:
     if connection.dialect.name == "postgresql":
         query = query.with_for_update()     # whoever delivers now waits, and finds nobody
     _drop(connection, contents, list(connection.execute(query).scalars()))
+    removed.purge_account(connection, contents, account_id)
+    connection.execute(delete(quota_told).where(quota_told.c.kind == "account", quota_told.c.id == account_id))
     connection.execute(delete(subscription).where(subscription.c.account_id == account_id))
 
 
@@ -279,8 +308,8 @@ def used_in_domain(connection: Connection, domain_id: int) -> tuple[int, int]:
 
 
 def has_quotas(connection: Connection) -> bool:
-    """Whether any account or domain has a limit of its own."""
-    return any(
+    """Whether any account, domain or mailbox has a limit of its own."""
+    return has_mailbox_quotas(connection) or any(
         fetch(connection, f"SELECT 1 FROM {table} WHERE quota_octets > 0 OR quota_messages > 0 LIMIT 1")
         for table in ("account", "domain")
     )

@@ -163,6 +163,63 @@ expunged = Table(
     sqlite_with_rowid=False,
 )
 
+# Messages that were removed and may still be brought back: each holds its content, as it did in its mailbox.  By time,
+# so that the oldest are found; a UID is given once, and a mailbox's number too.
+removed = Table(
+    "removed",
+    metadata,
+    Column("mailbox_id", _Number, primary_key=True, autoincrement=False),
+    Column("at", Double, primary_key=True),
+    Column("uid", _Number, primary_key=True, autoincrement=False),
+    Column("content_id", _Number, nullable=False),
+    Column("size", _Number, nullable=False),
+    Column("received", Double, nullable=False),
+    Column("flags", _Number, nullable=False),                   # bits, as in the mailbox that it was in
+    Column("prefix", LargeBinary, nullable=False),
+    Column("why", Text, nullable=False),                        # expunge, pop3, delete, retention
+    sqlite_with_rowid=False,
+)
+
+# The mailboxes that they were in, which may have been deleted: then this is all that is known of them.
+removed_from = Table(
+    "removed_from",
+    metadata,
+    Column("mailbox_id", _Number, primary_key=True, autoincrement=False),
+    Column("account_id", _Number, ForeignKey("account.id"), nullable=False, index=True),
+    Column("name", Text, nullable=False, server_default=text("''")),        # of one that was deleted
+    Column("keywords", Text, nullable=False, server_default=text("''")),    # likewise
+    Column("oldest", Double, nullable=False),                   # when the first of them was removed, or later
+    Column("messages", _Number, nullable=False),
+    Column("octets", _Number, nullable=False),
+)
+
+# What a mailbox may hold; 0 is no limit.
+mailbox_quota = Table(
+    "mailbox_quota",
+    metadata,
+    Column("mailbox_id", _Number, primary_key=True, autoincrement=False),
+    Column("octets", _Number, nullable=False),
+    Column("messages", _Number, nullable=False),
+)
+
+# How long a mailbox keeps messages, where it is not as configured; twice 0 is for ever.
+mailbox_retention = Table(
+    "mailbox_retention",
+    metadata,
+    Column("mailbox_id", _Number, primary_key=True, autoincrement=False),
+    Column("older_than", Double, nullable=False),               # seconds
+    Column("at_most", _Number, nullable=False),                 # messages
+)
+
+# The last threshold of a quota whose crossing somebody was told of, in percent.
+quota_told = Table(
+    "quota_told",
+    metadata,
+    Column("kind", Text, primary_key=True),                     # account, domain, mailbox
+    Column("id", _Number, primary_key=True, autoincrement=False),
+    Column("percent", Integer, nullable=False),
+)
+
 # What is understood of a content (`mailserver.mime`), a moment after it was delivered or when it is asked for: what
 # clients ask for most is answered from here.  Sort keys are folded, so that the order of their octets is the order.
 digest = Table(

@@ -19,6 +19,7 @@ from mailserver.errors import TemporaryFailure
 from mailserver.events import Event
 from mailserver.feedback.rules import Rules
 from mailserver.interfaces import Account, Answer, IResolver, IServer
+from mailserver.keeping import Keeping
 from mailserver.net.limits import Allowance, Limits
 from mailserver.net.resolver import NoSuchName
 from mailserver.net.tally import Private
@@ -48,6 +49,7 @@ class StandIn:
         self.random = random.Random(1)
         self.resolver = Names()
         self.suppression = Rules()
+        self.keeping = Keeping(undelete=0.0)        # what is removed is gone at once
         self.told: list[Event] = []         # what listeners would have heard
         self.limits = Limits(Allowance(), Private(self.clock.seconds))
         self._began = now

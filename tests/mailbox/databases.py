@@ -42,7 +42,10 @@ class SqliteCase(PluginCase):
 
     def check_contents(self) -> None:
         """Each content is there as long as somebody holds it, counts who does, and is understood once at most."""
-        held = dict(self.ask("SELECT content_id, COUNT(*) FROM message GROUP BY content_id"))
+        held = dict(self.ask(
+            "SELECT content_id, COUNT(*) FROM"
+            " (SELECT content_id FROM message UNION ALL SELECT content_id FROM removed) AS holding GROUP BY content_id"
+        ))
         counted = dict(self.ask("SELECT id, uses FROM content"))
         for id, more in self.ask("SELECT content_id, more FROM shared"):
             counted[id] += more

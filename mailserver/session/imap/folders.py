@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mailserver.errors import AlreadyExists, NotFound
-from mailserver.imap import listings
+from mailserver.imap import listings, names
 from mailserver.imap.commands import mailboxes
 from mailserver.imap.error import ImapError
-from mailserver.imapstore import SPECIAL_USES
+from mailserver.imapstore import SPECIAL_USES, IMailboxQuotas, Quota
 from mailserver.interfaces import INBOX, Account
 from mailserver.session.imap.reply import Reply
 
 if TYPE_CHECKING:
     from mailserver.session.imap.session import ImapSession
 
-ROOT = ""               # the one quota root: all that the account has
+ROOT = ""               # the quota root of all that the account has; that of a mailbox is called as it is
 KIB = 1024
 
 
@@ -85,23 +85,29 @@ async def namespace(session: ImapSession, command: mailboxes.Namespace) -> Reply
 
 async def get_quota(session: ImapSession, command: mailboxes.GetQuota) -> Reply:
     """How much there is, and may be."""
-    usage = await _usage(session) if command.root == ROOT else {}
+    if command.root == ROOT:
+        usage = await _usage(session)
+    else:
+        usage = await _usage_of(session, names.read(command.root.encode(), session.wire.utf8))
     if not usage:
         raise NotFound("there is no such quota root")
-    return Reply("that is all", [listings.quota(ROOT, usage)])
+    return Reply("that is all", [listings.quota(command.root, usage)])
 
 
 async def get_quota_root(session: ImapSession, command: mailboxes.GetQuotaRoot) -> Reply:
-    """All mailboxes count together; where nothing has a limit, there is no root.
+    """All mailboxes count together, and one with a limit of its own is a root, too, that has its name.
+
+    Where nothing has a limit, there is no root.
 
     A QUOTA names at least one resource (RFC 9208 7); at an empty one Thunderbird logs out.
     """
     if not await session.policy.store.status(account(session), {command.mailbox}):
         raise NotFound("there is no such mailbox")
-    usage = await _usage(session)
-    lines = [listings.quota_roots(command.mailbox, [ROOT] if usage else [], session.wire.utf8)]
-    if usage:
-        lines.append(listings.quota(ROOT, usage))
+    own = names.encode(command.mailbox, session.wire.utf8).decode()
+    roots = {own: await _usage_of(session, command.mailbox), ROOT: await _usage(session)}
+    limited = {root: usage for root, usage in roots.items() if usage}
+    lines = [listings.quota_roots(command.mailbox, limited, session.wire.utf8)]
+    lines += [listings.quota(root, usage) for root, usage in limited.items()]
     return Reply("that is all", lines)
 
 
@@ -111,8 +117,19 @@ async def set_quota(session: ImapSession, command: mailboxes.SetQuota) -> Reply:
 
 
 async def _usage(session: ImapSession) -> dict[str, tuple[int, int]]:
+    """Of all that the account has."""
+    return _resources(await session.policy.store.quota(account(session)))
+
+
+async def _usage_of(session: ImapSession, name: str) -> dict[str, tuple[int, int]]:
+    """Of one mailbox; nothing where it has no limit."""
+    store: Any = session.policy.store
+    found = await store.mailbox_quota(account(session), name) if IMailboxQuotas.providedBy(store) else None
+    return {} if found is None else _resources(found)
+
+
+def _resources(found: Quota) -> dict[str, tuple[int, int]]:
     """STORAGE in units of 1,024 octets (RFC 9208 5.1); what has no limit is not listed."""
-    found = await session.policy.store.quota(account(session))
     usage = {}
     if found.most_octets:
         usage["STORAGE"] = (-(-found.octets // KIB), found.most_octets // KIB)

@@ -106,7 +106,7 @@ class AppendTests(AppendCase):
 
     async def test_many(self) -> None:
         """MULTIAPPEND: all or none (RFC 3502)."""
-        self.server = await self.serve(QUOTA)
+        self.server = await self.serve(f"[keeping]\nundelete = 0\n\n{QUOTA}")
         peer = await self.log_in(self.server)
         end = await self.bring(peer, "APPEND INBOX {} (\\Seen) {} {}", MESSAGE, LARGE, MESSAGE)
         self.assertRegex(end, rb"^OK \[APPENDUID \d+ 1:3\] appended$")
