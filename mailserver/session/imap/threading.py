@@ -1,4 +1,4 @@
-"""THREAD (RFC 5256)."""
+"""THREAD (RFC 5256, draft-ietf-morg-inthread-01)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 AT_ONCE = 1000              # rows; some have fifty thousand octets of ids
 MOST_KEPT = 1024 * 1024     # octets of an answer that is kept for who asks again
-WAYS = {"ORDEREDSUBJECT": threads.ordered_subject, "REFERENCES": threads.references}
+WAYS = {"ORDEREDSUBJECT": threads.ordered_subject, "REFERENCES": threads.references, "REFS": threads.refs}
 COLUMNS = ("uid", "sent", "received", "subject", "is_reply", "message_id", "refs")
 
 
