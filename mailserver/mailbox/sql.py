@@ -12,6 +12,7 @@ from mailserver.errors import NotFound
 from mailserver.imapstore import Appended, Copied, IImapStore, Quota, Status
 from mailserver.interfaces import INBOX, Account, Delivery, IResident, IServer, ITransactionalStore
 from mailserver.mailbox.digester import Digester
+from mailserver.mailbox.sqlmetadata import SqlMetadata
 from mailserver.mailbox.sqlmailbox import SqlMailbox
 from mailserver.mailbox.watches import Watches
 from mailserver.store import changing, contents, mailboxes, messages
@@ -32,13 +33,13 @@ class SqlOptions:
 
 
 @implementer(ITransactionalStore, IImapStore, IResident)
-class Sql:
+class Sql(SqlMetadata):
     """The tables ``mailbox`` and ``message``."""
 
     Options = SqlOptions
 
     def __init__(self, options: SqlOptions, server: IServer) -> None:
-        self._server = server
+        super().__init__(server)
         self._database: Database = server.database
         self._usual = (options.quota_octets, options.quota_messages)
         self._digester = Digester(server)
@@ -49,6 +50,7 @@ class Sql:
 
     async def stop(self) -> None:
         self._watches.stop()
+        self.stop_watching()
         await self._digester.stop()
 
     # -- delivery
