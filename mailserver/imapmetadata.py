@@ -12,15 +12,19 @@ from dataclasses import dataclass
 
 from zope.interface import Interface
 
+from mailserver.imap.entries import LARGEST_VALUE, LONGEST_ENTRY
 from mailserver.interfaces import Account
+
+__all__ = [
+    "FILTERS", "LARGEST_VALUE", "LONGEST_ENTRY", "MOST_ENTRIES", "MOST_OCTETS", "PRIVATE", "SHARED", "SPECIAL_USE",
+    "Annotated", "IMetadata",
+]
 
 PRIVATE, SHARED = "/private/", "/shared/"
 SPECIAL_USE = "/private/specialuse"         # tied to what LIST says (RFC 6154 4)
 FILTERS = ("/private/filters/values/", "/shared/filters/values/")       # RFC 5466 3.2, in the order in which they count
 
-LONGEST_ENTRY = 255         # octets of an entry's name
-LARGEST_VALUE = 32 * 1024   # octets (RFC 5464 4.1 wants 1,024 at the least)
-MOST_ENTRIES = 256          # that one account sees of a mailbox, or of the server (the same section: 10)
+MOST_ENTRIES = 256          # that one account sees of a mailbox, or of the server (RFC 5464 4.1 wants 10 at the least)
 MOST_OCTETS = 4 * 1024 * 1024       # of all values for which one account is answerable
 
 

@@ -122,14 +122,17 @@ class Reader:
         if self.follows(b'"'):
             quoted = self._match(_QUOTED, "a quoted string is broken")[1]
             return _ESCAPED.sub(rb"\1", quoted) if b"\\" in quoted else quoted
+        literal = self._literal()
+        if b"\0" in literal:
+            raise ImapError("there is a NUL in a literal")
+        return literal
+
+    def _literal(self) -> bytes:
         size = int(self._match(_LITERAL, "a string is missing")[1])
         if self.at + size > len(self.octets):
             self.fail("a literal is not all here")
         start, self.at = self.at, self.at + size
-        literal = self.octets[start : self.at]
-        if b"\0" in literal:
-            raise ImapError("there is a NUL in a literal")
-        return literal
+        return self.octets[start : self.at]
 
     def nstring(self) -> bytes | None:
         """A string or NIL."""
@@ -137,6 +140,10 @@ class Reader:
             self.at += 3
             return None
         return self.string()
+
+    def nstring8(self) -> bytes | None:
+        """A string, NIL, or a literal8 of any octets (RFC 5464 5)."""
+        return self._literal() if self.took(b"~") else self.nstring()
 
     def text(self) -> str:
         """An astring in the charset of this command."""

@@ -12,8 +12,8 @@ from mailserver.errors import NotFound
 from mailserver.imapstore import Appended, Copied, IImapStore, Quota, Status
 from mailserver.interfaces import INBOX, Account, Delivery, IResident, IServer, ITransactionalStore
 from mailserver.mailbox.digester import Digester
-from mailserver.mailbox.sqlmetadata import SqlMetadata
 from mailserver.mailbox.sqlmailbox import SqlMailbox
+from mailserver.mailbox.sqlmetadata import SqlMetadata
 from mailserver.mailbox.watches import Watches
 from mailserver.store import changing, contents, mailboxes, messages
 from mailserver.store.database import Database

@@ -10,7 +10,7 @@ from zope.interface import implementer
 
 from mailserver.imapmetadata import Annotated, IMetadata
 from mailserver.interfaces import Account, IServer
-from mailserver.store import annotations
+from mailserver.store import annotation
 
 log = Logger()
 
@@ -30,26 +30,26 @@ class SqlMetadata:
     async def annotations(
         self, account: Account, mailbox: str | None, entries: Collection[str] | None = None
     ) -> Mapping[str, bytes]:
-        found: Mapping[str, bytes] = await self._server.database.read(annotations.find, account.id, mailbox, entries)
+        found: Mapping[str, bytes] = await self._server.database.read(annotation.find, account.id, mailbox, entries)
         return found
 
     async def annotations_of_all(
         self, account: Account, entries: Collection[str]
     ) -> Mapping[str, Mapping[str, bytes]]:
         found: Mapping[str, Mapping[str, bytes]]
-        found = await self._server.database.read(annotations.by_mailbox, account.id, entries)
+        found = await self._server.database.read(annotation.by_mailbox, account.id, entries)
         return found
 
     async def annotate(
         self, account: Account | None, mailbox: str | None, values: Mapping[str, bytes | None], by: int = 0
     ) -> None:
         await self._server.database.write(
-            annotations.change, 0 if account is None else account.id, mailbox, values, by,
+            annotation.change, 0 if account is None else account.id, mailbox, values, by,
             size=sum(len(value or b"") for value in values.values()),
         )
 
     async def annotated(self, account: Account, since: int | None, by: int = 0) -> Annotated:
-        found: Annotated = await self._server.database.read(annotations.changes, account.id, since, by)
+        found: Annotated = await self._server.database.read(annotation.changes, account.id, since, by)
         return found
 
     def watch_annotations(self, account: Account, callback: Callable[[], None]) -> Callable[[], None]:
@@ -77,7 +77,7 @@ class SqlMetadata:
 
     async def _compare(self) -> None:
         try:
-            number: int = await self._server.database.read(annotations.last)
+            number: int = await self._server.database.read(annotation.last)
         except Exception as error:
             log.warn("it is not known whether annotations have changed: {words}", words=str(error))
             return

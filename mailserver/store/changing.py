@@ -24,7 +24,7 @@ from mailserver.imapstore import (
     Stored,
 )
 from mailserver.interfaces import DELETED, SEEN
-from mailserver.store import annotations, contents
+from mailserver.store import annotation, contents
 from mailserver.store.mailboxes import create, ensure_mailbox, find_mailbox, quota
 from mailserver.store.news import news
 from mailserver.store.ranges import within
@@ -234,7 +234,7 @@ def rename_inbox(connection: Connection, account_id: int, old: str, new: str, no
     create(connection, account_id, new, "", now)
     source = ensure_mailbox(connection, account_id, old, now)
     copy(connection, source, [(1, 0xFFFFFFFF)], (account_id, new), now, True)
-    annotations.copy(connection, account_id, source, ensure_mailbox(connection, account_id, new, now))
+    annotation.copy(connection, account_id, source, ensure_mailbox(connection, account_id, new, now))
 
 
 def _translated(source: str, target: str, used: Iterable[int]) -> tuple[str, str]:

@@ -12,7 +12,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from mailserver.errors import AlreadyExists, NotFound, OverQuota, PermanentFailure, TemporaryFailure
 from mailserver.imapstore import LONGEST_NAME, SPECIAL_USES, Quota, Status
 from mailserver.interfaces import INBOX
-from mailserver.store.annotations import forget_account, forget_mailboxes
+from mailserver.store.annotation import forget_account, forget_mailboxes
 from mailserver.store.contents import release_many
 from mailserver.store.news import news
 from mailserver.store.numbers import numbered

@@ -386,7 +386,7 @@ annotation = Table(
     Column("mailbox_id", _Number, primary_key=True, autoincrement=False),
     Column("account_id", _Number, primary_key=True, autoincrement=False),       # whose it is alone; 0 is everybody's
     Column("entry", Text, primary_key=True),                    # in lower case
-    Column("owner_id", _Number, nullable=False, index=True),    # the account that is answerable for its octets; 0 nobody
+    Column("owner_id", _Number, nullable=False, index=True),    # who is answerable for its octets; 0 nobody
     Column("value", LargeBinary, nullable=False),
 )
 

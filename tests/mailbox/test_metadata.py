@@ -5,7 +5,8 @@ from __future__ import annotations
 from sqlalchemy import func, select
 
 from mailserver.interfaces import INBOX
-from mailserver.store import annotations, directory
+from mailserver.store import annotation as notes
+from mailserver.store import directory
 from mailserver.store.schema import annotated, annotation
 from mailserver.testing.metadata import COMMENT, SHARED_COMMENT, MetadataContract
 from tests.mailbox.databases import PostgresqlCase, SqliteCase
@@ -31,7 +32,7 @@ class Rows(MetadataContract):
 
     async def test_changes_are_bounded(self) -> None:
         """Entries that come and go leave so much behind, and no more."""
-        self.patch(annotations, "_FORGET", annotations._FORGET.replace(str(annotations.REMEMBERED), "5"))
+        self.patch(notes, "_FORGET", notes._FORGET.replace(str(notes.REMEMBERED), "5"))
         store, alice = self.build(), self.account("alice")
         start = (await store.annotated(alice, None)).number
         for number in range(12):

@@ -15,7 +15,12 @@ from mailserver.world import World
 
 @dataclass(frozen=True)
 class ImapPolicy:
-    """`size` is the most octets of a message that may be appended."""
+    """`size` is the most octets of a message that may be appended.
+
+    `comment` and `admin` are what the server says of itself (RFC 5464 6.2); an `admin` of "" is the postmaster of who
+    asks.  `referral` is the URL of a server that this one sends everybody to, `referred` finds that of one account
+    (RFC 2221).
+    """
 
     hostname: str
     world: World
@@ -27,3 +32,5 @@ class ImapPolicy:
     tls: bool = False
     clear_passwords: bool = False
     figures: Figures = field(default_factory=Figures)
+    comment: str = ""
+    admin: str = ""

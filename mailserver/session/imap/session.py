@@ -20,7 +20,7 @@ from mailserver.imap.limits import after_login
 from mailserver.imap.wire import ServerWire
 from mailserver.interfaces import Account
 from mailserver.net.answer import About, Answer, Over, Then
-from mailserver.session.imap import capabilities
+from mailserver.session.imap import annotating, capabilities
 from mailserver.session.imap.appending import Appending
 from mailserver.session.imap.bodies import Interrupted
 from mailserver.session.imap.compression import Compression
@@ -43,7 +43,7 @@ class ImapSession:
 
     __slots__ = (
         "_appending", "_compression", "_errors", "_id", "_idling", "_is_lost", "_is_streaming", "_login",
-        "_will_compress", "account", "at_work", "client", "enabled", "policy", "selected", "tag", "wire",
+        "_will_compress", "account", "annotated", "at_work", "client", "enabled", "policy", "selected", "tag", "wire",
     )
 
     def __init__(self, policy: ImapPolicy, address: str, port: int) -> None:
@@ -54,6 +54,7 @@ class ImapSession:
         self.selected: Selected | None = None
         self.tag = ""                   # of the command that is being answered
         self.enabled: frozenset[str] = frozenset()
+        self.annotated: int | None = None   # the last change of annotations that it heard of; None: it hears of none
         self._id = policy.world.new_id()
         self._login: Login | None = Login(policy)
         self._appending: Appending | None = None
@@ -167,6 +168,11 @@ class ImapSession:
     def dismissed(self) -> bytes:
         return self._last("BYE", "this connection is ended by the operator")
 
+    @property
+    def id(self) -> int:
+        """That of no other session."""
+        return self._id
+
     def about(self) -> About:
         doing = "idle" if self._idling is not None else self.wire.state.name.lower().replace("_", " ")
         return About(self._id, self.client, doing)
@@ -274,10 +280,13 @@ class ImapSession:
         self._is_streaming = False
 
     async def _news(self, reply: Reply) -> list[bytes]:
-        if self.selected is None or reply.condition == "BYE":
+        if reply.condition == "BYE":
             return []
+        annotations = await annotating.news(self)
+        if self.selected is None:
+            return annotations
         await self.selected.refresh()
-        return self.told(reply.may_expunge, reply.quiet, reply.with_uid)
+        return annotations + self.told(reply.may_expunge, reply.quiet, reply.with_uid)
 
     def told(self, may_expunge: bool, quiet: Collection[int] = (), with_uid: bool = False) -> list[bytes]:
         """What is new in the chosen mailbox, for the peer."""
@@ -298,7 +307,7 @@ class ImapSession:
         if self._login is not None:
             may_start_tls = self.policy.tls and self.client.tls is None
             return capabilities.outside(self._login.mechanisms, self._login.is_allowed(self.client), may_start_tls)
-        return capabilities.inside(self.policy.size, self._compression is None)
+        return capabilities.inside(self.policy.size, self._compression is None, self.policy.store)
 
     def enable(self, words: frozenset[str]) -> None:
         """Switch these on, for good (RFC 9051 6.3.1)."""
@@ -364,6 +373,7 @@ class ImapSession:
         self.unselect()
         self.account = None
         self.enabled = frozenset()
+        self.annotated = None
         self.wire.state, self.wire.utf8 = State.NOT_AUTHENTICATED, False
         self.client = replace(self.client, login=None)
         self._login = Login(self.policy)

@@ -1,7 +1,7 @@
 """Annotations of mailboxes and of the server (RFC 5464), and what was last changed of them.
 
-A mailbox that is None is the server.  What is shared by all has no account (0); who owns the mailbox, or the value where
-it is private, is answerable for its octets.
+A mailbox that is None is the server.  What is shared by all has no account (0).  The account that set a value, or that
+owns the mailbox where it is shared, is answerable for its octets.
 """
 
 from __future__ import annotations
