@@ -176,6 +176,15 @@ class Pop3:
 
 
 @dataclass(frozen=True, slots=True)
+class Imap:
+    """What IMAP says of this server."""
+
+    comment: str = ""                       # to all who log in (RFC 5464 6.2.1)
+    admin: str = ""                         # a URI of who runs it; "": the postmaster of who asks
+    referral: str = ""                      # where everybody is sent to, at once (RFC 2221 4.2); "": nobody is
+
+
+@dataclass(frozen=True, slots=True)
 class Http:
     """What the http service shows to whom."""
 
@@ -226,6 +235,7 @@ class Config:
     http: Http = field(default_factory=Http)
     tls_report: TlsReport = field(default_factory=TlsReport)
     pop3: Pop3 = field(default_factory=Pop3)
+    imap: Imap = field(default_factory=Imap)
 
     def relays(self, domain: str) -> bool:
         """Whether mail for a domain that is not ours is taken from anybody, and sent on."""

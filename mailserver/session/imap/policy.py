@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from mailserver.authentication import Authentication
 from mailserver.figures import Figures
+from mailserver.imap.referrals import Referral
 from mailserver.imapstore import IImapStore
+from mailserver.interfaces import Account
 from mailserver.session.imap.boards import Boards
 from mailserver.store.contents import Incoming
 from mailserver.world import World
@@ -34,3 +36,5 @@ class ImapPolicy:
     figures: Figures = field(default_factory=Figures)
     comment: str = ""
     admin: str = ""
+    referral: str = ""
+    referred: Callable[[Account], Awaitable[Referral | None]] | None = None

@@ -69,6 +69,9 @@ class ImapSession:
     # -- a Talker
 
     async def greeting(self) -> Answer:
+        if self.policy.referral:            # RFC 2221 4.2
+            code = f"REFERRAL {self.policy.referral}"
+            return Answer(responses.status("BYE", "this server has moved", code), Then.CLOSE)
         words = " ".join(self.capabilities())
         return Answer(responses.status("OK", f"{self.policy.hostname} IMAP", f"CAPABILITY {words}"))
 
@@ -348,10 +351,15 @@ class ImapSession:
         return await self._logged_in(self._login.tag, self._login.proceed(event, self.client))
 
     async def _logged_in(self, tag: str, step: Awaitable[bytes | Account | Reply]) -> Answer:
+        referral = None
         try:
             found = await step
+            if isinstance(found, Account) and self.policy.referred is not None:
+                referral = await self.policy.referred(found)        # of who has proved who he is (RFC 2221 6)
         except Exception as error:
             return self._refused(tag, self._refusal(error))
+        if referral is not None and not referral.may_log_in:
+            found = Reply("your mailboxes are on another server", condition="NO", code=f"REFERRAL {referral.url}")
         if isinstance(found, bytes):
             self.wire.challenge(tag)
             return Answer(responses.challenge(found))
@@ -365,6 +373,9 @@ class ImapSession:
             "{id}: {login} logged in to IMAP from {address} ({tls})", id=spell(self._id), login=str(found.address),
             address=self.client.address, tls=tls.version if tls else "no TLS",
         )
+        if referral is not None:            # there is room for one code
+            here = responses.status("OK", "your own mailboxes are elsewhere", f"REFERRAL {referral.url}", tag)
+            return Answer(responses.capability(self.capabilities()) + here)
         words = " ".join(self.capabilities())
         return Answer(responses.status("OK", "you are logged in", f"CAPABILITY {words}", tag))
 

@@ -53,7 +53,8 @@ class FilterTests(FilterCase):
     async def test_private_first(self) -> None:
         """The one that all share counts where there is none of one's own."""
         await self.named("mine SUBJECT two")
-        await self.store.annotate(None, None, {"/shared/filters/values/mine": b"ALL", "/shared/filters/values/all": b"ALL"})
+        for name in ("mine", "all"):
+            await self.store.annotate(None, None, {f"/shared/filters/values/{name}": b"ALL"})
         await self.finds("SEARCH FILTER mine", "2")
         await self.finds("SEARCH FILTER all", "1 2 3")
         await self.peer.ask('SETMETADATA "" (/private/filters/values/mine NIL)')
@@ -74,9 +75,14 @@ class FilterTests(FilterCase):
 
     async def test_growth(self) -> None:
         """Each twice as large as the one before it, or deeper: refused, and soon."""
-        await self.named("a " + "SUBJECT x " * 40 + "ALL", "b " + " ".join(["FILTER a"] * 40), "n " + "NOT (ALL " * 40
-                         + "SEEN" + ")" * 40, "m " + "NOT (ALL " * 40 + "FILTER n" + ")" * 40,
-                         "k " + "NOT (ALL " * 40 + "FILTER m" + ")" * 40, "j " + "NOT (ALL " * 40 + "FILTER k" + ")" * 40)
+        def deep(inner: str) -> str:
+            return "NOT (ALL " * 20 + inner + ")" * 20
+
+        await self.named(
+            "a " + "SUBJECT x " * 40 + "ALL", "b " + " ".join(["FILTER a"] * 40),
+            "n " + deep("SEEN"), "m " + deep("FILTER n"), "k " + deep("FILTER m"), "j " + deep("FILTER k"),
+        )
+        await self.finds("SEARCH FILTER m", "")
         for name in ("b", "k", "j"):
             await self.refuses(f"SEARCH FILTER {name}", r"^NO \[LIMIT\]")
 
