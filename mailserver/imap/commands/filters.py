@@ -29,6 +29,16 @@ def read_filter(value: bytes) -> Key:
     return key
 
 
+def check(name: str, value: bytes) -> None:
+    """Whether somebody may call a search so (RFC 5466 3.2); raises `ImapError`."""
+    if not is_name(name):
+        raise ImapError("no filter can have that name", "NO", "CANNOT")
+    try:
+        read_filter(value)
+    except ImapError as error:
+        raise ImapError(f"that is not a whole search: {error}", "NO", "CANNOT") from None
+
+
 def named(key: Key) -> set[str]:
     """The filters that a search speaks of."""
     return {each.name for each in _leaves(key) if isinstance(each, Filter)}
