@@ -39,7 +39,7 @@ class Reader:
     octets end with; then what would be an error at their end is `Hungry`.  Everything else raises `ImapError`.
     """
 
-    __slots__ = ("at", "charset", "is_open", "octets", "utf8")
+    __slots__ = ("at", "charset", "given", "is_open", "octets", "utf8")
 
     def __init__(self, octets: bytes, utf8: bool = False, is_open: bool = False) -> None:
         self.octets = octets
@@ -47,6 +47,7 @@ class Reader:
         self.utf8 = utf8
         self.is_open = is_open
         self.charset = "utf-8"      # of the strings of a SEARCH
+        self.given = ""             # the last mailbox as it was spelled, where that is not how it is called
 
     def fail(self, text: str) -> NoReturn:
         """This is not the language."""
@@ -172,7 +173,13 @@ class Reader:
 
     def mailbox(self) -> str:
         """A name, in the form in which it is looked for."""
-        return names.read(self.astring(), self.utf8)
+        return self.called(names.decode(self.astring(), self.utf8))
+
+    def called(self, given: str) -> str:
+        """The form of a name in which it is looked for; the other one is remembered (RFC 9051 6.3.9.7)."""
+        name = names.canonical(given)
+        self.given = given if given != name != names.INBOX else ""
+        return name
 
     def pattern(self) -> str:
         """A name with wildcards."""
