@@ -165,6 +165,10 @@ class ListTests(FolderCase):
         await peer.ok("UNSUBSCRIBE never")
         self.assertNotIn(b'* LSUB () "/" gone', await peer.ok('LSUB "" "*"'))
 
+    async def test_options(self) -> None:
+        server = await self.serve()
+        await self.play_file(await self.connect(server, "imap"), "imap_list_extended.txt")
+
     async def test_status(self) -> None:
         peer = await self.plain("CREATE a/b")
         await self.numbered(self.server, range(3))
