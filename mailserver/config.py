@@ -12,11 +12,13 @@ from typing import Any
 from mailserver import tomlvalues as values
 from mailserver.address import Address, domain_key
 from mailserver.errors import BadAddress, MailserverError
+from mailserver.imap import referrals
+from mailserver.imap.entries import LARGEST_VALUE
 from mailserver.kept import read_keeping
 from mailserver.net.limits import Allowance
 from mailserver.outbound import mailbox, read_outbound
 from mailserver.pop3.languages import LANGUAGES
-from mailserver.settings import Config, Http, KeyFiles, Limits, Listen, Outbound, Pop3, Smtp, TlsReport, Use
+from mailserver.settings import Config, Http, Imap, KeyFiles, Limits, Listen, Outbound, Pop3, Smtp, TlsReport, Use
 from mailserver.tomlplaces import Place, places
 from mailserver.tomltable import REQUIRED, Mistake, Mistakes, TableReader, Wrong
 
@@ -112,6 +114,7 @@ class _Reader:
         limits = self._limits()
         smtp = self._smtp()
         pop3 = self._pop3()
+        imap = self._imap()
         http = self._http()
         keeping = read_keeping(root.table("keeping"), root.tables("retention"))
         trace = root.table("trace")
@@ -140,7 +143,7 @@ class _Reader:
             trace_refusals, clear_passwords, filters, forward, auth, mailboxes, folders, relay_domains, workers,
             {"folders": self.mistakes.place(("plugins", "folders"))}
             | {key: self.mistakes.place((key,)) for key in ("data", "database", "tls")},
-            relay_recipients, relay_list, listeners, http, tls_report, pop3, keeping,
+            relay_recipients, relay_list, listeners, http, tls_report, pop3, keeping, imap,
         )
         if self.mistakes.found:
             raise ConfigErrors(self.mistakes.found, config)
@@ -318,6 +321,16 @@ class _Reader:
         table.end()
         return pop3
 
+    def _imap(self) -> Imap:
+        table, default = self.root.table("imap"), Imap()
+        imap = Imap(
+            comment=table.take("comment", default.comment, _comment),
+            admin=table.take("admin", default.admin, _uri),
+            referral=table.take("referral", default.referral, _referral),
+        )
+        table.end()
+        return imap
+
     def _http(self) -> Http:
         table, default = self.root.table("http"), Http()
         metrics = table.take_list("metrics", values.network)
@@ -338,6 +351,26 @@ class _Reader:
             if name is not None:
                 uses.append(Use(name, rest, table.place, on_error, budget, table.rest_places()))
         return tuple(uses)
+
+
+def _comment(value: Any) -> str:
+    comment = values.text(value)
+    if len(comment.encode()) > LARGEST_VALUE:
+        raise Wrong(f"needs to have {LARGEST_VALUE} octets at most")
+    return comment
+
+
+def _uri(value: Any) -> str:
+    if not re.fullmatch(r"[a-z][a-z0-9+.-]*:[\x21-\x7e]{1,1000}", values.text(value), re.IGNORECASE):
+        raise Wrong('needs to be a URI, such as "mailto:postmaster@example.org"')
+    return str(value)
+
+
+def _referral(value: Any) -> str:
+    try:
+        return referrals.of_anybody(values.text(value))
+    except ValueError as error:
+        raise Wrong(str(error)) from None
 
 
 def _collide(one: str, other: str) -> bool:

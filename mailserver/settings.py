@@ -177,6 +177,15 @@ class Pop3:
 
 
 @dataclass(frozen=True, slots=True)
+class Imap:
+    """What IMAP says of this server."""
+
+    comment: str = ""                       # to all who log in (RFC 5464 6.2.1)
+    admin: str = ""                         # a URI of who runs it; "": the postmaster of who asks
+    referral: str = ""                      # where everybody is sent to, at once (RFC 2221 4.2); "": nobody is
+
+
+@dataclass(frozen=True, slots=True)
 class Http:
     """What the http service shows to whom."""
 
@@ -228,6 +237,7 @@ class Config:
     tls_report: TlsReport = field(default_factory=TlsReport)
     pop3: Pop3 = field(default_factory=Pop3)
     keeping: Keeping = field(default_factory=Keeping)
+    imap: Imap = field(default_factory=Imap)
 
     @property
     def usual_quota(self) -> tuple[int, int]:

@@ -18,7 +18,9 @@ from mailserver.envelope import Reverse
 from mailserver.errors import StartRefused
 from mailserver.figures import Figures
 from mailserver.ident import spell
+from mailserver.imap.referrals import Referral
 from mailserver.imapstore import IImapStore
+from mailserver.interfaces import Account
 from mailserver.net.answer import Talker
 from mailserver.net.limits import Limits
 from mailserver.net.reverse import reverse
@@ -34,7 +36,7 @@ from mailserver.session.pop3policy import Pop3Policy
 from mailserver.session.refuse import NoMail
 from mailserver.session.room import Room
 from mailserver.session.smtp import SmtpSession
-from mailserver.store import traces
+from mailserver.store import referring, traces
 from mailserver.store.contents import Incoming
 from mailserver.store.database import Database
 from mailserver.store.lookup import Directory
@@ -73,6 +75,11 @@ class House:
     def incoming(self, id: int) -> Incoming:
         """A place for the octets of the content with this id."""
         return Incoming(self.database.contents, spell(id), self.world.in_thread)
+
+    async def referred(self, account: Account) -> Referral | None:
+        """Where the mailboxes of an account are, if they are elsewhere."""
+        found: Referral | None = await self.database.read(referring.find, account.id)
+        return found
 
     def reverse(self, address: str) -> Coroutine[Any, Any, Reverse]:
         """Who has an address, by the DNS."""
@@ -126,6 +133,7 @@ def imap_policy(house: House, listen: Listen) -> ImapPolicy:
     name, store = next(iter(house.rooms.stores.items()))
     if not IImapStore.providedBy(store):
         raise StartRefused(f"the mailbox store {name} cannot be served by IMAP; sql can")
+    imap = house.config.imap
     return ImapPolicy(
         hostname=house.config.hostname,
         world=house.world,
@@ -137,6 +145,10 @@ def imap_policy(house: House, listen: Listen) -> ImapPolicy:
         tls=listen.tls != "none",
         clear_passwords=house.config.clear_passwords,
         figures=house.figures,
+        comment=imap.comment,
+        admin=imap.admin,
+        referral=imap.referral,
+        referred=house.referred,
     )
 
 

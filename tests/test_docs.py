@@ -12,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from mailserver.cli import main
 from mailserver.config import ConfigErrors, load
+from mailserver.session.imap import capabilities
 from tests.cli.commands import ROOT
 from tests.documents import Session, blocks
 from tests.needs import program
@@ -113,6 +114,19 @@ class ReadmeTests(SynchronousTestCase):
 
 class ReferenceTests(SynchronousTestCase):
     """The reference leaves nothing out."""
+
+    def test_every_capability(self) -> None:
+        """What IMAP offers stands in the table, and nothing else does."""
+        page = (ROOT / "docs/reference/imap.rst").read_text("utf-8").partition("\nAnnotations\n")[0]
+        offered = {
+            each.partition("=")[0] if each.startswith(("AUTH=", "APPENDLIMIT=")) else each
+            for words in (
+                capabilities.outside(["PLAIN"], True, True), capabilities.outside(["PLAIN"], False, True),
+                capabilities.inside(1, True), *(names for _, names in capabilities.OF_STORES),
+            )
+            for each in words
+        }
+        self.assertEqual(sorted(re.findall(r"^``(\S+)`` ", page, re.MULTILINE)), sorted(offered))
 
     def test_every_key(self) -> None:
         """Each key that the configuration takes stands on its page, as ``key``."""

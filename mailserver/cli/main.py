@@ -26,6 +26,7 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "user": ("user", "The accounts."),
     "mailbox": ("mailbox", "The mailboxes of an account."),
     "alias": ("alias", "Addresses that stand for others."),
+    "annotation": ("annotation", "What is said of the server, or of a mailbox, for IMAP clients."),
     "suppression": ("suppression", "Who is not written to any more."),
     "feedback": ("feedback", "What others said of our mail."),
     "queue": ("queue", "Mail that waits for its next attempt."),

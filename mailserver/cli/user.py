@@ -8,13 +8,13 @@ from typing import Any
 import click
 
 from mailserver.address import Address
-from mailserver.cli import quotas
+from mailserver.cli import quotas, refer
 from mailserver.cli.given import configuration, password, password_stdin, reading, writing
 from mailserver.cli.shown import as_json, plural, show_json, show_pairs, show_table
 from mailserver.config import parse_account
 from mailserver.errors import BadAddress, MailserverError, NotFound
 from mailserver.interfaces import Account
-from mailserver.store import directory, mailboxes, removed
+from mailserver.store import directory, mailboxes, referring, removed
 from mailserver.store.credentials import ARGON2ID, derive
 
 
@@ -75,6 +75,7 @@ def show(address: str, json_wanted: bool) -> None:
         about = {
             **_row(connection, account), "aliases": aliases, "quota": quotas.as_object(quota), "mailboxes": boxes,
             "removed": {"octets": kept[0], "messages": kept[1]},
+            "referral": refer.as_object(referring.find(connection, account.id)),
         }
     if json_wanted:
         show_json(about)
@@ -83,6 +84,7 @@ def show(address: str, json_wanted: bool) -> None:
         ("address", account.address), ("enabled", _yes(account.enabled)), ("password", _yes(about["password"])),
         ("aliases", ", ".join(aliases)), *quotas.as_pairs(quota),
         ("removed", f"{plural(kept[1], 'message', 'messages')}, {kept[0]} octets" if kept[1] else ""),
+        *refer.as_pairs(about["referral"]),
     ])
     for box in boxes:
         click.echo(f"mailbox {box['name']}: {plural(box['messages'], 'message', 'messages')}, {box['octets']} octets")
@@ -137,6 +139,33 @@ def quota(address: str, octets: int | None, messages: int | None, usual: bool, j
         show_json({"address": str(who), **quotas.as_object(found)})
     else:
         show_pairs(quotas.as_pairs(found))
+
+
+@command.command("refer")
+@click.argument("address")
+@click.argument("url", required=False)
+@click.option("--none", is_flag=True, help="It is here again.")
+@click.option("--here-too", is_flag=True, help="It may log in here as well, for what others share.")
+@as_json
+def refer_(address: str, url: str | None, none: bool, here_too: bool, json_wanted: bool) -> None:
+    """Where an account's mailboxes are, if not here; with a URL, imap://HOST/, where they are from now on.
+
+    Who logs in by IMAP, and proves who he is, hears of it (RFC 2221).  Mail that comes in goes on as aliases say.
+    """
+    who = named(address)
+    if (none and (url or here_too)) or (here_too and not url):
+        raise click.UsageError("say either a URL, perhaps with --here-too, or --none")
+    config = configuration()
+    if url or none:
+        with writing(config) as connection:
+            account = _find(connection, who)
+            referring.put(connection, account.id, refer.read(url, str(account.address), here_too) if url else None)
+    with reading(config) as connection:
+        found = refer.as_object(referring.find(connection, _find(connection, who).id))
+    if json_wanted:
+        show_json({"address": str(who), "referral": found})
+    else:
+        show_pairs(refer.as_pairs(found) or [("referral", "none")])
 
 
 @command.command("remove")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from mailserver.imap.names import SEPARATOR
-from mailserver.imap.strings import NIL, astring, mailbox, string
+from mailserver.imap.strings import NIL, astring, literal8, mailbox, string
 
 _SEPARATOR = f'"{SEPARATOR}"'.encode("ascii")
 
@@ -40,6 +40,25 @@ def counted(name: str, items: Mapping[str, int | str], utf8: bool = False) -> by
         f"{item} ({value})" if isinstance(value, str) else f"{item} {value}" for item, value in items.items()
     )
     return b"* STATUS %b (%b)\r\n" % (mailbox(name, utf8), words.encode("ascii"))
+
+
+def annotated(name: str, values: Mapping[str, bytes | None], utf8: bool = False) -> bytes:
+    """METADATA with values (RFC 5464 4.4.1); a name of "" is the server."""
+    pairs = b" ".join(
+        b"%b %b" % (astring(entry.encode("ascii")), _value(value, utf8)) for entry, value in values.items()
+    )
+    return b"* METADATA %b (%b)\r\n" % (mailbox(name, utf8), pairs)
+
+
+def _value(value: bytes | None, utf8: bool) -> bytes:
+    if value is None:
+        return NIL
+    return literal8(value) if b"\0" in value else string(value, utf8)
+
+
+def annotations_changed(name: str, entries: Iterable[str], utf8: bool = False) -> bytes:
+    """METADATA without values, which nobody asked for (RFC 5464 4.4.2)."""
+    return b"* METADATA %b %b\r\n" % (mailbox(name, utf8), b" ".join(astring(each.encode("ascii")) for each in entries))
 
 
 def namespaces(

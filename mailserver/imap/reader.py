@@ -39,7 +39,7 @@ class Reader:
     octets end with; then what would be an error at their end is `Hungry`.  Everything else raises `ImapError`.
     """
 
-    __slots__ = ("at", "charset", "is_open", "octets", "utf8")
+    __slots__ = ("at", "charset", "given", "is_open", "octets", "utf8")
 
     def __init__(self, octets: bytes, utf8: bool = False, is_open: bool = False) -> None:
         self.octets = octets
@@ -47,6 +47,7 @@ class Reader:
         self.utf8 = utf8
         self.is_open = is_open
         self.charset = "utf-8"      # of the strings of a SEARCH
+        self.given = ""             # the last mailbox as it was spelled, where that is not how it is called
 
     def fail(self, text: str) -> NoReturn:
         """This is not the language."""
@@ -122,14 +123,17 @@ class Reader:
         if self.follows(b'"'):
             quoted = self._match(_QUOTED, "a quoted string is broken")[1]
             return _ESCAPED.sub(rb"\1", quoted) if b"\\" in quoted else quoted
+        literal = self._literal()
+        if b"\0" in literal:
+            raise ImapError("there is a NUL in a literal")
+        return literal
+
+    def _literal(self) -> bytes:
         size = int(self._match(_LITERAL, "a string is missing")[1])
         if self.at + size > len(self.octets):
             self.fail("a literal is not all here")
         start, self.at = self.at, self.at + size
-        literal = self.octets[start : self.at]
-        if b"\0" in literal:
-            raise ImapError("there is a NUL in a literal")
-        return literal
+        return self.octets[start : self.at]
 
     def nstring(self) -> bytes | None:
         """A string or NIL."""
@@ -137,6 +141,10 @@ class Reader:
             self.at += 3
             return None
         return self.string()
+
+    def nstring8(self) -> bytes | None:
+        """A string, NIL, or a literal8 of any octets (RFC 5464 5)."""
+        return self._literal() if self.took(b"~") else self.nstring()
 
     def text(self) -> str:
         """An astring in the charset of this command."""
@@ -165,7 +173,13 @@ class Reader:
 
     def mailbox(self) -> str:
         """A name, in the form in which it is looked for."""
-        return names.read(self.astring(), self.utf8)
+        return self.called(names.decode(self.astring(), self.utf8))
+
+    def called(self, given: str) -> str:
+        """The form of a name in which it is looked for; the other one is remembered (RFC 9051 6.3.9.7)."""
+        name = names.canonical(given)
+        self.given = given if given != name != names.INBOX else ""
+        return name
 
     def pattern(self) -> str:
         """A name with wildcards."""

@@ -1,4 +1,7 @@
-"""How messages belong together (RFC 5256 3, 4): by their subjects, or by what each names as its ancestors."""
+"""How messages belong together: by their subjects, or by what each names as its ancestors.
+
+ORDEREDSUBJECT and REFERENCES are of RFC 5256 3; REFS is of draft-ietf-morg-inthread-01: ancestors alone, no subjects.
+"""
 
 from __future__ import annotations
 
@@ -39,6 +42,18 @@ def ordered_subject(letters: Sequence[Letter]) -> list[Node]:
 
 def references(letters: Sequence[Letter]) -> list[Node]:
     """REFERENCES, in the order in which messages were sent."""
+    forest, tops = _grown(letters)
+    return forest.nodes(forest.gathered(tops))
+
+
+def refs(letters: Sequence[Letter]) -> list[Node]:
+    """REFS: threads that only share a subject stay apart, and the thread with the newest message comes last."""
+    forest, tops = _grown(letters)
+    return forest.nodes(sorted(tops, key=forest.newest))
+
+
+def _grown(letters: Sequence[Letter]) -> tuple[_Forest, list[_Top]]:
+    """All threads by their ancestors, each message's answers in the order in which they were sent."""
     letters = sorted(letters, key=_number)
     ranks = [0] * len(letters)
     for rank, place in enumerate(sorted(range(len(letters)), key=[each.sent for each in letters].__getitem__)):
@@ -48,7 +63,7 @@ def references(letters: Sequence[Letter]) -> list[Node]:
         if len(each) > 1:
             each.sort(key=ranks.__getitem__)
     forest = _Forest(letters, ranks, answers)
-    return forest.nodes(forest.gathered([forest.top(places) for places in tops]))
+    return forest, [forest.top(places) for places in tops]
 
 
 # -- step 1: who answers whom
@@ -162,6 +177,15 @@ class _Forest:
 
     def _when(self, top: _Top) -> int:
         return self._ranks[top.first]
+
+    def newest(self, top: _Top) -> int:
+        """When the last message of a thread was sent."""
+        newest, todo = -1, list(top.answers) if top.place < 0 else [top.place]
+        while todo:
+            place = todo.pop()
+            newest = max(newest, self._ranks[place])
+            todo += self._answers[place]
+        return newest
 
     def gathered(self, threads: list[_Top]) -> list[_Top]:
         """Step 5, and then the order of the threads."""

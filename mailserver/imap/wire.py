@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mailserver.imap.commands.append import BEGINNINGS, Append, Draft, Replace, read_draft
 from mailserver.imap.commands.connection import base64
-from mailserver.imap.commands.table import State, may_have_literals
+from mailserver.imap.commands.table import WITH_LITERAL8, State, may_have_literals, too_long
 from mailserver.imap.error import Hungry, ImapError
 from mailserver.imap.events import Announced, Cancelled, Done, Event, Piece, Request, Response, Wanted
 from mailserver.imap.heads import Head, read_head, read_tag, read_whole
@@ -165,11 +165,11 @@ class ServerWire:
                 event = self._ask_first(marker)
                 if event is not None:
                     return event
-            limits = self._limits
-            if marker.is_binary:
+            limits, name = self._limits, self._head.name if self._head else ""
+            if marker.is_binary and name not in WITH_LITERAL8:
                 raise ImapError("a literal8 is for messages")
             if marker.size > limits.literal or self._line + marker.size + 2 > limits.command:
-                raise ImapError("that is too long", code="TOOBIG")
+                raise too_long(name)
             if not marker.waits and marker.size > limits.unasked:
                 raise ImapError("that literal has to wait", code="TOOBIG")
         except ImapError as error:

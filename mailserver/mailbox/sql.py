@@ -13,6 +13,7 @@ from mailserver.imapstore import Appended, Copied, IImapStore, IMailboxQuotas, I
 from mailserver.interfaces import INBOX, Account, Delivery, IResident, IServer, ITransactionalStore
 from mailserver.mailbox.digester import AT_ONCE, Digester, digest_many
 from mailserver.mailbox.sqlmailbox import SqlMailbox
+from mailserver.mailbox.sqlmetadata import SqlMetadata
 from mailserver.mailbox.watches import Watches
 from mailserver.store import changing, contents, mailboxes, mailboxquotas, messages, restoring
 from mailserver.store.database import Database
@@ -33,13 +34,13 @@ class SqlOptions:
 
 
 @implementer(ITransactionalStore, IImapStore, IMailboxQuotas, IUndelete, IResident)
-class Sql:
+class Sql(SqlMetadata):
     """The tables ``mailbox`` and ``message``."""
 
     Options = SqlOptions
 
     def __init__(self, options: SqlOptions, server: IServer) -> None:
-        self._server = server
+        super().__init__(server)
         self._database: Database = server.database
         self._usual = (options.quota_octets, options.quota_messages)
         self._digester = Digester(server)
@@ -50,6 +51,7 @@ class Sql:
 
     async def stop(self) -> None:
         self._watches.stop()
+        self.stop_watching()
         await self._digester.stop()
 
     # -- delivery

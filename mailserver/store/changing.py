@@ -24,7 +24,7 @@ from mailserver.imapstore import (
     Stored,
 )
 from mailserver.interfaces import DELETED, SEEN
-from mailserver.store import contents, removed
+from mailserver.store import annotation, contents, removed
 from mailserver.store.digests import VERSION, Digest
 from mailserver.store.mailboxes import create, ensure_mailbox, find_mailbox, quota
 from mailserver.store.mailboxquotas import mailbox_quota
@@ -244,9 +244,14 @@ def copy(
 
 
 def rename_inbox(connection: Connection, account_id: int, old: str, new: str, now: float) -> None:
-    """All messages of INBOX go to a new mailbox, and it stays, empty (RFC 9051 6.3.6); raises `AlreadyExists`."""
+    """All messages of INBOX go to a new mailbox, and it stays, empty (RFC 9051 6.3.6); raises `AlreadyExists`.
+
+    Its annotations are copied there (RFC 5464 4.1); raises `OverQuota` when that is too much.
+    """
     create(connection, account_id, new, "", now)
-    copy(connection, ensure_mailbox(connection, account_id, old, now), [(1, 0xFFFFFFFF)], (account_id, new), now, True)
+    source = ensure_mailbox(connection, account_id, old, now)
+    copy(connection, source, [(1, 0xFFFFFFFF)], (account_id, new), now, True)
+    annotation.copy(connection, account_id, source, ensure_mailbox(connection, account_id, new, now))
 
 
 def _translated(source: str, target: str, used: Iterable[int]) -> tuple[str, str]:

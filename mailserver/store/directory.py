@@ -15,6 +15,7 @@ from mailserver.address import Address, domain_key, parse_domain
 from mailserver.errors import AlreadyExists, NotFound
 from mailserver.imapstore import Quota
 from mailserver.interfaces import Account
+from mailserver.store import referring
 from mailserver.store.mailboxes import drop_all, make_usual, used_in_domain
 from mailserver.store.numbers import numbered
 from mailserver.store.schema import account, alias, credential, domain, mailbox, message, quota_told, revision
@@ -203,6 +204,7 @@ def remove_account(connection: Connection, address: Address, contents: Path) -> 
 def _drop_account(connection: Connection, found: Account, contents: Path | None) -> None:
     drop_all(connection, contents or Path(), found.id)
     connection.execute(delete(credential).where(credential.c.account_id == found.id))
+    referring.put(connection, found.id, None)
     connection.execute(delete(account).where(account.c.id == found.id))
 
 

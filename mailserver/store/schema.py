@@ -435,3 +435,36 @@ suppression = Table(
     Column("until", Double, nullable=False),                    # 0 is for ever
     Column("message_id", _Number, nullable=False),              # that led to it; 0 none
 )
+
+# METADATA (RFC 5464): what is said of a mailbox, or of the server where that is 0, and by whom it is seen.
+annotation = Table(
+    "annotation",
+    metadata,
+    Column("mailbox_id", _Number, primary_key=True, autoincrement=False),
+    Column("account_id", _Number, primary_key=True, autoincrement=False),       # whose it is alone; 0 is everybody's
+    Column("entry", Text, primary_key=True),                    # in lower case
+    Column("owner_id", _Number, nullable=False, index=True),    # who is answerable for its octets; 0 nobody
+    Column("value", LargeBinary, nullable=False),
+)
+
+# When each of them was last changed, those that are gone too, so that sessions can be told: bounded for each owner.
+annotated = Table(
+    "annotated",
+    metadata,
+    Column("mailbox_id", _Number, primary_key=True, autoincrement=False),
+    Column("account_id", _Number, primary_key=True, autoincrement=False),
+    Column("entry", Text, primary_key=True),
+    Column("owner_id", _Number, nullable=False),
+    Column("number", _Number, nullable=False),                  # in the order of all changes of annotations
+    Column("session_id", _Number, nullable=False),              # that did it; 0 none
+    Index("annotated_number", "owner_id", "number"),
+)
+
+# Accounts whose mailboxes are on another server (LOGIN-REFERRALS, RFC 2221).
+referral = Table(
+    "referral",
+    metadata,
+    Column("account_id", _Number, primary_key=True, autoincrement=False),
+    Column("url", Text, nullable=False),                        # imap://user;AUTH=*@host/
+    Column("may_log_in", Integer, nullable=False),              # here as well, for what is shared
+)

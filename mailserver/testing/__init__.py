@@ -23,6 +23,7 @@ from mailserver.testing.cases import PluginCase, a_client, an_envelope, answer
 from mailserver.testing.contracts import AuthenticatorContract, FilterContract, ForwarderContract, ListenerContract
 from mailserver.testing.dialogue import DialogueTestCase, Line
 from mailserver.testing.imapstores import ImapSteps, ImapStoreContract
+from mailserver.testing.metadata import MetadataContract
 from mailserver.testing.standin import Names, StandIn
 from mailserver.testing.stores import MailboxSteps, MailboxStoreContract
 
@@ -37,6 +38,7 @@ __all__ = [
     "ListenerContract",
     "MailboxSteps",
     "MailboxStoreContract",
+    "MetadataContract",
     "Names",
     "PluginCase",
     "StandIn",

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from twisted.trial.unittest import SynchronousTestCase
 
 from mailserver.imap import found
-from mailserver.imap.threads import Letter, ordered_subject, references
+from mailserver.imap.threads import Letter, ordered_subject, references, refs
 
 
 def letter(number: int, id: str = "", refs: str = "", subject: str = "", sent: float | None = None) -> Letter:
@@ -134,6 +134,45 @@ def slowly(letters: Sequence[Letter]) -> str:
             tops.append(both)
             subjects[subject] = both
     return "".join(f"({each.spelled()})" for each in sorted(tops, key=Container.key))
+
+
+class RefsTests(SynchronousTestCase):
+    """THREAD=REFS."""
+
+    def threads(self, *letters: Letter) -> str:
+        return found.thread(refs(letters)).decode().removeprefix("* THREAD").strip()
+
+    def test_subjects_do_not_count(self) -> None:
+        letters = letter(1, "a", "", "Plan"), letter(2, "b", "", "Re: Plan"), letter(3, "c", "", "Plan")
+        self.assertEqual(self.threads(*letters), "(1)(2)(3)")
+        self.assertEqual(threads(*letters), "((1 2)(3))")
+
+    def test_newest_last(self) -> None:
+        """An old thread with a new answer comes behind a newer one, however deep the answer lies."""
+        old = letter(1, "a"), letter(2, "b", "a"), letter(3, "c", "a b", sent=9)
+        self.assertEqual(self.threads(*old, letter(4, "d"), letter(5, "e", sent=12)), "(4)(1 2 3)(5)")
+        self.assertEqual(threads(*old, letter(4, "d")), "(1 2 3)(4)")
+
+    def test_answers_to_nobody(self) -> None:
+        """Their common ancestor is not here; the newest of them counts."""
+        letters = letter(1, "a", "gone", sent=2), letter(2, "b", "gone", sent=8), letter(3, "c", sent=5)
+        self.assertEqual(self.threads(*letters), "(3)((1)(2))")
+
+    def test_same_threads_but_for_subjects(self) -> None:
+        """Where no two subjects are alike, REFERENCES has the same threads in another order."""
+        chance = random.Random(17)
+        for _ in range(200):
+            letters = [
+                letter(number, f"i{number}", " ".join(f"i{chance.randrange(12)}" for _ in range(chance.randrange(4))),
+                       f"s{number}", chance.randrange(50))
+                for number in range(10)
+            ]
+            parts = [sorted(found.thread([each]) for each in way(letters)) for way in (refs, references)]
+            self.assertEqual(*parts)
+
+    def test_long_chain(self) -> None:
+        letters = [letter(number, f"i{number}", f"i{number - 1}") for number in range(1, 20_001)]
+        self.assertEqual(len(refs(letters)), 1)
 
 
 class ReferenceTests(SynchronousTestCase):

@@ -177,7 +177,15 @@ class ThreadId:
     id: str
 
 
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What the search with this name, which is kept by the server, is about (RFC 5466 3.1)."""
+
+    name: str
+
+
 Key = (
     All | And | Or | Not | HasFlag | HasKeyword | Recent | Dated | SaveDateSupported | Older | Younger | Addressed
     | Header | InBody | InText | Larger | Smaller | Numbers | Uids | ModSeq | EmailId | ThreadId
+    | Filter
 )

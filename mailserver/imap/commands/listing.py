@@ -1,10 +1,11 @@
-"""LIST and LSUB: which mailboxes there are (RFC 9051 6.3.9, RFC 5258, RFC 5819, RFC 6154)."""
+"""LIST and LSUB: which mailboxes there are (RFC 9051 6.3.9, RFC 5258, RFC 5819, RFC 6154, RFC 9590)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from mailserver.imap.commands import metadata
 from mailserver.imap.commands.mailboxes import status_items
 from mailserver.imap.error import ImapError
 from mailserver.imap.names import decode
@@ -12,7 +13,10 @@ from mailserver.imap.patterns import Pattern, joined
 from mailserver.imap.reader import Reader
 
 SELECTIONS = ("SUBSCRIBED", "REMOTE", "RECURSIVEMATCH", "SPECIAL-USE")
-RETURNS = ("SUBSCRIBED", "CHILDREN", "SPECIAL-USE", "STATUS")
+RETURNS = (
+    "SUBSCRIBED", "CHILDREN", "SPECIAL-USE", "STATUS",
+    "METADATA",
+)
 MOST_PATTERNS = 32
 
 
@@ -20,8 +24,9 @@ MOST_PATTERNS = 32
 class List:
     """Which of them, found by which patterns, with what said of each.
 
-    `selections` and `returns` are words of `SELECTIONS` and `RETURNS`; `status` the items of STATUS.  `is_extended`: a
-    LIST that only RFC 5258 has.  A LIST that `asks_for_separator` has an empty pattern, and wants no mailbox.
+    `selections` and `returns` are words of `SELECTIONS` and `RETURNS`; `status` the items of STATUS, `metadata` the
+    entries of METADATA.  `is_extended`: a LIST that only RFC 5258 has.  A LIST that `asks_for_separator` has an empty
+    pattern, and wants no mailbox.
     """
 
     patterns: tuple[Pattern, ...]
@@ -31,6 +36,7 @@ class List:
     status: tuple[str, ...] = ()
     is_extended: bool = False
     asks_for_separator: bool = False
+    metadata: tuple[str, ...] = ()
 
     def matches(self, name: str) -> bool:
         """Whether one of the patterns is that of a name."""
@@ -64,6 +70,7 @@ def _list(reader: Reader) -> List:
     else:
         patterns = (reader.pattern(),)
     status: tuple[str, ...] = ()
+    entries: tuple[str, ...] = ()
     returns: set[str] = set()
     if reader.took(b" "):
         is_extended = True
@@ -72,16 +79,20 @@ def _list(reader: Reader) -> List:
         reader.space()
 
         def option() -> None:
-            nonlocal status
+            nonlocal status, entries
             returns.add(word := _one_of(reader, RETURNS))
             if word == "STATUS":
                 reader.space()
                 status = status_items(reader)
+            elif word == "METADATA":
+                reader.space()
+                entries = metadata.wanted(reader)
 
         reader.list_of(option, may_be_empty=True)
     return List(
         tuple(joined(reference, pattern) for pattern in patterns if pattern or is_extended), reference,
         frozenset(selections), frozenset(returns), status, is_extended, not is_extended and patterns == ("",),
+        entries,
     )
 
 

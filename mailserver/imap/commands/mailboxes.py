@@ -1,4 +1,7 @@
-"""Commands about mailboxes as such: choosing, making and removing them, and their quota."""
+"""Commands about mailboxes as such: choosing, making and removing them, and their quota.
+
+`given` is how a name was spelled, where the mailbox is not called so (RFC 9051 6.3.9.7).
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from mailserver.imap.error import ImapError
-from mailserver.imap.names import SEPARATOR, canonical, decode
+from mailserver.imap.names import SEPARATOR, decode
 from mailserver.imap.numbers import SequenceSet
 from mailserver.imap.reader import MOST_NUMBER64, Reader
 
@@ -39,6 +42,7 @@ class Select:
     read_only: bool = False
     condstore: bool = False
     qresync: Qresync | None = None
+    given: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,7 @@ class Create:
 
     mailbox: str
     uses: tuple[str, ...] = ()
+    given: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +59,7 @@ class Delete:
     """RFC 9051 6.3.5."""
 
     mailbox: str
+    given: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +68,7 @@ class Rename:
 
     mailbox: str
     to: str
+    given: str = ""         # of the new name
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,13 +134,12 @@ def status_items(reader: Reader) -> tuple[str, ...]:
 
 def made_name(reader: Reader) -> str:
     """A mailbox that shall be there; a final separator says that there will be others below it (RFC 9051 6.3.4)."""
-    name = decode(reader.astring(), reader.utf8)
-    return canonical(name.removesuffix(SEPARATOR))
+    return reader.called(decode(reader.astring(), reader.utf8).removesuffix(SEPARATOR))
 
 
 def _select(reader: Reader, read_only: bool) -> Select:
     reader.space()
-    mailbox = reader.mailbox()
+    mailbox, given = reader.mailbox(), reader.given
     condstore = False
     qresync = None
     if reader.took(b" "):
@@ -150,7 +156,7 @@ def _select(reader: Reader, read_only: bool) -> Select:
                 raise ImapError("there is no such parameter")
 
         reader.list_of(parameter)
-    return Select(mailbox, read_only, condstore, qresync)
+    return Select(mailbox, read_only, condstore, qresync, given)
 
 
 def _qresync(reader: Reader) -> Qresync:
@@ -184,23 +190,24 @@ def _known(reader: Reader) -> SequenceSet:
 
 def _create(reader: Reader) -> Create:
     reader.space()
-    mailbox = made_name(reader)
+    mailbox, given = made_name(reader), reader.given
     if not reader.took(b" "):
-        return Create(mailbox)
+        return Create(mailbox, given=given)
     reader.expect(b"(")
     if reader.word("a parameter") != "USE":
         raise ImapError("there is no such parameter")
     reader.space()
     uses = reader.list_of(reader.flag, may_be_empty=True)
     reader.expect(b")")
-    return Create(mailbox, uses)
+    return Create(mailbox, uses, given)
 
 
 def _rename(reader: Reader) -> Rename:
     reader.space()
     mailbox = reader.mailbox()
     reader.space()
-    return Rename(mailbox, made_name(reader))
+    to = made_name(reader)
+    return Rename(mailbox, to, reader.given)
 
 
 def _of_one(make: Callable[[str], object]) -> Callable[[Reader], object]:
@@ -209,6 +216,12 @@ def _of_one(make: Callable[[str], object]) -> Callable[[Reader], object]:
         return make(reader.mailbox())
 
     return parse
+
+
+def _delete(reader: Reader) -> Delete:
+    reader.space()
+    mailbox = reader.mailbox()
+    return Delete(mailbox, reader.given)
 
 
 def _status(reader: Reader) -> Status:
@@ -240,7 +253,7 @@ def _set_quota(reader: Reader) -> SetQuota:
 
 PARSERS: Mapping[str, Callable[[Reader], object]] = {
     "SELECT": lambda reader: _select(reader, False), "EXAMINE": lambda reader: _select(reader, True),
-    "CREATE": _create, "DELETE": _of_one(Delete), "RENAME": _rename, "SUBSCRIBE": _of_one(Subscribe),
+    "CREATE": _create, "DELETE": _delete, "RENAME": _rename, "SUBSCRIBE": _of_one(Subscribe),
     "UNSUBSCRIBE": _of_one(Unsubscribe), "STATUS": _status, "NAMESPACE": lambda _: Namespace(),
     "GETQUOTA": lambda reader: GetQuota(_root(reader)), "GETQUOTAROOT": _of_one(GetQuotaRoot),
     "SETQUOTA": _set_quota,

@@ -12,6 +12,7 @@ from mailserver.imap.commands.keys import (
     And,
     Dated,
     EmailId,
+    Filter,
     HasFlag,
     HasKeyword,
     Header,
@@ -70,6 +71,16 @@ def _header(reader: Reader) -> Key:
     return Header(name, reader.text())
 
 
+def _filter(reader: Reader) -> Key:
+    """RFC 5466 3.1: filters are UTF-8, and so is all that stands beside them."""
+    name = reader.atom("the name of a filter")
+    if "/" in name:
+        raise ImapError("a slash cannot be in the name of a filter")
+    if reader.charset not in ("utf-8", "ascii"):
+        raise ImapError("filters are in UTF-8", code="BADCHARSET (UTF-8 US-ASCII)")
+    return Filter(name)
+
+
 # Of what has an argument: how that is read, behind the space.
 PARSERS: dict[str, Callable[[Reader], Key]] = {
     "BCC": lambda reader: Addressed("Bcc", reader.text()), "CC": lambda reader: Addressed("Cc", reader.text()),
@@ -88,6 +99,7 @@ PARSERS: dict[str, Callable[[Reader], Key]] = {
     "SMALLER": lambda reader: Smaller(reader.number(MOST_NUMBER64)),
     "UID": lambda reader: Uids(reader.sequence_set()), "MODSEQ": _mod_seq,
     "EMAILID": lambda reader: EmailId(reader.atom()), "THREADID": lambda reader: ThreadId(reader.atom()),
+    "FILTER": _filter,
 }
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from enum import Enum
 
-from mailserver.imap.commands import append, connection, fetch, listing, mailboxes, messages, search
+from mailserver.imap.commands import append, connection, fetch, listing, mailboxes, messages, metadata, search
+from mailserver.imap.entries import LARGEST_VALUE
 from mailserver.imap.error import ImapError
 from mailserver.imap.reader import Reader
 
@@ -21,10 +22,13 @@ class State(Enum):
 PARSERS: Mapping[str, Callable[[Reader], object]] = {
     **connection.PARSERS, **mailboxes.PARSERS, **listing.PARSERS, **messages.PARSERS, **fetch.PARSERS,
     **search.PARSERS, **append.BEGINNINGS,
+    **metadata.PARSERS,
 }
 ALWAYS = frozenset({"CAPABILITY", "NOOP", "LOGOUT", "ID"})
 BEFORE_LOGIN = frozenset({"STARTTLS", "AUTHENTICATE", "LOGIN"})
 IN_MAILBOX = frozenset({*messages.PARSERS, *fetch.PARSERS, *search.PARSERS, "REPLACE", "UID REPLACE"})
+
+WITH_LITERAL8 = frozenset({"SETMETADATA"})      # of those that bring no messages
 
 
 def read_name(reader: Reader) -> str:
@@ -46,6 +50,13 @@ def allow(name: str, state: State) -> None:
         raise ImapError("log in first" if state is State.NOT_AUTHENTICATED else "you are logged in already")
     if name in IN_MAILBOX and state is not State.SELECTED:
         raise ImapError("choose a mailbox first")
+
+
+def too_long(name: str) -> ImapError:
+    """What is said of a literal that is too long for a command."""
+    if name == "SETMETADATA":       # RFC 5464 4.3
+        return ImapError("that value is too long", "NO", f"METADATA MAXSIZE {LARGEST_VALUE}")
+    return ImapError("that is too long", code="TOOBIG")
 
 
 def may_have_literals(name: str, state: State) -> bool:

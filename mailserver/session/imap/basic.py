@@ -8,7 +8,8 @@ from mailserver.imap import responses
 from mailserver.imap.commands import connection
 from mailserver.imap.error import ImapError
 from mailserver.net.answer import Then
-from mailserver.session.imap.capabilities import SWITCHES
+from mailserver.session.imap import annotating
+from mailserver.session.imap.capabilities import switches
 from mailserver.session.imap.reply import Reply
 
 if TYPE_CHECKING:
@@ -47,8 +48,13 @@ async def start_tls(session: ImapSession, command: connection.StartTls) -> Reply
 
 async def enable(session: ImapSession, command: connection.Enable) -> Reply:
     """Those that are known are switched on (RFC 9051 6.3.1)."""
-    words = [each for each in command.capabilities if each in SWITCHES and each not in session.enabled]
+    known = switches(session.policy.store)
+    words = [
+        each for each in dict.fromkeys(command.capabilities) if each in known and each not in session.enabled
+    ]
     session.enable(frozenset(words))
+    if "METADATA" in words:
+        await annotating.listen(session)
     return Reply("enabled", [responses.enabled(words)])
 
 

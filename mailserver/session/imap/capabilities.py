@@ -3,18 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
+
+from zope.interface import Interface
 
 from mailserver.imap.limits import MEBI
+from mailserver.imapmetadata import IMetadata
 
-BOTH = ("IMAP4rev1", "IMAP4rev2", "LITERAL+", "SASL-IR", "ID", "ENABLE")
+BOTH = ("IMAP4rev1", "IMAP4rev2", "LITERAL+", "SASL-IR", "ID", "ENABLE", "LOGIN-REFERRALS")
 INSIDE = (
     "IDLE", "NAMESPACE", "CHILDREN", "UIDPLUS", "UNSELECT", "MOVE", "MULTIAPPEND", "BINARY", "CONDSTORE", "QRESYNC",
     "ESEARCH", "SEARCHRES", "WITHIN", "SORT", "SORT=DISPLAY", "ESORT", "THREAD=ORDEREDSUBJECT", "THREAD=REFERENCES",
     "LIST-EXTENDED", "LIST-STATUS", "SPECIAL-USE", "CREATE-SPECIAL-USE", "STATUS=SIZE", "OBJECTID", "SAVEDATE",
     "PREVIEW", "UTF8=ACCEPT", "I18NLEVEL=1", "QUOTA", "QUOTA=RES-STORAGE", "QUOTA=RES-MESSAGE", "PARTIAL", "REPLACE",
     "UNAUTHENTICATE", "INPROGRESS",
+    "THREAD=REFS",
+)
+# What only some stores can do: what they provide, and what that is called.
+OF_STORES: tuple[tuple[type[Interface], tuple[str, ...]], ...] = (
+    (IMetadata, ("METADATA", "LIST-METADATA", "FILTERS")),
 )
 SWITCHES = frozenset({"CONDSTORE", "QRESYNC", "UTF8=ACCEPT", "IMAP4REV2"})
+SWITCHES_OF_STORES: tuple[tuple[type[Interface], str], ...] = ((IMetadata, "METADATA"),)
+
+
+def switches(store: Any) -> frozenset[str]:
+    """What can be switched on where mailboxes are kept by this store."""
+    return SWITCHES | {word for interface, word in SWITCHES_OF_STORES if interface.providedBy(store)}
 
 
 def outside(mechanisms: Sequence[str], may_log_in: bool, may_start_tls: bool) -> list[str]:
@@ -27,7 +42,10 @@ def outside(mechanisms: Sequence[str], may_log_in: bool, may_start_tls: bool) ->
     return [*words, *(f"AUTH={name}" for name in mechanisms)]
 
 
-def inside(size: int, may_compress: bool) -> list[str]:
+def inside(size: int, may_compress: bool, store: Any = None) -> list[str]:
     """After it."""
     words = [*BOTH, *INSIDE, f"APPENDLIMIT={size or 64 * MEBI}"]
+    for interface, names in OF_STORES:
+        if interface.providedBy(store):
+            words += names
     return [*words, "COMPRESS=DEFLATE"] if may_compress else words

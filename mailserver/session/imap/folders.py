@@ -25,6 +25,16 @@ def account(session: ImapSession) -> Account:
     return session.account
 
 
+def spelled_anew(session: ImapSession, name: str, given: str, *attributes: str) -> list[bytes]:
+    """What a mailbox is called that a command has spelled otherwise (RFC 9051 6.3.9.7).
+
+    Only a client that has said IMAP4rev2 knows what that means (RFC 5258 3).
+    """
+    if not given or "IMAP4REV2" not in session.enabled:
+        return []
+    return [listings.listed(name, attributes, session.wire.utf8, old_name=given)]
+
+
 async def create(session: ImapSession, command: mailboxes.Create) -> Reply:
     """A new mailbox, perhaps for a special use (RFC 6154 3)."""
     if command.mailbox == INBOX:
@@ -40,7 +50,8 @@ async def create(session: ImapSession, command: mailboxes.Create) -> Reply:
         if wanted and not await store.status(account(session), {command.mailbox}):
             raise ImapError(str(error), "NO", "USEATTR") from None          # it is the use that another has
         raise
-    return Reply("made", code=f"MAILBOXID ({made.id})")
+    lines = spelled_anew(session, command.mailbox, command.given)
+    return Reply("made", lines, f"MAILBOXID ({made.id})")
 
 
 async def delete(session: ImapSession, command: mailboxes.Delete) -> Reply:
@@ -51,7 +62,7 @@ async def delete(session: ImapSession, command: mailboxes.Delete) -> Reply:
     session.policy.boards.forget_names()
     if session.selected is not None and session.selected.name == command.mailbox:
         session.unselect()
-    return Reply("deleted")
+    return Reply("deleted", spelled_anew(session, command.mailbox, command.given, "\\NonExistent"))
 
 
 async def rename(session: ImapSession, command: mailboxes.Rename) -> Reply:
@@ -63,7 +74,7 @@ async def rename(session: ImapSession, command: mailboxes.Rename) -> Reply:
     selected = session.selected
     if selected is not None and command.mailbox != INBOX and f"{selected.name}/".startswith(f"{command.mailbox}/"):
         selected.name = command.to + selected.name[len(command.mailbox):]
-    return Reply("renamed")
+    return Reply("renamed", spelled_anew(session, command.to, command.given))
 
 
 async def subscribe(session: ImapSession, command: mailboxes.Subscribe) -> Reply:

@@ -12,6 +12,7 @@ from mailserver.errors import TemporaryFailure
 from mailserver.imap import responses
 from mailserver.imap.error import ImapError
 from mailserver.net.answer import Over
+from mailserver.session.imap import annotating
 from mailserver.session.imap.selected import Selected
 
 if TYPE_CHECKING:
@@ -56,10 +57,12 @@ class Idling:
         late = again = clock.callLater(LONGEST, self._expire)
         if selected is not None:
             selected.board.listen(self, self._wake)
+        watch_no_more = annotating.watch(session, self._wake)
         try:
             while not self._ended:
                 try:
-                    lines = [] if selected is None else await self._news(selected)
+                    lines = await annotating.news(session)
+                    lines += [] if selected is None else await self._news(selected)
                 except ImapError as error:
                     yield responses.failure(error)
                     raise Over from None
@@ -80,6 +83,7 @@ class Idling:
                     each.cancel()
             if selected is not None:
                 selected.board.listen_no_more(self)
+            watch_no_more()
 
     async def _news(self, selected: Selected) -> list[bytes]:
         # A change that came while nobody listened has not been looked at yet.

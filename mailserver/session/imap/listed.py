@@ -13,6 +13,7 @@ from mailserver.imap.names import SEPARATOR
 from mailserver.imap.patterns import Pattern
 from mailserver.imapstore import Status, Wanted
 from mailserver.interfaces import DELETED
+from mailserver.session.imap import annotating
 from mailserver.session.imap.folders import account
 from mailserver.session.imap.reply import Reply
 
@@ -38,6 +39,7 @@ async def list_them(session: ImapSession, command: listing.List) -> Reply:
     holders = _parents(
         name for name in names if name not in matching and _is_meant(name, there.get(name), subscribed, selects)
     ) if "RECURSIVEMATCH" in selects else set()
+    annotations = await annotating.of_all(session, command.metadata)
     lines: list[bytes] = []
     for name in sorted(names, key=_order):
         box = there.get(name)
@@ -52,6 +54,9 @@ async def list_them(session: ImapSession, command: listing.List) -> Reply:
         ))
         if command.status and box is not None:
             lines.append(listings.counted(name, await _items(session, box, command.status), utf8))
+        if command.metadata and box is not None:
+            found = annotations.get(name, {})
+            lines.append(listings.annotated(name, {each: found.get(each.lower()) for each in command.metadata}, utf8))
     return Reply("listed", lines)
 
 

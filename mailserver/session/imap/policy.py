@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from mailserver.authentication import Authentication
 from mailserver.figures import Figures
+from mailserver.imap.referrals import Referral
 from mailserver.imapstore import IImapStore
+from mailserver.interfaces import Account
 from mailserver.session.imap.boards import Boards
 from mailserver.store.contents import Incoming
 from mailserver.world import World
@@ -15,7 +17,12 @@ from mailserver.world import World
 
 @dataclass(frozen=True)
 class ImapPolicy:
-    """`size` is the most octets of a message that may be appended."""
+    """`size` is the most octets of a message that may be appended.
+
+    `comment` and `admin` are what the server says of itself (RFC 5464 6.2); an `admin` of "" is the postmaster of who
+    asks.  `referral` is the URL of a server that this one sends everybody to, `referred` finds that of one account
+    (RFC 2221).
+    """
 
     hostname: str
     world: World
@@ -27,3 +34,7 @@ class ImapPolicy:
     tls: bool = False
     clear_passwords: bool = False
     figures: Figures = field(default_factory=Figures)
+    comment: str = ""
+    admin: str = ""
+    referral: str = ""
+    referred: Callable[[Account], Awaitable[Referral | None]] | None = None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from mailserver.imap import found
 from mailserver.imap.commands.keys import And, Key, ModSeq, Not, Or
 from mailserver.imap.commands.search import Results, Search, Sort
+from mailserver.session.imap import filtering
 from mailserver.session.imap.changing import chosen
 from mailserver.session.imap.matching import Sight, matching
 from mailserver.session.imap.reply import Reply
@@ -24,6 +25,7 @@ async def search(session: ImapSession, command: Search) -> Reply:
     if results is None and "IMAP4REV2" in session.enabled:
         results = ALL
     try:
+        command = await filtering.meant(session, command)
         sight, places = await matched(session, command.key)
     except Exception:
         forget(session, results)

@@ -48,7 +48,7 @@ async def select(session: ImapSession, command: Select) -> Reply:
         responses.status("OK", "it keeps this", f"MAILBOXID ({board.mailbox.id})"),
     ]
     if rev2:
-        lines.append(listings.listed(command.mailbox, utf8=True))
+        lines.append(listings.listed(command.mailbox, utf8=True, old_name=command.given or None))
     else:
         lines.insert(1, responses.recent(selected.recent_count))
         unseen = next((number for number, each in enumerate(board.flags, 1) if not each & SEEN), 0)

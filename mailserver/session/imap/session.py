@@ -20,7 +20,7 @@ from mailserver.imap.limits import after_login
 from mailserver.imap.wire import ServerWire
 from mailserver.interfaces import Account
 from mailserver.net.answer import About, Answer, Over, Then
-from mailserver.session.imap import capabilities, together
+from mailserver.session.imap import annotating, capabilities, together
 from mailserver.session.imap.appending import Appending
 from mailserver.session.imap.bodies import Interrupted
 from mailserver.session.imap.compression import Compression
@@ -43,7 +43,7 @@ class ImapSession:
 
     __slots__ = (
         "_appending", "_compression", "_errors", "_held", "_id", "_idling", "_is_lost", "_is_streaming", "_login",
-        "_will_compress", "account", "at_work", "client", "enabled", "policy", "selected", "tag", "wire",
+        "_will_compress", "account", "annotated", "at_work", "client", "enabled", "policy", "selected", "tag", "wire",
     )
 
     def __init__(self, policy: ImapPolicy, address: str, port: int) -> None:
@@ -54,6 +54,7 @@ class ImapSession:
         self.selected: Selected | None = None
         self.tag = ""                   # of the command that is being answered
         self.enabled: frozenset[str] = frozenset()
+        self.annotated: int | None = None   # the last change of annotations that it heard of; None: it hears of none
         self._id = policy.world.new_id()
         self._login: Login | None = Login(policy)
         self._appending: Appending | None = None
@@ -69,6 +70,9 @@ class ImapSession:
     # -- a Talker
 
     async def greeting(self) -> Answer:
+        if self.policy.referral:            # RFC 2221 4.2
+            code = f"REFERRAL {self.policy.referral}"
+            return Answer(responses.status("BYE", "this server has moved", code), Then.CLOSE)
         words = " ".join(self.capabilities())
         return Answer(responses.status("OK", f"{self.policy.hostname} IMAP", f"CAPABILITY {words}"))
 
@@ -190,6 +194,11 @@ class ImapSession:
 
     def dismissed(self) -> bytes:
         return self._last("BYE", "this connection is ended by the operator")
+
+    @property
+    def id(self) -> int:
+        """That of no other session."""
+        return self._id
 
     def about(self) -> About:
         doing = "idle" if self._idling is not None else self.wire.state.name.lower().replace("_", " ")
@@ -341,12 +350,15 @@ class ImapSession:
         return b"".join([*told, self._tagged(tag, reply)]), True
 
     async def _news(self, reply: Reply) -> list[bytes]:
-        if self.selected is None or reply.condition == "BYE":
+        if reply.condition == "BYE":
             return []
+        annotations = await annotating.news(self)
+        if self.selected is None:
+            return annotations
         await self.selected.refresh()
         if self.selected is None:               # the peer has gone meanwhile
-            return []
-        return self.told(reply.may_expunge, reply.quiet, reply.with_uid)
+            return annotations
+        return annotations + self.told(reply.may_expunge, reply.quiet, reply.with_uid)
 
     def told(self, may_expunge: bool, quiet: Collection[int] = (), with_uid: bool = False) -> list[bytes]:
         """What is new in the chosen mailbox, for the peer."""
@@ -367,7 +379,7 @@ class ImapSession:
         if self._login is not None:
             may_start_tls = self.policy.tls and self.client.tls is None
             return capabilities.outside(self._login.mechanisms, self._login.is_allowed(self.client), may_start_tls)
-        return capabilities.inside(self.policy.size, self._compression is None)
+        return capabilities.inside(self.policy.size, self._compression is None, self.policy.store)
 
     def enable(self, words: frozenset[str]) -> None:
         """Switch these on, for good (RFC 9051 6.3.1)."""
@@ -408,10 +420,15 @@ class ImapSession:
         return await self._logged_in(self._login.tag, self._login.proceed(event, self.client))
 
     async def _logged_in(self, tag: str, step: Awaitable[bytes | Account | Reply]) -> Answer:
+        referral = None
         try:
             found = await step
+            if isinstance(found, Account) and self.policy.referred is not None:
+                referral = await self.policy.referred(found)        # of who has proved who he is (RFC 2221 6)
         except Exception as error:
             return self._refused(tag, self._refusal(error))
+        if referral is not None and not referral.may_log_in:
+            found = Reply("your mailboxes are on another server", condition="NO", code=f"REFERRAL {referral.url}")
         if isinstance(found, bytes):
             self.wire.challenge(tag)
             return Answer(responses.challenge(found))
@@ -425,6 +442,9 @@ class ImapSession:
             "{id}: {login} logged in to IMAP from {address} ({tls})", id=spell(self._id), login=str(found.address),
             address=self.client.address, tls=tls.version if tls else "no TLS",
         )
+        if referral is not None:            # there is room for one code
+            here = responses.status("OK", "your own mailboxes are elsewhere", f"REFERRAL {referral.url}", tag)
+            return Answer(responses.capability(self.capabilities()) + here)
         words = " ".join(self.capabilities())
         return Answer(responses.status("OK", "you are logged in", f"CAPABILITY {words}", tag))
 
@@ -433,6 +453,7 @@ class ImapSession:
         self.unselect()
         self.account = None
         self.enabled = frozenset()
+        self.annotated = None
         self.wire.state, self.wire.utf8 = State.NOT_AUTHENTICATED, False
         self.client = replace(self.client, login=None)
         self._login = Login(self.policy)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from mailserver.imap.commands.search import Sort
 from mailserver.imapstore import Wanted
+from mailserver.session.imap import filtering
 from mailserver.session.imap.changing import chosen
 from mailserver.session.imap.matching import AT_ONCE, Sight
 from mailserver.session.imap.reply import Reply
@@ -30,6 +31,7 @@ async def sort(session: ImapSession, command: Sort) -> Reply:
     """Messages that are alike in all that is compared stay in the order of their numbers."""
     selected = chosen(session)
     try:
+        command = await filtering.meant(session, command)
         sight, places = await matched(session, command.key)
         places = await _sorted(session, selected, sight, places, command.order)
     except Exception:

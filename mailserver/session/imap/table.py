@@ -5,8 +5,19 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from mailserver.imap.commands import connection, fetch, listing, mailboxes, messages, search
-from mailserver.session.imap import basic, changing, fetching, folders, listed, searching, selecting, sorting, threading
+from mailserver.imap.commands import connection, fetch, listing, mailboxes, messages, metadata, search
+from mailserver.session.imap import (
+    annotating,
+    basic,
+    changing,
+    fetching,
+    folders,
+    listed,
+    searching,
+    selecting,
+    sorting,
+    threading,
+)
 from mailserver.session.imap.reply import Reply
 
 Handler = Callable[[Any, Any], Awaitable[Reply]]
@@ -25,4 +36,5 @@ HANDLERS: Mapping[type, Handler] = {
     messages.Store: changing.store, messages.Expunge: changing.expunge, messages.Copy: changing.copy,
     messages.Move: changing.copy, fetch.Fetch: fetching.fetch,
     search.Search: searching.search, search.Sort: sorting.sort, search.Thread: threading.thread,
+    metadata.GetMetadata: annotating.get_metadata, metadata.SetMetadata: annotating.set_metadata,
 }

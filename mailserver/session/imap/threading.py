@@ -1,4 +1,4 @@
-"""THREAD (RFC 5256)."""
+"""THREAD (RFC 5256, draft-ietf-morg-inthread-01)."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from mailserver.imap.commands.search import Thread
 from mailserver.imap.error import ImapError
 from mailserver.imap.threads import Letter
 from mailserver.imapstore import Wanted
+from mailserver.session.imap import filtering
 from mailserver.session.imap.changing import chosen
 from mailserver.session.imap.reply import Reply
 from mailserver.session.imap.searching import matched
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 AT_ONCE = 1000              # rows; some have fifty thousand octets of ids
 MOST_KEPT = 1024 * 1024     # octets of an answer that is kept for who asks again
-WAYS = {"ORDEREDSUBJECT": threads.ordered_subject, "REFERENCES": threads.references}
+WAYS = {"ORDEREDSUBJECT": threads.ordered_subject, "REFERENCES": threads.references, "REFS": threads.refs}
 COLUMNS = ("uid", "sent", "received", "subject", "is_reply", "message_id", "refs")
 
 
@@ -28,6 +29,7 @@ async def thread(session: ImapSession, command: Thread) -> Reply:
     if command.threading not in WAYS:
         raise ImapError("there is no such way to thread here")
     selected = chosen(session)
+    command = await filtering.meant(session, command)
     sight, places = await matched(session, command.key)
     question = ("thread", command.threading, command.by_uid)
     is_all = len(places) == len(sight)

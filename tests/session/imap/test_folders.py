@@ -106,6 +106,24 @@ class NamingTests(FolderCase):
         self.assertIn(b"* 0 EXISTS", await bob.ok("SELECT INBOX"))
         await peer.ok("SELECT secret")
 
+    async def test_other_spelling(self) -> None:
+        """A name is normalised (RFC 9051 5.1); who speaks IMAP4rev2 hears how it is called (6.3.9.7)."""
+        peer = await self.plain()
+        composed, apart = "caf\u00e9", "cafe\u0301"
+        self.assertEqual((await peer.ok("CREATE cafe&AwE-")).lines, [])
+        await peer.ok("ENABLE IMAP4rev2")
+        last = f'LIST () "/" "{composed}" ("OLDNAME" ("{apart}"))'
+        self.assertIn(f"* {last}".encode(), (await peer.ok(f'SELECT "{apart}"'.encode())).lines)
+        self.assertIn(f'* LIST () "/" "{composed}"'.encode(), (await peer.ok(f'EXAMINE "{composed}"'.encode())).lines)
+        await peer.ok("CLOSE")
+        heard = await peer.ok(f'DELETE "{apart}"'.encode())
+        self.assertEqual(heard.lines, [f"* {last}".replace("()", "(\\NonExistent)", 1).encode()])
+        self.assertEqual((await peer.ok(f'CREATE "{apart}"'.encode())).lines, [f"* {last}".encode()])
+        self.assertEqual((await peer.ok(f'RENAME "{composed}" x'.encode())).lines, [])
+        self.assertEqual((await peer.ok(f'RENAME x "{apart}"'.encode())).lines, [f"* {last}".encode()])
+        self.assertEqual((await peer.ok("CREATE inbox/x")).lines, [b'* LIST () "/" INBOX/x ("OLDNAME" (inbox/x))'])
+        self.assertIn(b'* LIST () "/" INBOX', (await peer.ok("SELECT inbox")).lines)
+
 
 class ListTests(FolderCase):
     async def test_far_too_many(self) -> None:
@@ -177,6 +195,10 @@ class ListTests(FolderCase):
         await peer.ok("UNSUBSCRIBE gone")
         await peer.ok("UNSUBSCRIBE never")
         self.assertNotIn(b'* LSUB () "/" gone', await peer.ok('LSUB "" "*"'))
+
+    async def test_options(self) -> None:
+        server = await self.serve()
+        await self.play_file(await self.connect(server, "imap"), "imap_list_extended.txt")
 
     async def test_status(self) -> None:
         peer = await self.plain("CREATE a/b")
