@@ -15,7 +15,7 @@ from mailserver.errors import BadAddress, MailserverError
 from mailserver.net.limits import Allowance
 from mailserver.outbound import mailbox, read_outbound
 from mailserver.pop3.languages import LANGUAGES
-from mailserver.settings import Config, Http, KeyFiles, Limits, Listen, Outbound, Pop3, Smtp, TlsReport, Use
+from mailserver.settings import Config, Http, Imap, KeyFiles, Limits, Listen, Outbound, Pop3, Smtp, TlsReport, Use
 from mailserver.tomlplaces import Place, places
 from mailserver.tomltable import REQUIRED, Mistake, Mistakes, TableReader, Wrong
 
@@ -111,6 +111,7 @@ class _Reader:
         limits = self._limits()
         smtp = self._smtp()
         pop3 = self._pop3()
+        imap = self._imap()
         http = self._http()
         trace = root.table("trace")
         trace_days = trace.take("days", 30.0, values.positive)
@@ -138,7 +139,7 @@ class _Reader:
             trace_refusals, clear_passwords, filters, forward, auth, mailboxes, folders, relay_domains, workers,
             {"folders": self.mistakes.place(("plugins", "folders"))}
             | {key: self.mistakes.place((key,)) for key in ("data", "database", "tls")},
-            relay_recipients, relay_list, listeners, http, tls_report, pop3,
+            relay_recipients, relay_list, listeners, http, tls_report, pop3, imap,
         )
         if self.mistakes.found:
             raise ConfigErrors(self.mistakes.found, config)
@@ -315,6 +316,18 @@ class _Reader:
         )
         table.end()
         return pop3
+
+    def _imap(self) -> Imap:
+        table, default = self.root.table("imap"), Imap()
+        imap = Imap(
+            hosts=tuple(map(domain_key, table.take_list("hosts", values.domain))),
+            message_limit=table.take("message_limit", default.message_limit, values.count_or_none),
+            save_limit=table.take("save_limit", default.save_limit, values.count_or_none),
+        )
+        if imap.message_limit and imap.save_limit:
+            table.wrong("save_limit", 'there is a "message_limit", which is for COPY and APPEND too: have one of them')
+        table.end()
+        return imap
 
     def _http(self) -> Http:
         table, default = self.root.table("http"), Http()

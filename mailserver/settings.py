@@ -176,6 +176,15 @@ class Pop3:
 
 
 @dataclass(frozen=True, slots=True)
+class Imap:
+    """How IMAP is spoken."""
+
+    hosts: tuple[str, ...] = ()             # how URLs may call this server, besides its hostname
+    message_limit: int = 0                  # messages that one command may be about (RFC 9738); 0: any number
+    save_limit: int = 0                     # the same, of COPY and APPEND alone
+
+
+@dataclass(frozen=True, slots=True)
 class Http:
     """What the http service shows to whom."""
 
@@ -226,6 +235,7 @@ class Config:
     http: Http = field(default_factory=Http)
     tls_report: TlsReport = field(default_factory=TlsReport)
     pop3: Pop3 = field(default_factory=Pop3)
+    imap: Imap = field(default_factory=Imap)
 
     def relays(self, domain: str) -> bool:
         """Whether mail for a domain that is not ours is taken from anybody, and sent on."""

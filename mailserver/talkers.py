@@ -27,6 +27,7 @@ from mailserver.rooms import Rooms
 from mailserver.session.imap.boards import Boards
 from mailserver.session.imap.policy import ImapPolicy
 from mailserver.session.imap.session import ImapSession
+from mailserver.session.links import Links
 from mailserver.session.offers import Offers
 from mailserver.session.policy import SmtpPolicy, everybody
 from mailserver.session.pop3 import Pop3Session
@@ -69,6 +70,15 @@ class House:
     def boards(self) -> Boards:
         """Mailboxes that are open, whichever listener their sessions came by."""
         return Boards(next(iter(self.rooms.stores.values())), self.world.clock.seconds)
+
+    @cached_property
+    def links(self) -> Links | None:
+        """Where URLs of messages lead to; None: the mailbox store is not for IMAP."""
+        store = next(iter(self.rooms.stores.values()), None)
+        if not IImapStore.providedBy(store):
+            return None
+        hosts = {self.config.hostname, *self.config.imap.hosts}
+        return Links(store, self.directory, hosts, self.world.now, self.world.random)
 
     def incoming(self, id: int) -> Incoming:
         """A place for the octets of the content with this id."""
@@ -136,6 +146,9 @@ def imap_policy(house: House, listen: Listen) -> ImapPolicy:
         size=house.config.limits.size,
         tls=listen.tls != "none",
         clear_passwords=house.config.clear_passwords,
+        links=house.links,
+        message_limit=house.config.imap.message_limit,
+        save_limit=house.config.imap.save_limit,
         figures=house.figures,
     )
 

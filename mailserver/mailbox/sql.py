@@ -8,13 +8,14 @@ from typing import Any
 import attrs
 from zope.interface import implementer
 
+from mailserver.accesskeys import IAccessKeys
 from mailserver.errors import NotFound
 from mailserver.imapstore import Appended, Copied, IImapStore, Quota, Status
 from mailserver.interfaces import INBOX, Account, Delivery, IResident, IServer, ITransactionalStore
 from mailserver.mailbox.digester import Digester
 from mailserver.mailbox.sqlmailbox import SqlMailbox
 from mailserver.mailbox.watches import Watches
-from mailserver.store import changing, contents, mailboxes, messages
+from mailserver.store import accesskeys, changing, contents, mailboxes, messages
 from mailserver.store.database import Database
 
 
@@ -31,7 +32,7 @@ class SqlOptions:
     quota_messages: int = attrs.field(default=0, validator=attrs.validators.ge(0))
 
 
-@implementer(ITransactionalStore, IImapStore, IResident)
+@implementer(ITransactionalStore, IImapStore, IResident, IAccessKeys)
 class Sql:
     """The tables ``mailbox`` and ``message``."""
 
@@ -106,6 +107,18 @@ class Sql:
 
     def watch(self, mailbox: Any, callback: Callable[[], None]) -> Callable[[], None]:
         return self._watches.watch(mailbox.row, callback)
+
+    # -- keys for URLs
+
+    async def access_key(self, account: Account, mailbox: Any, new: bytes) -> bytes:
+        return await self._database.write(accesskeys.ensure, account.id, mailbox.row, new, self._server.now())
+
+    async def find_access_key(self, account: Account, mailbox: Any) -> bytes | None:
+        return await self._database.read(accesskeys.find, account.id, mailbox.row)
+
+    async def forget_access_keys(self, account: Account, mailbox: Any | None = None) -> None:
+        row = None if mailbox is None else mailbox.row
+        await self._database.write(accesskeys.forget, account.id, row)
 
 
 def _deliver(connection: Any, delivery: Delivery) -> None:

@@ -12,6 +12,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from mailserver.errors import AlreadyExists, NotFound, OverQuota, PermanentFailure, TemporaryFailure
 from mailserver.imapstore import LONGEST_NAME, SPECIAL_USES, Quota, Status
 from mailserver.interfaces import INBOX
+from mailserver.store import accesskeys
 from mailserver.store.contents import release_many
 from mailserver.store.news import news
 from mailserver.store.numbers import numbered
@@ -152,6 +153,7 @@ def _drop(connection: Connection, contents: Path, ids: Sequence[int]) -> None:
     ).scalars()
     release_many(connection, contents, held)
     connection.execute(delete(expunged).where(expunged.c.mailbox_id.in_(ids)))
+    accesskeys.drop(connection, ids)
     connection.execute(delete(mailbox).where(mailbox.c.id.in_(ids)))
     news(connection).mailboxes.update(ids)
 
@@ -163,6 +165,7 @@ def drop_all(connection: Connection, contents: Path, account_id: int) -> None:
         query = query.with_for_update()     # whoever delivers now waits, and finds nobody
     _drop(connection, contents, list(connection.execute(query).scalars()))
     connection.execute(delete(subscription).where(subscription.c.account_id == account_id))
+    accesskeys.forget(connection, account_id)
 
 
 def rename(connection: Connection, account_id: int, old: str, new: str, now: float) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from enum import Enum
 
-from mailserver.imap.commands import append, connection, fetch, listing, mailboxes, messages, search
+from mailserver.imap.commands import append, batches, connection, fetch, listing, mailboxes, messages, search, urls
 from mailserver.imap.error import ImapError
 from mailserver.imap.reader import Reader
 
@@ -21,10 +21,11 @@ class State(Enum):
 PARSERS: Mapping[str, Callable[[Reader], object]] = {
     **connection.PARSERS, **mailboxes.PARSERS, **listing.PARSERS, **messages.PARSERS, **fetch.PARSERS,
     **search.PARSERS, **append.BEGINNINGS,
+    **urls.PARSERS, **batches.PARSERS,
 }
 ALWAYS = frozenset({"CAPABILITY", "NOOP", "LOGOUT", "ID"})
 BEFORE_LOGIN = frozenset({"STARTTLS", "AUTHENTICATE", "LOGIN"})
-IN_MAILBOX = frozenset({*messages.PARSERS, *fetch.PARSERS, *search.PARSERS, "REPLACE", "UID REPLACE"})
+IN_MAILBOX = frozenset({*messages.PARSERS, *fetch.PARSERS, *search.PARSERS, *batches.PARSERS, "REPLACE", "UID REPLACE"})
 
 
 def read_name(reader: Reader) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mailserver.imap.limits import MEBI
+from mailserver.session.imap.policy import ImapPolicy
 
 BOTH = ("IMAP4rev1", "IMAP4rev2", "LITERAL+", "SASL-IR", "ID", "ENABLE")
 INSIDE = (
@@ -13,8 +14,9 @@ INSIDE = (
     "LIST-EXTENDED", "LIST-STATUS", "SPECIAL-USE", "CREATE-SPECIAL-USE", "STATUS=SIZE", "OBJECTID", "SAVEDATE",
     "PREVIEW", "UTF8=ACCEPT", "I18NLEVEL=1", "QUOTA", "QUOTA=RES-STORAGE", "QUOTA=RES-MESSAGE", "PARTIAL", "REPLACE",
     "UNAUTHENTICATE", "INPROGRESS",
+    "CATENATE", "URL-PARTIAL", "UIDONLY", "UIDBATCHES",
 )
-SWITCHES = frozenset({"CONDSTORE", "QRESYNC", "UTF8=ACCEPT", "IMAP4REV2"})
+SWITCHES = frozenset({"CONDSTORE", "QRESYNC", "UTF8=ACCEPT", "IMAP4REV2", "UIDONLY"})
 
 
 def outside(mechanisms: Sequence[str], may_log_in: bool, may_start_tls: bool) -> list[str]:
@@ -27,7 +29,13 @@ def outside(mechanisms: Sequence[str], may_log_in: bool, may_start_tls: bool) ->
     return [*words, *(f"AUTH={name}" for name in mechanisms)]
 
 
-def inside(size: int, may_compress: bool) -> list[str]:
+def inside(policy: ImapPolicy, may_compress: bool) -> list[str]:
     """After it."""
-    words = [*BOTH, *INSIDE, f"APPENDLIMIT={size or 64 * MEBI}"]
+    words = [*BOTH, *INSIDE, f"APPENDLIMIT={policy.size or 64 * MEBI}"]
+    if policy.links is not None and policy.links.keys is not None:
+        words += ["URLAUTH", "URLAUTH=BINARY"]
+    if policy.message_limit:
+        words.append(f"MESSAGELIMIT={policy.message_limit}")
+    elif policy.save_limit:
+        words.append(f"SAVELIMIT={policy.save_limit}")
     return [*words, "COMPRESS=DEFLATE"] if may_compress else words

@@ -14,6 +14,7 @@ from mailserver.imapstore import MOST_KEYWORDS
 from mailserver.interfaces import SEEN
 from mailserver.session.imap.reply import Reply
 from mailserver.session.imap.selected import Selected
+from mailserver.session.imap.urls import mechanisms
 
 if TYPE_CHECKING:
     from mailserver.session.imap.session import ImapSession
@@ -47,6 +48,8 @@ async def select(session: ImapSession, command: Select) -> Reply:
         responses.status("OK", "the newest change", f"HIGHESTMODSEQ {board.modseq}"),
         responses.status("OK", "it keeps this", f"MAILBOXID ({board.mailbox.id})"),
     ]
+    if code := mechanisms(session):
+        lines.append(responses.status("OK", "so URLs are authorized", code))
     if rev2:
         lines.append(listings.listed(command.mailbox, utf8=True))
     else:

@@ -15,7 +15,7 @@ from mailserver.imap import responses
 from mailserver.imap.commands import connection
 from mailserver.imap.commands.table import State
 from mailserver.imap.error import ImapError
-from mailserver.imap.events import Announced, Cancelled, Done, Piece, Request, Response, Wanted
+from mailserver.imap.events import Announced, Cancelled, Done, Joining, Joint, Linked, Piece, Request, Response, Wanted
 from mailserver.imap.limits import after_login
 from mailserver.imap.wire import ServerWire
 from mailserver.interfaces import Account
@@ -129,6 +129,8 @@ class ImapSession:
                 return Answer(responses.continuation("go on"))
             if isinstance(event, Announced):
                 return await self._announced(event)
+            if isinstance(event, (Joining, Linked, Joint)):
+                return await self._join(event)
             if isinstance(event, Piece):
                 assert self._appending is not None
                 await self._appending.take(event.octets, event.is_last)
@@ -298,7 +300,7 @@ class ImapSession:
         if self._login is not None:
             may_start_tls = self.policy.tls and self.client.tls is None
             return capabilities.outside(self._login.mechanisms, self._login.is_allowed(self.client), may_start_tls)
-        return capabilities.inside(self.policy.size, self._compression is None)
+        return capabilities.inside(self.policy, self._compression is None)
 
     def enable(self, words: frozenset[str]) -> None:
         """Switch these on, for good (RFC 9051 6.3.1)."""
@@ -382,6 +384,17 @@ class ImapSession:
             return await self._next()       # who waits hears it now: nothing is to come before
         self.wire.grant()
         return Answer(responses.continuation("go on") if event.draft.waits else b"")
+
+    async def _join(self, event: Joining | Linked | Joint) -> Answer:
+        if isinstance(event, Joining):
+            if self._appending is None:
+                self._appending = Appending(self.policy, event.command)
+            self._appending.join(event.draft)
+        elif self._appending is not None and isinstance(event, Linked):
+            await self._appending.link(self, event.url)
+        elif self._appending is not None:
+            await self._appending.joint()
+        return Answer(b"")
 
     def _forget_appending(self) -> None:
         appending, self._appending = self._appending, None

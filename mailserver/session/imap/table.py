@@ -5,8 +5,22 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+from mailserver.imap.commands import batches as batching
 from mailserver.imap.commands import connection, fetch, listing, mailboxes, messages, search
-from mailserver.session.imap import basic, changing, fetching, folders, listed, searching, selecting, sorting, threading
+from mailserver.imap.commands import urls as commands_of_urls
+from mailserver.session.imap import (
+    basic,
+    batches,
+    changing,
+    fetching,
+    folders,
+    listed,
+    searching,
+    selecting,
+    sorting,
+    threading,
+    urls,
+)
 from mailserver.session.imap.reply import Reply
 
 Handler = Callable[[Any, Any], Awaitable[Reply]]
@@ -25,4 +39,6 @@ HANDLERS: Mapping[type, Handler] = {
     messages.Store: changing.store, messages.Expunge: changing.expunge, messages.Copy: changing.copy,
     messages.Move: changing.copy, fetch.Fetch: fetching.fetch,
     search.Search: searching.search, search.Sort: sorting.sort, search.Thread: threading.thread,
+    commands_of_urls.GenUrlAuth: urls.gen_url_auth, commands_of_urls.ResetKey: urls.reset_key,
+    commands_of_urls.UrlFetch: urls.url_fetch, batching.UidBatches: batches.uid_batches,
 }
