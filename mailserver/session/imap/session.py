@@ -119,6 +119,9 @@ class ImapSession:
     async def _next(self) -> Answer | None:
         try:
             event = self.wire.next()
+            while isinstance(event, (Joining, Linked, Joint)):
+                await self._join(event)
+                event = self.wire.next()
             if event is None:
                 return None
             if isinstance(event, Request):
@@ -129,8 +132,6 @@ class ImapSession:
                 return Answer(responses.continuation("go on"))
             if isinstance(event, Announced):
                 return await self._announced(event)
-            if isinstance(event, (Joining, Linked, Joint)):
-                return await self._join(event)
             if isinstance(event, Piece):
                 assert self._appending is not None
                 await self._appending.take(event.octets, event.is_last)
@@ -385,7 +386,7 @@ class ImapSession:
         self.wire.grant()
         return Answer(responses.continuation("go on") if event.draft.waits else b"")
 
-    async def _join(self, event: Joining | Linked | Joint) -> Answer:
+    async def _join(self, event: Joining | Linked | Joint) -> None:
         if isinstance(event, Joining):
             if self._appending is None:
                 self._appending = Appending(self.policy, event.command)
@@ -394,7 +395,6 @@ class ImapSession:
             await self._appending.link(self, event.url)
         elif self._appending is not None:
             await self._appending.joint()
-        return Answer(b"")
 
     def _forget_appending(self) -> None:
         appending, self._appending = self._appending, None
