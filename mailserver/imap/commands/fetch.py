@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mailserver.imap.commands.sections import MACROS, Attribute, Item, read_item
 from mailserver.imap.error import ImapError
@@ -15,6 +15,8 @@ from mailserver.imap.reader import MOST_NUMBER64, Reader
 class Fetch:
     """Items in the order in which they were asked for, each once; UID among them when it is `by_uid`.
 
+    `asks_uid`: it would be without that.
+
     `changed_since` is a MODSEQ, `vanished` wants those that are gone (RFC 7162 3.1.4.1, 3.2.6); `partial` is a range
     of the messages found, as `partial_range` reads it (RFC 9394 3.3).
     """
@@ -25,6 +27,7 @@ class Fetch:
     changed_since: int | None = None
     vanished: bool = False
     partial: tuple[int, int] | None = None
+    asks_uid: bool = field(default=True, compare=False)
 
 
 def partial_range(reader: Reader) -> tuple[int, int]:
@@ -53,6 +56,7 @@ def _fetch(reader: Reader, by_uid: bool) -> Fetch:
     else:
         items = _macro(reader) or (read_item(reader),)
     asked = dict.fromkeys(items)
+    asks_uid = Attribute.UID in asked
     if by_uid:
         asked.setdefault(Attribute.UID)
     changed_since: int | None = None
@@ -79,7 +83,7 @@ def _fetch(reader: Reader, by_uid: bool) -> Fetch:
         raise ImapError("VANISHED is for UID FETCH with CHANGEDSINCE")      # RFC 7162 3.2.6
     if changed_since is not None:
         asked.setdefault(Attribute.MODSEQ)                                  # RFC 7162 3.1.4.1
-    return Fetch(numbers, tuple(asked), by_uid, changed_since, vanished, partial)
+    return Fetch(numbers, tuple(asked), by_uid, changed_since, vanished, partial, asks_uid)
 
 
 def _macro(reader: Reader) -> tuple[Item, ...]:

@@ -118,7 +118,8 @@ async def _some(
                     if values is None:
                         waiting.append(uid)
                         continue
-                    head = fetched.opening(number) + known[uid][0]
+                    by_uid = selected.uid_only
+                    head = fetched.opening(uid if by_uid else number, by_uid) + known[uid][0]
                     joined.append(head)
                     for place, value in enumerate(values):
                         space = b" " * bool(place or known[uid][0])

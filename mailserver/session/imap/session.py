@@ -20,7 +20,7 @@ from mailserver.imap.limits import after_login
 from mailserver.imap.wire import ServerWire
 from mailserver.interfaces import Account
 from mailserver.net.answer import About, Answer, Over, Then
-from mailserver.session.imap import capabilities
+from mailserver.session.imap import capabilities, uidonly
 from mailserver.session.imap.appending import Appending
 from mailserver.session.imap.bodies import Interrupted
 from mailserver.session.imap.compression import Compression
@@ -205,6 +205,8 @@ class ImapSession:
                 return await self._idle(tag)
             if isinstance(command, (connection.Login, connection.Authenticate)):
                 return await self._authenticate(tag, command)
+            if "UIDONLY" in self.enabled:
+                uidonly.check(command)
             if self._appending is not None:
                 appending, self._appending = self._appending, None
                 reply = await appending.finish(self)
@@ -213,6 +215,7 @@ class ImapSession:
                 reply = await handler(self, command)
             answer = await self._end(tag, reply)
         except Exception as error:
+            self._forget_appending()
             reply = self._refusal(error)
             answer = self._refused(tag, reply)
         self.policy.figures.commands["imap", name.upper(), reply.condition] += 1
@@ -287,8 +290,8 @@ class ImapSession:
         selected = self.selected
         assert selected is not None
         lines = selected.news(
-            may_expunge, with_uid or self.tells_uids, "CONDSTORE" in self.enabled, "QRESYNC" in self.enabled, quiet,
-            "CONDSTORE" in self.enabled,
+            may_expunge, with_uid or self.tells_uids, "CONDSTORE" in self.enabled,
+            bool(self.enabled & {"QRESYNC", "UIDONLY"}), quiet, "CONDSTORE" in self.enabled,
         )
         if selected.claims is not None:
             claims, selected.claims = selected.claims, None
@@ -309,6 +312,8 @@ class ImapSession:
             words |= {"CONDSTORE"}
         self.enabled |= words
         self.wire.utf8 = bool(self.enabled & {"UTF8=ACCEPT", "IMAP4REV2"})
+        if self.selected is not None:
+            self.selected.uid_only = "UIDONLY" in self.enabled
 
     @property
     def tells_uids(self) -> bool:
@@ -377,6 +382,8 @@ class ImapSession:
         if self._appending is None:
             self._appending = Appending(self.policy, event.command)
         try:
+            if "UIDONLY" in self.enabled:
+                uidonly.check(event.command)
             await self._appending.announce(self, event.draft)
         except Exception as error:
             reply = self._refusal(error)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mailserver.imap.commands.search import Sort
 from mailserver.imapstore import Wanted
 from mailserver.session.imap.changing import chosen
+from mailserver.session.imap.limited import refuse_search
 from mailserver.session.imap.matching import AT_ONCE, Sight
 from mailserver.session.imap.reply import Reply
 from mailserver.session.imap.searching import answered, forget, matched
@@ -28,6 +29,7 @@ Order = Sequence[tuple[str, bool]]
 async def sort(session: ImapSession, command: Sort) -> Reply:
     """Messages that are alike in all that is compared stay in the order of their numbers."""
     try:
+        refuse_search(session, command.key)
         sight, places = await matched(session, command.key)
         places = await _sorted(session, sight, places, command.order)
     except Exception:

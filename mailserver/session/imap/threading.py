@@ -11,6 +11,7 @@ from mailserver.imap.error import ImapError
 from mailserver.imap.threads import Letter
 from mailserver.imapstore import Wanted
 from mailserver.session.imap.changing import chosen
+from mailserver.session.imap.limited import refuse_search
 from mailserver.session.imap.reply import Reply
 from mailserver.session.imap.searching import matched
 
@@ -27,6 +28,7 @@ async def thread(session: ImapSession, command: Thread) -> Reply:
     """Raises `ImapError` for ways to thread that are not offered."""
     if command.threading not in WAYS:
         raise ImapError("there is no such way to thread here")
+    refuse_search(session, command.key)
     sight, places = await matched(session, command.key)
     memo, question = chosen(session).board.memo, ("thread", command.threading, command.by_uid)
     generation = memo.generation

@@ -65,7 +65,8 @@ class CatenateTests(ImapCase):
         """MULTIAPPEND: one as it comes, one of parts, and one as it comes; all or none."""
         peer = await self.talk()
         several = (
-            b"APPEND Drafts {3+}\r\none CATENATE (URL /INBOX/;UID=%d/;SECTION=1 TEXT {3+}\r\ntwo) (\\Flagged) {5+}\r\nthree"
+            b"APPEND Drafts {3+}\r\none CATENATE (URL /INBOX/;UID=%d/;SECTION=1 TEXT {3+}\r\ntwo)"
+            b" (\\Flagged) {5+}\r\nthree"
         )
         heard = await peer.ask(several % 2)
         self.assertTrue(heard.end.startswith(b"NO [BADURL /INBOX/;UID=2/;SECTION=1] "), heard.end)
@@ -88,7 +89,8 @@ class CatenateTests(ImapCase):
         peer = await self.talk()
         for url in (
             "/INBOX/;UID=9", "/INBOX/;UID=1/;SECTION=7", "/INBOX;UIDVALIDITY=77/;UID=1", "/nowhere/;UID=1", ";UID=1",
-            "http://example.org/", "file:///etc/passwd", "/INBOX", "/../../etc/passwd/;UID=1", "/INBOX/;UID=1/;SECTION=x",
+            "http://example.org/", "file:///etc/passwd", "/INBOX", "/../../etc/passwd/;UID=1",
+            "/INBOX/;UID=1/;SECTION=x",
             "imap://elsewhere.example.org/INBOX/;UID=1", "imap://bob%40example.org@mx.example.org/INBOX/;UID=1",
             "imap://mx.example.org:99999/INBOX/;UID=1", "/%00/;UID=1", "/%zz/;UID=1", "/INBOX/;UID=99999999999",
             "/INBOX/;UID=1/;SECTION=2/;PARTIAL=0.0", "/%ff/;UID=1", "", " ", "a" * 5000,
