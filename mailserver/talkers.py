@@ -157,6 +157,7 @@ def smtp_policy(house: House, listen: Listen) -> SmtpPolicy:
     """For SMTP, submission and LMTP."""
     config, rooms = house.config, house.rooms
     limits, tls = config.limits, listen.tls != "none"
+    links = house.links if house.links is not None and house.links.keys is not None else None
     offers = Offers(
         hostname=config.hostname,
         service=listen.service,
@@ -166,6 +167,7 @@ def smtp_policy(house: House, listen: Listen) -> SmtpPolicy:
         vrfy=config.smtp.vrfy,
         no_soliciting=config.smtp.no_soliciting,
         longest_hold=int(config.smtp.longest_hold),
+        urls=links is not None,
         xclient=inside(config.smtp.xclient),
         xforward=inside(config.smtp.xforward),
     )
@@ -188,6 +190,7 @@ def smtp_policy(house: House, listen: Listen) -> SmtpPolicy:
         relays=config.relays,
         exists=house.exists,
         retry=house.retry,
+        links=links,
         tls=tls,
         size=limits.size,
         recipients=limits.recipients,

@@ -13,12 +13,12 @@ from typing import Any
 
 from mailserver.accesskeys import KEY, IAccessKeys
 from mailserver.address import Address
-from mailserver.errors import BadAddress, NotFound
+from mailserver.errors import BadAddress, NotFound, TemporaryFailure
 from mailserver.imap.commands.sections import Binary, Body
 from mailserver.imap.reader import MOST_NUMBER64
 from mailserver.imap.urls import Access, BadUrl, ImapUrl, parse
 from mailserver.interfaces import Account, IDirectory
-from mailserver.session.imap.bodies import Span, located, verbatim
+from mailserver.session.imap.bodies import Interrupted, Span, located, verbatim
 
 INTERNAL = "INTERNAL"       # the one mechanism (RFC 4467 2.4.1)
 HOW = "01"                  # how its tokens are made; a better way gets another number
@@ -42,9 +42,17 @@ class Found:
         return self.span.size
 
     async def octets(self) -> AsyncIterator[bytes]:
-        """All of them, as they lie; raises `mailserver.session.imap.bodies.Interrupted` when they go meanwhile."""
-        async for piece in verbatim(self.mailbox, self.uid, self.span):
-            yield piece
+        """All of them, as they lie.  Raises `BadUrl` when they go meanwhile, and `TemporaryFailure`."""
+        left = self.size
+        try:
+            async for piece in verbatim(self.mailbox, self.uid, self.span):
+                left -= len(piece)
+                yield piece
+        except Interrupted as error:
+            if isinstance(error.__cause__, TemporaryFailure):
+                raise error.__cause__ from None
+        if left:
+            raise BadUrl("what it leads to went while it was read")
 
 
 @dataclass(frozen=True, slots=True)

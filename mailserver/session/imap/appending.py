@@ -14,7 +14,6 @@ from mailserver.imap.responses import status
 from mailserver.imap.urls import LONGEST_URL, BadUrl
 from mailserver.imapstore import Appended
 from mailserver.interfaces import Account
-from mailserver.session.imap.bodies import Interrupted
 from mailserver.session.imap.policy import ImapPolicy
 from mailserver.session.imap.reply import Reply
 from mailserver.store.contents import Incoming
@@ -114,7 +113,7 @@ class Appending:
             await self._make_room(session, found.size)
             async for octets in found.octets():
                 await self._incoming.write(octets)
-        except (BadUrl, Interrupted) as error:
+        except BadUrl as error:
             self._refusal = ImapError(f"that URL leads to nothing: {error}", "NO", f"BADURL {_spelled(url)}")
         except Exception as error:
             self._refusal = error

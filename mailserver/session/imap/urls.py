@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from mailserver.errors import NotFound
+from mailserver.errors import NotFound, TemporaryFailure
 from mailserver.imap import fetched, responses
 from mailserver.imap.commands.urls import GenUrlAuth, ResetKey, UrlFetch
 from mailserver.imap.error import ImapError
@@ -158,9 +158,8 @@ async def _structure(led: Led, is_decoded: bool) -> bytes | None:
 
 async def _exactly(found: Found, may_be_binary: bool) -> AsyncIterator[bytes]:
     """As many octets as were announced; without a literal8 there is no NUL among them (RFC 9051 4.3)."""
-    left = found.size
-    async for piece in found.octets():
-        left -= len(piece)
-        yield piece if may_be_binary else piece.replace(b"\0", b"\x80")
-    if left:
-        raise Interrupted("a message became shorter while it was sent")
+    try:
+        async for piece in found.octets():
+            yield piece if may_be_binary else piece.replace(b"\0", b"\x80")
+    except (BadUrl, TemporaryFailure) as error:
+        raise Interrupted(str(error)) from error
