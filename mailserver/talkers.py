@@ -78,7 +78,7 @@ class House:
         if not IImapStore.providedBy(store):
             return None
         hosts = {self.config.hostname, *self.config.imap.hosts}
-        return Links(store, self.directory, hosts, self.world.now, self.world.random)
+        return Links(store, self.directory, hosts, lambda: self.world.now(), self.world.random)
 
     def incoming(self, id: int) -> Incoming:
         """A place for the octets of the content with this id."""
