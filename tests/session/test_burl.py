@@ -66,6 +66,10 @@ class BurlTests(BurlCase):
         line = await self.greeted(self.server, "submission")
         self.assertNotIn("BURL", self.offered)
 
+    async def test_dialogue(self) -> None:
+        server = await self.serve("", "submission imap")
+        await self.play_file(await self.connect(server, "submission"), "submission_burl.txt")
+
     async def test_sent(self) -> None:
         """Whole, and put together with BDAT in any order; the octets are those that lie there, dots and all."""
         peer, line = await self.served()

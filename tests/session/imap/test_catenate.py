@@ -47,6 +47,11 @@ class CatenateTests(ImapCase):
         [line] = (await peer.ok("FETCH 1 FLAGS")).of(b"FETCH")
         self.assertIn(b"\\Draft", line)
 
+    async def test_dialogue(self) -> None:
+        """With what else is about URLs and UIDs, as a postmaster reads it."""
+        server = await self.serve()
+        await self.play_file(await self.connect(server, "imap"), "imap_urls.txt")
+
     async def test_only_urls(self) -> None:
         """No literal at all; what the octets say is not decoded; the selected mailbox does not matter."""
         peer = await self.talk()
