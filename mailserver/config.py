@@ -327,7 +327,12 @@ class _Reader:
             comment=table.take("comment", default.comment, _comment),
             admin=table.take("admin", default.admin, _uri),
             referral=table.take("referral", default.referral, _referral),
+            hosts=tuple(map(domain_key, table.take_list("hosts", values.domain))),
+            message_limit=table.take("message_limit", default.message_limit, values.count_or_none),
+            save_limit=table.take("save_limit", default.save_limit, values.count_or_none),
         )
+        if imap.message_limit and imap.save_limit:
+            table.wrong("save_limit", 'there is a "message_limit", which is for COPY and APPEND too: have one of them')
         table.end()
         return imap
 

@@ -178,11 +178,14 @@ class Pop3:
 
 @dataclass(frozen=True, slots=True)
 class Imap:
-    """What IMAP says of this server."""
+    """How IMAP is spoken, and what it says of this server."""
 
     comment: str = ""                       # to all who log in (RFC 5464 6.2.1)
     admin: str = ""                         # a URI of who runs it; "": the postmaster of who asks
     referral: str = ""                      # where everybody is sent to, at once (RFC 2221 4.2); "": nobody is
+    hosts: tuple[str, ...] = ()             # how URLs may call this server, besides its hostname
+    message_limit: int = 0                  # messages that one command may be about (RFC 9738); 0: any number
+    save_limit: int = 0                     # the same, of COPY and APPEND alone
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ from mailserver.rooms import Rooms
 from mailserver.session.imap.boards import Boards
 from mailserver.session.imap.policy import ImapPolicy
 from mailserver.session.imap.session import ImapSession
+from mailserver.session.links import Links
 from mailserver.session.offers import Offers
 from mailserver.session.policy import SmtpPolicy, everybody
 from mailserver.session.pop3 import Pop3Session
@@ -71,6 +72,15 @@ class House:
     def boards(self) -> Boards:
         """Mailboxes that are open, whichever listener their sessions came by."""
         return Boards(next(iter(self.rooms.stores.values())), self.world.clock.seconds)
+
+    @cached_property
+    def links(self) -> Links | None:
+        """Where URLs of messages lead to; None: the mailbox store is not for IMAP."""
+        store = next(iter(self.rooms.stores.values()), None)
+        if not IImapStore.providedBy(store):
+            return None
+        hosts = {self.config.hostname, *self.config.imap.hosts}
+        return Links(store, self.directory, hosts, lambda: self.world.now(), self.world.random)
 
     def incoming(self, id: int) -> Incoming:
         """A place for the octets of the content with this id."""
@@ -144,6 +154,9 @@ def imap_policy(house: House, listen: Listen) -> ImapPolicy:
         size=house.config.limits.size,
         tls=listen.tls != "none",
         clear_passwords=house.config.clear_passwords,
+        links=house.links,
+        message_limit=house.config.imap.message_limit,
+        save_limit=house.config.imap.save_limit,
         figures=house.figures,
         comment=imap.comment,
         admin=imap.admin,
@@ -156,6 +169,7 @@ def smtp_policy(house: House, listen: Listen) -> SmtpPolicy:
     """For SMTP, submission and LMTP."""
     config, rooms = house.config, house.rooms
     limits, tls = config.limits, listen.tls != "none"
+    links = house.links if house.links is not None and house.links.keys is not None else None
     offers = Offers(
         hostname=config.hostname,
         service=listen.service,
@@ -165,6 +179,7 @@ def smtp_policy(house: House, listen: Listen) -> SmtpPolicy:
         vrfy=config.smtp.vrfy,
         no_soliciting=config.smtp.no_soliciting,
         longest_hold=int(config.smtp.longest_hold),
+        urls=links is not None,
         xclient=inside(config.smtp.xclient),
         xforward=inside(config.smtp.xforward),
     )
@@ -187,6 +202,7 @@ def smtp_policy(house: House, listen: Listen) -> SmtpPolicy:
         relays=config.relays,
         exists=house.exists,
         retry=house.retry,
+        links=links,
         tls=tls,
         size=limits.size,
         recipients=limits.recipients,

@@ -62,6 +62,9 @@ class PageTests(SynchronousTestCase):
     def test_imap(self) -> None:
         self.play("docs/howto/imap.rst")
 
+    def test_urls(self) -> None:
+        self.play("docs/howto/urls.rst")
+
     def test_outgoing_tls(self) -> None:
         self.play("docs/howto/outgoing-tls.rst")
 

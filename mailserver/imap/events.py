@@ -30,12 +30,35 @@ class Wanted:
 class Announced:
     """A message is about to come, the first or another one of its command: `ServerWire.grant` or `refuse` it.
 
-    Granted, it comes as `Piece`s.  Unless `draft.waits`, its octets are on their way already.
+    Granted, it comes as `Piece`s.  Unless `draft.waits`, its octets are on their way already.  `is_part`: it is only
+    a part of the message that a `Joining` has begun.
     """
 
     tag: str
     command: Append | Replace
     draft: Draft
+    is_part: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Joining:
+    """A message begins that is put together of parts (RFC 4469); behind the last of them comes a `Joint`."""
+
+    tag: str
+    command: Append | Replace
+    draft: Draft
+
+
+@dataclass(frozen=True, slots=True)
+class Linked:
+    """A part that lies here already; whether its URL is one has not been looked at."""
+
+    url: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Joint:
+    """That was the last part of its message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,4 +86,4 @@ class Done:
     """The peer ends its IDLE."""
 
 
-Event = Request | Wanted | Announced | Piece | Response | Cancelled | Done
+Event = Request | Wanted | Announced | Joining | Linked | Joint | Piece | Response | Cancelled | Done

@@ -21,16 +21,17 @@ class Rows:
 
     Numbers (UID, RFC822.SIZE, MODSEQ, BINARY.SIZE) are given as such; everything else as octets that are ready to
     send: what `flags.spell`, `dates.spell_date_time` and `strings` write, or what was stored so (ENVELOPE,
-    BODYSTRUCTURE).  Ids are given without their brackets.
+    BODYSTRUCTURE).  Ids are given without their brackets.  With `by_uid` the lines are of UIDs (RFC 9586 3.3): what is
+    called a number then is the UID.
     """
 
     __slots__ = ("_line",)
 
-    def __init__(self, names: Sequence[bytes]) -> None:
+    def __init__(self, names: Sequence[bytes], by_uid: bool = False) -> None:
         items = b" ".join(
             b"%b %b" % (name.replace(b"%", b"%%"), _SHAPES.get(name.partition(b"[")[0], b"%b")) for name in names
         )
-        self._line = b"* %%d FETCH (%b)\r\n" % items
+        self._line = b"* %%d %b (%b)\r\n" % (b"UIDFETCH" if by_uid else b"FETCH", items)
 
     def line(self, number: int, *values: Any) -> bytes:
         """One message's: its sequence number, and a value for each item."""
@@ -41,9 +42,9 @@ class Rows:
         return b"".join(map(self._line.__mod__, zip(numbers, *columns, strict=True)))
 
 
-def opening(number: int) -> bytes:
+def opening(number: int, by_uid: bool = False) -> bytes:
     """The beginning of a line whose items follow, with spaces between, and then `CLOSING`."""
-    return b"* %d FETCH (" % number
+    return b"* %d UIDFETCH (" % number if by_uid else b"* %d FETCH (" % number
 
 
 def item(name: bytes, value: bytes) -> bytes:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mailserver.imap.commands.append import BEGINNINGS, read_draft
+from mailserver.imap.commands.append import BEGINNINGS, Append, Replace
+from mailserver.imap.commands.catenate import Catenate, Joined, Link, Place, Step, read_messages
 from mailserver.imap.commands.table import PARSERS, State, allow, read_name
 from mailserver.imap.error import ImapError
-from mailserver.imap.events import Request
+from mailserver.imap.events import Event, Joining, Joint, Linked, Request
 from mailserver.imap.reader import Reader
 
 LONGEST_TAG = 64            # octets
@@ -46,16 +48,33 @@ def read_head(reader: Reader, state: State) -> Head:
     return Head(tag, name)
 
 
-def read_whole(octets: bytes, state: State, utf8: bool) -> Request:
-    """A command that is all here; raises `ImapError`."""
+def parts(begun: tuple[str, Append | Replace], steps: Sequence[Step]) -> list[Event]:
+    """What the session is told of messages that are put together of parts, but for the literals of such."""
+    events: list[Event] = []
+    for step in steps:
+        if isinstance(step, Catenate):
+            events.append(Joining(*begun, step.draft))
+        elif isinstance(step, Link):
+            events.append(Linked(step.url))
+        elif isinstance(step, Joined):
+            events.append(Joint())
+    return events
+
+
+def read_whole(octets: bytes, state: State, utf8: bool) -> list[Event]:
+    """A command that is all here, with the parts of its messages before it; raises `ImapError`."""
     reader = Reader(octets, utf8)
     head = read_head(reader, state)
     try:
-        command = PARSERS[head.name](reader)
         if head.name in BEGINNINGS:
-            read_draft(reader)          # which is not there: a message would have been announced
+            command = BEGINNINGS[head.name](reader)
+            steps = read_messages(reader, Place.BEGINNING, isinstance(command, Replace))
+            reader.end()
+            begun = head.tag, command
+            return [*parts(begun, steps), Request(*begun)]
+        whole = PARSERS[head.name](reader)
         reader.end()
     except ImapError as error:
         error.tag = head.tag
         raise
-    return Request(head.tag, command)
+    return [Request(head.tag, whole)]

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from mailserver.imap.commands.append import BEGINNINGS, Append, Draft, Replace, read_draft
+from collections import deque
+from collections.abc import Sequence
+
+from mailserver.imap.commands.append import BEGINNINGS, Append, Draft, Replace
+from mailserver.imap.commands.catenate import Joined, Place, Step, Text, read_messages
 from mailserver.imap.commands.connection import base64
 from mailserver.imap.commands.table import WITH_LITERAL8, State, may_have_literals, too_long
 from mailserver.imap.error import Hungry, ImapError
 from mailserver.imap.events import Announced, Cancelled, Done, Event, Piece, Request, Response, Wanted
-from mailserver.imap.heads import Head, read_head, read_tag, read_whole
+from mailserver.imap.heads import Head, parts, read_head, read_tag, read_whole
 from mailserver.imap.limits import BEFORE_LOGIN, Limits, after_login
 from mailserver.imap.lines import Broken, Swallower, line_end
 from mailserver.imap.literal import LONGEST_MARKER, Marker, announced
@@ -24,13 +28,14 @@ class ServerWire:
     """
 
     __slots__ = (
-        "_buffer", "_command", "_head", "_idling", "_in_brackets", "_left", "_line", "_marker", "_refusal", "_seen",
-        "_swallower", "_tag", "limits", "state", "utf8",
+        "_buffer", "_command", "_head", "_idling", "_in_brackets", "_is_held", "_left", "_line", "_marker", "_place",
+        "_queued", "_refusal", "_seen", "_swallower", "_tag", "limits", "state", "utf8",
     )
 
     def __init__(self, limits: Limits | None = None) -> None:
         self.limits = limits or after_login()
         self._buffer = bytearray()
+        self._queued: deque[Event] = deque()            # read already, and not yet told
         self.restart()
 
     def restart(self) -> None:
@@ -48,8 +53,11 @@ class ServerWire:
         """Be ready for a new command; of the buffer nothing is taken."""
         self._line = self._seen = 0     # where its current line begins, and up to where that has been looked at
         self._marker: Marker | None = None              # of a literal that is neither granted nor refused yet
+        self._is_held = False           # that literal is a part of the command, and no message
         self._left: int | None = None                   # octets of a granted message that are still to come
         self._command: tuple[str, Append | Replace] | None = None      # the one whose messages come
+        self._place = Place.BEHIND      # where among its messages that one is
+        self._queued.clear()
         self._in_brackets = False       # of UTF8 (...)
         self._head: Head | None = None                  # tag and name of a command that has had a literal
 
@@ -76,7 +84,7 @@ class ServerWire:
         """The literal may come; if it waits, the session has to say so ("+ "), and then goes on with `next`."""
         marker = self._asked()
         self._marker = None
-        if self._command is None:
+        if self._is_held:
             self._line = self._seen = self._line + marker.size
         else:
             self._left = marker.size
@@ -109,6 +117,8 @@ class ServerWire:
             if self._refusal is not None:
                 error, self._refusal = self._refusal, None
                 raise error
+            if self._queued:
+                return self._queued.popleft()
             if self._marker is not None:
                 return None
             if self._left is not None:
@@ -123,14 +133,14 @@ class ServerWire:
         buffer = self._buffer
         while (end := self._line_end()) >= 0:
             marker = announced(bytes(buffer[max(self._line, end - LONGEST_MARKER) : end]))
-            if self._command is not None:
-                return self._behind_message(self._command, end, marker)
+            self._line = self._seen = end + 2
+            if marker is None and self._command is not None:
+                return self._behind_message(self._command, end)
             if marker is None:
                 octets = bytes(buffer[:end])
                 del buffer[: end + 2]
                 self._begin()
-                return read_whole(octets, self.state, self.utf8)
-            self._line = self._seen = end + 2
+                return self._told(read_whole(octets, self.state, self.utf8))
             if (event := self._ask(marker)) is not None or self._is_refused:
                 return event
         return None
@@ -161,10 +171,13 @@ class ServerWire:
     def _ask(self, marker: Marker) -> Event | None:
         """A literal is announced at the end of what is here of a command; None: nobody has to be asked about it."""
         try:
-            if self._head is None or self._head.name in BEGINNINGS:
+            event = None
+            if self._command is not None:
+                event = self._ask_next(self._command, marker)
+            elif self._head is None or self._head.name in BEGINNINGS:
                 event = self._ask_first(marker)
-                if event is not None:
-                    return event
+            if event is not None:
+                return event
             limits, name = self._limits, self._head.name if self._head else ""
             if marker.is_binary and name not in WITH_LITERAL8:
                 raise ImapError("a literal8 is for messages")
@@ -175,9 +188,9 @@ class ServerWire:
         except ImapError as error:
             self._refuse(error, marker)
             return None
-        self._marker = marker
+        self._marker, self._is_held = marker, True
         if marker.waits:
-            return Wanted(self._head.tag if self._head else "", marker.size)
+            return Wanted(self._command[0] if self._command else self._head.tag if self._head else "", marker.size)
         self.grant()
         return None
 
@@ -191,11 +204,34 @@ class ServerWire:
             if head.name not in BEGINNINGS:
                 return None
             command = BEGINNINGS[head.name](reader)
-            return self._announce(head.tag, command, read_draft(reader), marker)
+            steps = read_messages(reader, Place.BEGINNING, isinstance(command, Replace))
         except Hungry:
             return None
+        return self._announce((head.tag, command), steps, marker)
 
-    def _announce(self, tag: str, command: Append | Replace, draft: Draft, marker: Marker) -> Event:
+    def _ask_next(self, begun: tuple[str, Append | Replace], marker: Marker) -> Event | None:
+        """Whether it is another message or part that comes."""
+        try:
+            steps = self._steps(begun[1], Reader(bytes(self._buffer[: self._line]), self.utf8, is_open=True))
+        except Hungry:
+            return None
+        if not steps or isinstance(steps[-1], Joined):
+            raise ImapError("one message takes the place of one")
+        return self._announce(begun, steps, marker)
+
+    def _steps(self, command: Append | Replace, reader: Reader) -> list[Step]:
+        """What a command says behind one of its messages, or a part of one."""
+        if self._in_brackets:
+            reader.expect(b")")
+        steps = read_messages(reader, self._place, isinstance(command, Replace))
+        if not reader.is_open:
+            reader.end()
+        return steps
+
+    def _announce(self, begun: tuple[str, Append | Replace], steps: Sequence[Step], marker: Marker) -> Event:
+        last = steps[-1]
+        assert isinstance(last, (Draft, Text))
+        draft = last.draft if isinstance(last, Text) else last
         limits = self.limits
         if draft.size > limits.message:
             raise ImapError("that message is too large", "NO", "TOOBIG")
@@ -203,10 +239,16 @@ class ServerWire:
             raise ImapError("that literal has to wait", code="TOOBIG")
         del self._buffer[: self._line]
         self._line = self._seen = 0
-        self._command = tag, command
+        self._command = begun
         self._in_brackets = draft.is_utf8
-        self._marker = marker
-        return Announced(tag, command, draft)
+        self._place = Place.PART if isinstance(last, Text) else Place.BEHIND
+        self._marker, self._is_held = marker, False
+        return self._told([*parts(begun, steps), Announced(*begun, draft, isinstance(last, Text))])
+
+    def _told(self, events: Sequence[Event]) -> Event:
+        """The first of them; the others wait."""
+        self._queued.extend(events[1:])
+        return events[0]
 
     def _piece(self) -> Piece | None:
         left, buffer = self._left, self._buffer
@@ -220,28 +262,17 @@ class ServerWire:
         self._line = self._seen = 0
         return Piece(octets, not left)
 
-    def _behind_message(self, begun: tuple[str, Append | Replace], end: int, marker: Marker | None) -> Event | None:
-        """What a command says behind one of its messages: that this was all, or that there is another."""
-        tag, command = begun
-        reader = Reader(bytes(self._buffer[: end if marker is None else end + 2]))
-        self._line = end + 2
+    def _behind_message(self, begun: tuple[str, Append | Replace], end: int) -> Event | None:
+        """What a command says behind the last of its messages: that this was all, and perhaps some parts."""
         try:
-            if self._in_brackets:
-                reader.expect(b")")
-            if marker is None:
-                reader.end()
-            else:
-                reader.space()
-                if isinstance(command, Replace):
-                    raise ImapError("one message takes the place of one")
-                return self._announce(tag, command, read_draft(reader), marker)
+            steps = self._steps(begun[1], Reader(bytes(self._buffer[:end]), self.utf8))
         except ImapError as error:
-            error.tag = tag
-            self._refuse(error, marker)
+            error.tag = begun[0]
+            self._refuse(error, None)
             return None
         del self._buffer[: self._line]
         self._begin()
-        return Request(tag, command)
+        return self._told([*parts(begun, steps), Request(*begun)])
 
     def _refuse(self, error: ImapError, marker: Marker | None) -> None:
         """Give up the command, of which all is used up to `_line`; a literal that does not wait follows there."""

@@ -8,6 +8,7 @@ from typing import Any
 import attrs
 from zope.interface import implementer
 
+from mailserver.accesskeys import IAccessKeys
 from mailserver.errors import NotFound
 from mailserver.imapstore import Appended, Copied, IImapStore, IMailboxQuotas, IUndelete, Quota, Removed, Status
 from mailserver.interfaces import INBOX, Account, Delivery, IResident, IServer, ITransactionalStore
@@ -15,7 +16,7 @@ from mailserver.mailbox.digester import AT_ONCE, Digester, digest_many
 from mailserver.mailbox.sqlmailbox import SqlMailbox
 from mailserver.mailbox.sqlmetadata import SqlMetadata
 from mailserver.mailbox.watches import Watches
-from mailserver.store import changing, contents, mailboxes, mailboxquotas, messages, restoring
+from mailserver.store import accesskeys, changing, contents, mailboxes, mailboxquotas, messages, restoring
 from mailserver.store.database import Database
 from mailserver.store.digests import Digest
 
@@ -33,7 +34,7 @@ class SqlOptions:
     quota_messages: int = attrs.field(default=0, validator=attrs.validators.ge(0))
 
 
-@implementer(ITransactionalStore, IImapStore, IMailboxQuotas, IUndelete, IResident)
+@implementer(ITransactionalStore, IImapStore, IMailboxQuotas, IUndelete, IResident, IAccessKeys)
 class Sql(SqlMetadata):
     """The tables ``mailbox`` and ``message``."""
 
@@ -127,6 +128,18 @@ class Sql(SqlMetadata):
 
     def watch(self, mailbox: Any, callback: Callable[[], None]) -> Callable[[], None]:
         return self._watches.watch(mailbox.row, callback)
+
+    # -- keys for URLs
+
+    async def access_key(self, account: Account, mailbox: Any, new: bytes) -> bytes:
+        return await self._database.write(accesskeys.ensure, account.id, mailbox.row, new, self._server.now())
+
+    async def find_access_key(self, account: Account, mailbox: Any) -> bytes | None:
+        return await self._database.read(accesskeys.find, account.id, mailbox.row)
+
+    async def forget_access_keys(self, account: Account, mailbox: Any | None = None) -> None:
+        row = None if mailbox is None else mailbox.row
+        await self._database.write(accesskeys.forget, account.id, row)
 
 
 def _deliver(connection: Any, delivery: Delivery) -> None:

@@ -201,6 +201,13 @@ class Intake:
             return Reply(503, "5.1", "BODY=BINARYMIME needs BDAT")          # RFC 3030 3
         return replies.GO_AHEAD
 
+    def is_8bit(self) -> None:
+        """The content has octets beyond ASCII, whatever MAIL said of it: what BURL brings its sender has not seen."""
+        transaction = self.transaction
+        assert transaction is not None
+        if transaction.envelope.body == "7BIT":
+            transaction.envelope = replace(transaction.envelope, body="8BITMIME")
+
     async def keep(self, octets: bytes) -> bool:
         """Some octets of the content; False once it cannot be kept, which its end is answered with."""
         transaction = self.transaction

@@ -37,7 +37,8 @@ class Offers:
     """Makes the offers of one listener, each once.
 
     `vrfy` is who may ask for addresses: nobody, logins or
-    everybody; `longest_hold` is for how many seconds a message may wait for its release (RFC 4865), 0 for none.
+    everybody; `longest_hold` is for how many seconds a message may wait for its release (RFC 4865), 0 for none; `urls`:
+    contents may lie in mailboxes here (RFC 4468).
     """
 
     hostname: str
@@ -48,6 +49,7 @@ class Offers:
     vrfy: str = "nobody"
     no_soliciting: tuple[str, ...] = ()
     longest_hold: int = 0
+    urls: bool = False
     xclient: Callable[[str], bool] = lambda address: False
     xforward: Callable[[str], bool] = lambda address: False
     _made: dict[tuple[bool, ...], Offer] = field(default_factory=dict, repr=False)
@@ -77,6 +79,8 @@ class Offers:
         found["NO-SOLICITING"] = " ".join(self.no_soliciting)   # RFC 3865
         if self.longest_hold and self.service == "submission":
             found[HOLDING] = str(self.longest_hold)
+        if self.urls and self.service == "submission" and login:
+            found["BURL"] = f"imap imap://{self.hostname}"
         if may_relay and not lmtp:
             found["ETRN"] = ""
         if self.vrfy == "everybody" or (self.vrfy == "logins" and may_relay):

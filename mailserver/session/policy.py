@@ -16,6 +16,7 @@ from mailserver.net.limits import Limits
 from mailserver.pipeline import Pipeline
 from mailserver.reply import Reply
 from mailserver.routing import Router
+from mailserver.session.links import Links
 from mailserver.session.offers import Offers
 from mailserver.session.room import Room
 from mailserver.store.contents import Incoming
@@ -58,6 +59,7 @@ class SmtpPolicy:
     relays: Callable[[str], bool] = lambda domain: False    # whether [relay] domains names a domain
     exists: Callable[[Address], Awaitable[Reply | None]] = everybody   # in a relay domain: the reply if not
     retry: Callable[[str], Awaitable[int]] = _nobody
+    links: Links | None = None                  # where URLs of messages lead to (BURL)
     tls: bool = False                           # STARTTLS can be had, or TLS is on from the start
     size: int = 64 * 1024 * 1024
     recipients: int = 1000

@@ -19,13 +19,14 @@ from mailserver.net.answer import About, Answer, Then
 from mailserver.net.reverse import known
 from mailserver.reply import Reply
 from mailserver.sasl import MECHANISMS, Challenge
-from mailserver.session import inquiries, vouched
+from mailserver.session import burl, inquiries, vouched
 from mailserver.session.exchange import Exchange
 from mailserver.session.intake import Intake
 from mailserver.session.policy import SmtpPolicy
 from mailserver.smtp.commands import (
     Auth,
     AuthResponse,
+    Burl,
     Chunk,
     Command,
     Data,
@@ -129,6 +130,8 @@ class SmtpSession:
             command = self._wire.next()
             if command is None:
                 return None
+            if isinstance(command, Burl):
+                command = await self._burl(command)
             said = _ANSWERS[type(command)](self, command)
             answer = said if isinstance(said, (Reply, Answer)) else await said
         except SmtpError as error:
@@ -150,7 +153,7 @@ class SmtpSession:
         if answer.severity >= 4:
             self._wire.refuse(command)
             refused = self._refused(answer, type(command).__name__, self._after(answer))
-            if isinstance(command, (Mail, EndOfChunk)):
+            if isinstance(command, (Mail, EndOfChunk, Burl)):
                 self._intake.end(self._client)
             return await self._tarpit(refused)
         self._wire.advance(command)
@@ -231,6 +234,16 @@ class SmtpSession:
         await self._intake.keep(command.octets)
         self._wire.advance(command)
         return _NOTHING
+
+    async def _burl(self, command: Burl) -> Command:
+        """What it has become: the end of a BDAT.  Raises `SmtpError` where BURL is not offered."""
+        policy, login = self._policy, self._client.login
+        if login is None or policy.links is None or policy.offers.to(self._client, self._peer).refuses({"BURL"}):
+            raise SmtpError(replies.UNKNOWN_COMMAND)
+        account = await policy.directory.account(login)
+        if account is None or not account.enabled:
+            raise SmtpError(replies.DISABLED)
+        return await burl.fetched(self._wire, self._intake, policy.links, account, command)
 
     async def _end_of_chunk(self, command: EndOfChunk) -> Reply:
         if command.fault is not None:
@@ -421,7 +434,7 @@ _ANSWERS: dict[type[Command], Callable[[SmtpSession, Any], Reply | Answer | Awai
 # What each command is called where they are counted; what was none is "other".
 _VERBS: dict[type, str] = {each: each.__name__.upper() for each in _ANSWERS} | {
     type(None): "other", Hello: "EHLO", EndOfContent: "content", Chunk: "BDAT", EndOfChunk: "BDAT",
-    AuthResponse: "AUTH",
+    AuthResponse: "AUTH", Burl: "BURL",
 }
 _RESULTS = {2: "accepted", 4: "deferred", 5: "rejected"}
 _LOGINS = {replies.AUTH_FAILED: "wrong", replies.AUTH_NOT_NOW: "not now", replies.AUTH_CANCELLED: "cancelled"}

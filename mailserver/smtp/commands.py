@@ -69,6 +69,14 @@ class Bdat(Command):
 
 
 @dataclass(frozen=True, slots=True)
+class Burl(Command):
+    """BURL (RFC 4468): the next octets of the content lie where this URL leads to; it is given as an `EndOfChunk`."""
+
+    url: str
+    last: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Rset(Command):
     """RSET: forget the transaction."""
 

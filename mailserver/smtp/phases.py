@@ -8,6 +8,7 @@ from mailserver.smtp.commands import (
     Auth,
     AuthResponse,
     Bdat,
+    Burl,
     Chunk,
     Command,
     Data,
@@ -56,6 +57,8 @@ FOLLOWS: dict[tuple[Phase, type[Command]], Phase] = {
     (Phase.CONTENT, EndOfContent): Phase.GREETED,
     (Phase.RECIPIENT, Bdat): Phase.CHUNK,           # RFC 3030 3; never together with DATA
     (Phase.CHUNKING, Bdat): Phase.CHUNK,
+    (Phase.RECIPIENT, Burl): Phase.CHUNK,           # RFC 4468 3.2: BDAT and BURL in any order
+    (Phase.CHUNKING, Burl): Phase.CHUNK,
     (Phase.CHUNK, Chunk): Phase.CHUNK,
     (Phase.CHUNK, EndOfChunk): Phase.CHUNKING,
     (Phase.CHUNK, EndOfContent): Phase.GREETED,

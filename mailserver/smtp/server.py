@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from mailserver.reply import BAD_SEQUENCE, BARE_LINE_END, LINE_TOO_LONG, NOT_SMTP, TOO_BIG, UNKNOWN_COMMAND, Reply
 from mailserver.smtp.commands import (
     Auth,
     AuthResponse,
     Bdat,
+    Burl,
     Chunk,
     Command,
     Data,
@@ -23,6 +26,7 @@ from mailserver.smtp.syntax import parse_auth_response, parse_command
 
 MOST_SWALLOWED = 64 * 1024      # octets of one line that are thrown away before the peer is given up
 MOST_EXCESS = 4                 # times the largest content that are swallowed before the peer is given up
+LONG_VERBS = (b"AUTH ", b"BURL ")        # whose lines are longer: a response, a URL
 PRINTABLE = range(0x20, 0x7F)   # what the first octet of a conversation may be, besides a line end
 
 
@@ -85,7 +89,7 @@ class ServerWire:
             except SmtpError:
                 self.phase = Phase.GREETED
                 raise
-        line = self._line(AUTH_LINE if self._buffer[:5].upper() == b"AUTH " else COMMAND_LINE)
+        line = self._line(AUTH_LINE if bytes(self._buffer[:5]).upper() in LONG_VERBS else COMMAND_LINE)
         if line is None:
             return None
         command = parse_command(line)
@@ -103,16 +107,21 @@ class ServerWire:
         if challenged:
             self.phase = Phase.AUTHENTICATING
             return
-        self.phase = FOLLOWS[self.phase, type(command)]
+        before, self.phase = self.phase, FOLLOWS[self.phase, type(command)]
         if isinstance(command, Mail):
             self._size = 0
             self._binary = command.body == "BINARYMIME"
         elif isinstance(command, Data):
             self._content = Unstuffer(self.normalises)
+        elif isinstance(command, Burl):
+            self._chunk = self._left = 0
+            self._last = command.last
+            if before is Phase.RECIPIENT:
+                self._begin_content()
 
     def refuse(self, command: Command) -> None:
         """`command` failed: the phase stays, but for an authentication or a content, which are over."""
-        if isinstance(command, (Auth, AuthResponse, EndOfChunk, EndOfContent)):
+        if isinstance(command, (Auth, AuthResponse, Burl, EndOfChunk, EndOfContent)):
             self.phase = Phase.GREETED
 
     def restart(self) -> None:
@@ -175,6 +184,23 @@ class ServerWire:
             return TOO_BIG
         return None if is_strict else BARE_LINE_END
 
+    # -- BURL (RFC 4468 3.2): what the session has found is as if the peer had sent it by BDAT
+
+    def has_room(self, size: int) -> bool:
+        """Whether the content may have so many octets more."""
+        return self._size + size <= self._most_content
+
+    def found(self, octets: bytes) -> Command:
+        """Octets of what the URL of the `Burl` at hand leads to."""
+        self._chunk += len(octets)
+        return self._of_chunk(octets, False)
+
+    def found_all(self, fault: Reply | None = None) -> Command:
+        """That was the end of them, or this is why there are none."""
+        command = self._of_chunk(b"", True)
+        assert isinstance(command, (EndOfChunk, EndOfContent))
+        return command if fault is None else replace(command, fault=fault)
+
     # -- BDAT (RFC 3030 2): its octets are swallowed even when it is refused
 
     def _begin_chunk(self, command: Bdat) -> Command | None:
@@ -188,15 +214,20 @@ class ServerWire:
             self._swallow(BAD_SEQUENCE)
             return None
         if self.phase is Phase.RECIPIENT:
-            self._line_ends = None if self._binary else LineEnds(self.normalises)
+            self._begin_content()
         self.phase = following
         return self._next_of_chunk()
+
+    def _begin_content(self) -> None:
+        self._line_ends = None if self._binary else LineEnds(self.normalises)
 
     def _next_of_chunk(self) -> Command | None:
         if self._left and not self._buffer:
             return None
         octets = self._take()
-        ends = self._left == 0
+        return self._of_chunk(octets, self._left == 0)
+
+    def _of_chunk(self, octets: bytes, ends: bool) -> Command:
         self._size += len(octets)
         line_ends = self._line_ends
         if line_ends is not None:

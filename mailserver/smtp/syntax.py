@@ -23,6 +23,7 @@ from mailserver.smtp.commands import (
     Auth,
     AuthResponse,
     Bdat,
+    Burl,
     Command,
     Data,
     Etrn,
@@ -46,6 +47,7 @@ _BARE_PATH = re.compile(r"[ \t]*(?P<path>[^ \t<>]+)(?P<rest>.*)", re.DOTALL)
 _ROUTE = re.compile(r"@[^:,@]+(?:,@[^:,@]+)*:")
 _HELLO_NAME = re.compile(r"[!-~]{1,255}")
 _BDAT = re.compile(r"([0-9]{1,20})(?: +(LAST))?", re.IGNORECASE)
+_BURL = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*:[!-~]+)(?: +(LAST))?", re.IGNORECASE)      # RFC 4468 4: absolute-URI
 
 XCLIENT_ATTRIBUTES = ("NAME", "ADDR", "PORT", "PROTO", "HELO", "LOGIN", "DESTADDR", "DESTPORT")
 XFORWARD_ATTRIBUTES = ("NAME", "ADDR", "PORT", "PROTO", "HELO", "IDENT", "SOURCE")
@@ -115,6 +117,13 @@ def _bdat(argument: str) -> Command:
         # Where the next command begins cannot be known, and an octet of content must never be taken for one.
         raise SmtpError(Reply(501, "5.4", "Syntax: BDAT size [LAST]"), fatal=True)
     return Bdat(int(found[1]), found[2] is not None)
+
+
+def _burl(argument: str) -> Command:
+    found = _BURL.fullmatch(argument.strip(" "))
+    if found is None:
+        raise SmtpError(Reply(501, "5.4", "Syntax: BURL url [LAST]"))
+    return Burl(found[1], found[2] is not None)
 
 
 def _path(argument: str, prefix: str) -> tuple[str, str]:
@@ -204,6 +213,7 @@ _READERS: dict[str, Callable[[str], Command]] = {
     "RCPT": _rcpt,
     "DATA": _bare(Data()),
     "BDAT": _bdat,
+    "BURL": _burl,
     "RSET": _bare(Rset()),
     "NOOP": lambda argument: Noop(),
     "VRFY": _what("VRFY", Vrfy),

@@ -12,7 +12,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from mailserver.errors import AlreadyExists, NotFound, OverQuota, PermanentFailure, TemporaryFailure
 from mailserver.imapstore import LONGEST_NAME, SPECIAL_USES, Quota, Status
 from mailserver.interfaces import INBOX
-from mailserver.store import removed
+from mailserver.store import accesskeys, removed
 from mailserver.store.annotation import forget_account, forget_mailboxes
 from mailserver.store.contents import release_many
 from mailserver.store.mailboxquotas import has_mailbox_quotas
@@ -181,6 +181,7 @@ def _drop(connection: Connection, contents: Path, ids: Sequence[int]) -> None:
     connection.execute(delete(quota_told).where(quota_told.c.kind == "mailbox", quota_told.c.id.in_(ids)))
     connection.execute(delete(expunged).where(expunged.c.mailbox_id.in_(ids)))
     forget_mailboxes(connection, ids)
+    accesskeys.drop(connection, ids)
     connection.execute(delete(mailbox).where(mailbox.c.id.in_(ids)))
     news(connection).mailboxes.update(ids)
 
@@ -195,6 +196,7 @@ def drop_all(connection: Connection, contents: Path, account_id: int) -> None:
     connection.execute(delete(quota_told).where(quota_told.c.kind == "account", quota_told.c.id == account_id))
     connection.execute(delete(subscription).where(subscription.c.account_id == account_id))
     forget_account(connection, account_id)
+    accesskeys.forget(connection, account_id)
 
 
 def rename(connection: Connection, account_id: int, old: str, new: str, now: float) -> None:

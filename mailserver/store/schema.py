@@ -219,6 +219,17 @@ quota_told = Table(
     Column("id", _Number, primary_key=True, autoincrement=False),
     Column("percent", Integer, nullable=False),
 )
+# An account's key for a mailbox, of which the tokens of its URLs are made (RFC 4467 2.2).
+access_key = Table(
+    "access_key",
+    metadata,
+    Column("mailbox_id", _Number, primary_key=True, autoincrement=False),
+    Column("account_id", _Number, primary_key=True, autoincrement=False),
+    Column("key", LargeBinary, nullable=False),
+    Column("made", Double, nullable=False),
+    sqlite_with_rowid=False,
+)
+Index("access_key_account", access_key.c.account_id)
 
 # What is understood of a content (`mailserver.mime`), a moment after it was delivered or when it is asked for: what
 # clients ask for most is answered from here.  Sort keys are folded, so that the order of their octets is the order.

@@ -16,6 +16,7 @@ from typing import Any
 from twisted.internet.task import deferLater
 from zope.interface.verify import verifyObject
 
+from mailserver.accesskeys import KEY, IAccessKeys
 from mailserver.content import LARGE
 from mailserver.errors import AlreadyExists, NotFound, OverQuota, PermanentFailure
 from mailserver.ident import Ids, spell
@@ -116,6 +117,32 @@ class ImapStoreContract(ImapSteps, PluginContract):
         store, bob = self.build(), self.account("bob")
         verifyObject(IImapStore, store)
         verifyObject(IImapMailbox, await store.open(bob, INBOX))
+
+    # -- keys for URLs, where the store has some
+
+    async def test_imap_access_keys(self) -> None:
+        """One for each account and mailbox; it goes with the mailbox, and does not come again with the name."""
+        store, alice, bob = self.build(), self.account("alice"), self.account("bob")
+        has_keys = bool(IAccessKeys.providedBy(store))
+        if not has_keys:
+            return
+        verifyObject(IAccessKeys, store)
+        inbox, sent = await store.open(bob, INBOX), await store.open(bob, "Sent")
+        self.assertIsNone(await store.find_access_key(bob, inbox))
+        self.assertEqual(await store.access_key(bob, inbox, b"\0" * KEY), b"\0" * KEY)
+        self.assertEqual(await store.access_key(bob, inbox, b"\1" * KEY), b"\0" * KEY)
+        self.assertEqual(await store.access_key(bob, sent, b"\2" * KEY), b"\2" * KEY)
+        self.assertEqual(await store.access_key(alice, inbox, b"\3" * KEY), b"\3" * KEY)
+        await store.forget_access_keys(bob, inbox)
+        self.assertIsNone(await store.find_access_key(bob, inbox))
+        self.assertEqual(await store.find_access_key(bob, sent), b"\2" * KEY)
+        await store.delete(bob, "Sent")
+        await store.create(bob, "Sent")
+        self.assertIsNone(await store.find_access_key(bob, await store.open(bob, "Sent")))
+        await store.access_key(bob, inbox, b"\4" * KEY)
+        await store.forget_access_keys(bob)
+        self.assertIsNone(await store.find_access_key(bob, inbox))
+        self.assertEqual(await store.find_access_key(alice, inbox), b"\3" * KEY)
 
     # -- mailboxes
 

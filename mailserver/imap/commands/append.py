@@ -60,8 +60,8 @@ def begin_replace(reader: Reader, by_uid: bool = False) -> Replace:
     return Replace(number, mailbox, by_uid)
 
 
-def read_draft(reader: Reader) -> Draft:
-    """Flags, date and the announcement of a message, at the end of what is here."""
+def read_options(reader: Reader) -> tuple[Flags, int | None]:
+    """The flags and the date of a message, where they are said, with the space behind them."""
     flags, date = NONE, None
     if reader.follows(b"("):
         flags = reader.flags()
@@ -69,6 +69,11 @@ def read_draft(reader: Reader) -> Draft:
     if reader.follows(b'"'):
         date = reader.date_time()
         reader.space()
+    return flags, date
+
+
+def read_draft(reader: Reader, flags: Flags, date: int | None) -> Draft:
+    """The announcement of a message, at the end of what is here."""
     is_utf8 = reader.octets[reader.at : reader.at + 4].upper() == b"UTF8"
     if is_utf8:
         reader.at += 4

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TypeAlias
 
@@ -17,6 +17,8 @@ from mailserver.imap.reader import MOST_NUMBER64, Reader
 class Fetch:
     """Items in the order in which they were asked for, each once; UID among them when it is `by_uid`.
 
+    `asks_uid`: it would be without that.
+
     `changed_since` is a MODSEQ, `vanished` wants those that are gone (RFC 7162 3.1.4.1, 3.2.6); `partial` is a range
     of the messages found, as `partial_range` reads it (RFC 9394 3.3).
     """
@@ -27,9 +29,10 @@ class Fetch:
     changed_since: int | None = None
     vanished: bool = False
     partial: tuple[int, int] | None = None
+    asks_uid: bool = field(default=True, compare=False)
 
 
-Asked: TypeAlias = tuple[tuple[Item, ...], bool, int | None, bool, tuple[int, int] | None]
+Asked: TypeAlias = tuple[tuple[Item, ...], bool, int | None, bool, tuple[int, int] | None, bool]
 LONGEST_KEPT = 200          # octets of what is asked for, that is not read again when it comes again
 
 
@@ -67,6 +70,7 @@ def _read_asked(octets: bytes, by_uid: bool) -> Asked:
     else:
         items = _macro(reader) or (read_item(reader),)
     asked = dict.fromkeys(items)
+    asks_uid = Attribute.UID in asked
     if by_uid:
         asked.setdefault(Attribute.UID)
     changed_since: int | None = None
@@ -94,7 +98,7 @@ def _read_asked(octets: bytes, by_uid: bool) -> Asked:
         raise ImapError("VANISHED is for UID FETCH with CHANGEDSINCE")      # RFC 7162 3.2.6
     if changed_since is not None:
         asked.setdefault(Attribute.MODSEQ)                                  # RFC 7162 3.1.4.1
-    return tuple(asked), by_uid, changed_since, vanished, partial
+    return tuple(asked), by_uid, changed_since, vanished, partial, asks_uid
 
 
 _asked = lru_cache(maxsize=256)(_read_asked)

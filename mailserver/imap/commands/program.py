@@ -35,6 +35,7 @@ from mailserver.imap.commands.keys import (
     Younger,
 )
 from mailserver.imap.error import ImapError
+from mailserver.imap.numbers import HIGHEST, SequenceSet
 from mailserver.imap.reader import MOST_NUMBER64, Reader
 
 MOST_KEYS = 1000            # of one program, NOT and OR and brackets included
@@ -63,6 +64,11 @@ def _mod_seq(reader: Reader) -> Key:
             raise ImapError("there is no such kind of flags")
         reader.space()
     return ModSeq(reader.number(MOST_NUMBER64))
+
+
+def _uids(low: int, high: int) -> Key:
+    """RFC 9738 3.2: `UIDAFTER 7` does not mean the last message whatever it is, as `UID 8:*` would."""
+    return Uids(SequenceSet(((low, high),) if low <= high else ()))
 
 
 def _header(reader: Reader) -> Key:
@@ -98,6 +104,8 @@ PARSERS: dict[str, Callable[[Reader], Key]] = {
     "LARGER": lambda reader: Larger(reader.number(MOST_NUMBER64)),
     "SMALLER": lambda reader: Smaller(reader.number(MOST_NUMBER64)),
     "UID": lambda reader: Uids(reader.sequence_set()), "MODSEQ": _mod_seq,
+    "UIDAFTER": lambda reader: _uids(reader.number(HIGHEST, 1) + 1, HIGHEST),
+    "UIDBEFORE": lambda reader: _uids(1, reader.number(HIGHEST, 1) - 1),
     "EMAILID": lambda reader: EmailId(reader.atom()), "THREADID": lambda reader: ThreadId(reader.atom()),
     "FILTER": _filter,
 }

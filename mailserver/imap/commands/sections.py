@@ -134,6 +134,14 @@ def read_item(reader: Reader) -> Item:
         raise ImapError("there is no such attribute") from None
 
 
+def read_section(octets: bytes) -> Section:
+    """What stands between the brackets; raises `ImapError`."""
+    reader = Reader(octets + b"]")
+    section = _section(reader)
+    reader.end()
+    return section
+
+
 def _lazy(reader: Reader) -> None:
     if reader.word("LAZY") != "LAZY":
         raise ImapError("there is no such way to preview")

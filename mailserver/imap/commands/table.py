@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from enum import Enum
 
-from mailserver.imap.commands import append, connection, fetch, listing, mailboxes, messages, metadata, search
+from mailserver.imap.commands import (
+    append,
+    batches,
+    connection,
+    fetch,
+    listing,
+    mailboxes,
+    messages,
+    metadata,
+    search,
+    urls,
+)
 from mailserver.imap.entries import LARGEST_VALUE
 from mailserver.imap.error import ImapError
 from mailserver.imap.reader import Reader
@@ -22,11 +33,11 @@ class State(Enum):
 PARSERS: Mapping[str, Callable[[Reader], object]] = {
     **connection.PARSERS, **mailboxes.PARSERS, **listing.PARSERS, **messages.PARSERS, **fetch.PARSERS,
     **search.PARSERS, **append.BEGINNINGS,
-    **metadata.PARSERS,
+    **metadata.PARSERS, **urls.PARSERS, **batches.PARSERS,
 }
 ALWAYS = frozenset({"CAPABILITY", "NOOP", "LOGOUT", "ID"})
 BEFORE_LOGIN = frozenset({"STARTTLS", "AUTHENTICATE", "LOGIN"})
-IN_MAILBOX = frozenset({*messages.PARSERS, *fetch.PARSERS, *search.PARSERS, "REPLACE", "UID REPLACE"})
+IN_MAILBOX = frozenset({*messages.PARSERS, *fetch.PARSERS, *search.PARSERS, *batches.PARSERS, "REPLACE", "UID REPLACE"})
 
 WITH_LITERAL8 = frozenset({"SETMETADATA"})      # of those that bring no messages
 

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from mailserver.errors import NotFound
 from mailserver.imap import fetched
 from mailserver.imap.commands.sections import Attribute, Binary, BinarySize, Body, Item, Section
 from mailserver.imap.error import ImapError
@@ -117,7 +118,8 @@ async def _some(
                     if values is None:
                         waiting.append(uid)
                         continue
-                    head = fetched.opening(number) + known[uid][0]
+                    by_uid = selected.uid_only
+                    head = fetched.opening(uid if by_uid else number, by_uid) + known[uid][0]
                     joined.append(head)
                     for place, value in enumerate(values):
                         space = b" " * bool(place or known[uid][0])
@@ -308,14 +310,14 @@ def _decoded(item: Binary | BinarySize, prefix: bytes, octets: Any, root: Part, 
 # -- in pieces
 
 
-async def _pieces(mailbox: Any, uid: int, span: Span) -> AsyncIterator[bytes]:
-    """Exactly as many octets as were promised."""
+async def _pieces(mailbox: Any, uid: int, span: Span, as_they_lie: bool = False) -> AsyncIterator[bytes]:
+    """Exactly as many octets as were promised; a NUL is for BINARY, unless they are wanted `as_they_lie`."""
     left, skip = span.size, span.skip
     decoder = transfer.decoder(span.encoding) if span.encoding is not None else None
     try:
         async for octets in _octets(mailbox, uid, span.ranges):
             piece = octets if decoder is None else decoder.feed(octets)
-            if decoder is None and b"\0" in piece:
+            if decoder is None and b"\0" in piece and not as_they_lie:
                 piece = piece.replace(b"\0", b"\x80")
             piece, skip = piece[skip:], max(0, skip - len(piece))
             piece = piece[:left]
@@ -345,3 +347,30 @@ async def _octets(mailbox: Any, uid: int, ranges: Sequence[tuple[int, int]]) -> 
                 break
             at += 1
         place = end
+
+
+# -- of one message, outside of FETCH
+
+
+async def located(mailbox: Any, uid: int, item: Body | Binary) -> Span | None:
+    """Where an item of one message lies; None: there is no such part.  Raises `NotFound`, and as `_decoded` does."""
+    structure: list[bytes] = []
+    if _needs_parts(item):
+        async for rows in mailbox.rows([(uid, uid)], Wanted(("uid", "parts"), list)):
+            structure += [bytes(parts) for _, parts in rows]
+
+    def work(uid: int, prefix: bytes, octets: Any) -> bytes | Span:
+        return _value(item, prefix, octets, stored.load(structure[0]) if structure else None, -1)
+
+    if structure or not _needs_parts(item):
+        async for made in mailbox.scan([(uid, uid)], work, AT_HAND):
+            for _, value in made:
+                return value if isinstance(value, Span) else None
+    raise NotFound("there is no such message")
+
+
+async def verbatim(mailbox: Any, uid: int, span: Span) -> AsyncIterator[bytes]:
+    """Its octets as they lie, whatever they are; raises `Interrupted`."""
+    if span.size:
+        async for piece in _pieces(mailbox, uid, span, as_they_lie=True):
+            yield piece

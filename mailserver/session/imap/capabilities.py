@@ -9,6 +9,7 @@ from zope.interface import Interface
 
 from mailserver.imap.limits import MEBI
 from mailserver.imapmetadata import IMetadata
+from mailserver.session.imap.policy import ImapPolicy
 
 BOTH = ("IMAP4rev1", "IMAP4rev2", "LITERAL+", "SASL-IR", "ID", "ENABLE", "LOGIN-REFERRALS")
 INSIDE = (
@@ -18,12 +19,13 @@ INSIDE = (
     "PREVIEW", "UTF8=ACCEPT", "I18NLEVEL=1", "QUOTA", "QUOTA=RES-STORAGE", "QUOTA=RES-MESSAGE", "PARTIAL", "REPLACE",
     "UNAUTHENTICATE", "INPROGRESS",
     "THREAD=REFS",
+    "CATENATE", "URL-PARTIAL", "UIDONLY", "UIDBATCHES",
 )
 # What only some stores can do: what they provide, and what that is called.
 OF_STORES: tuple[tuple[type[Interface], tuple[str, ...]], ...] = (
     (IMetadata, ("METADATA", "LIST-METADATA", "FILTERS")),
 )
-SWITCHES = frozenset({"CONDSTORE", "QRESYNC", "UTF8=ACCEPT", "IMAP4REV2"})
+SWITCHES = frozenset({"CONDSTORE", "QRESYNC", "UTF8=ACCEPT", "IMAP4REV2", "UIDONLY"})
 SWITCHES_OF_STORES: tuple[tuple[type[Interface], str], ...] = ((IMetadata, "METADATA"),)
 
 
@@ -42,10 +44,16 @@ def outside(mechanisms: Sequence[str], may_log_in: bool, may_start_tls: bool) ->
     return [*words, *(f"AUTH={name}" for name in mechanisms)]
 
 
-def inside(size: int, may_compress: bool, store: Any = None) -> list[str]:
+def inside(policy: ImapPolicy, may_compress: bool) -> list[str]:
     """After it."""
-    words = [*BOTH, *INSIDE, f"APPENDLIMIT={size or 64 * MEBI}"]
+    words = [*BOTH, *INSIDE, f"APPENDLIMIT={policy.size or 64 * MEBI}"]
     for interface, names in OF_STORES:
-        if interface.providedBy(store):
+        if interface.providedBy(policy.store):
             words += names
+    if policy.links is not None and policy.links.keys is not None:
+        words += ["URLAUTH", "URLAUTH=BINARY"]
+    if policy.message_limit:
+        words.append(f"MESSAGELIMIT={policy.message_limit}")
+    elif policy.save_limit:
+        words.append(f"SAVELIMIT={policy.save_limit}")
     return [*words, "COMPRESS=DEFLATE"] if may_compress else words

@@ -11,6 +11,8 @@ from mailserver.imap.commands.messages import Copy, Expunge, Move, Store
 from mailserver.imap.error import ImapError
 from mailserver.imap.numbers import SequenceSet
 from mailserver.imap.numbers import spell as spell_numbers
+from mailserver.interfaces import DELETED
+from mailserver.session.imap.limited import newest, refuse, told
 from mailserver.session.imap.reply import Reply
 from mailserver.session.imap.selected import Selected
 
@@ -37,7 +39,7 @@ async def store(session: ImapSession, command: Store) -> Reply:
     selected = chosen(session, writes=True)
     if command.unchanged_since is not None:
         session.enable(frozenset({"CONDSTORE"}))
-    found = places(selected, command.numbers, command.by_uid)
+    found, lowest = newest(session, places(selected, command.numbers, command.by_uid))
     if not found:
         return Reply("there is nothing to store", may_expunge=command.by_uid)
     flags = imapstore.Flags(command.flags.bits, command.flags.keywords)
@@ -49,7 +51,7 @@ async def store(session: ImapSession, command: Store) -> Reply:
     changed = [uid for uid, _ in stored.changed]
     lines, quiet = [], frozenset[int]()
     if not command.silent:
-        with_uid = command.by_uid or session.tells_uids
+        with_uid = (command.by_uid or session.tells_uids) and not selected.uid_only
         lines += _unchanged(session, selected, found, {*changed, *stored.modified}, with_uid)
     elif stored.modseq <= before + 1:
         # What others did to them since, or before without the peer having heard of it, is not hidden.
@@ -58,9 +60,10 @@ async def store(session: ImapSession, command: Store) -> Reply:
     if stored.modified:
         numbers = stored.modified if command.by_uid else [selected.number(uid) for uid in stored.modified]
         code = f"MODIFIED {spell_numbers(numbers).decode('ascii')}"
-    return Reply(
+    reply = Reply(
         "stored", lines, code, quiet=quiet, may_expunge=command.by_uid, with_uid=command.by_uid,
     )
+    return told(session, reply, lowest)
 
 
 def _unchanged(
@@ -68,7 +71,7 @@ def _unchanged(
 ) -> list[bytes]:
     """Lines for messages that have been so already."""
     with_modseq = "CONDSTORE" in session.enabled
-    shape = fetched.Rows([b"UID"] * with_uid + [b"FLAGS"] + [b"MODSEQ"] * with_modseq)
+    shape = fetched.Rows([b"UID"] * with_uid + [b"FLAGS"] + [b"MODSEQ"] * with_modseq, selected.uid_only)
     board, lines = selected.board, []
     for each in found:
         for place, uid in enumerate(selected.uids[each.start : each.stop], each.start):
@@ -77,22 +80,36 @@ def _unchanged(
                 values = (
                     *[uid] * with_uid, selected.spelled(board.flags[now], uid), *[board.modseqs[now]] * with_modseq
                 )
-                lines.append(shape.line(place + 1, *values))
+                lines.append(shape.line(uid if selected.uid_only else place + 1, *values))
     return lines
 
 
 async def expunge(session: ImapSession, command: Expunge) -> Reply:
     """What is \\Deleted goes, of all or of these (UID EXPUNGE)."""
     selected = chosen(session, writes=True)
-    ranges = None
+    ranges, lowest = None, 0
     if command.uids is not None:
-        ranges = selected.ranges(selected.by_uid(command.uids))
+        found = selected.by_uid(command.uids)
+        if session.policy.message_limit:
+            found, lowest = newest(session, _deleted(selected, found))
+        ranges = selected.ranges(found)
         if not ranges:
             return Reply("there is nothing to expunge")
     _, modseq = await selected.board.mailbox.expunge(ranges)
     await selected.catch_up()
     code = f"HIGHESTMODSEQ {modseq}" if "QRESYNC" in session.enabled else ""
-    return Reply("expunged", code=code)
+    return told(session, Reply("expunged", code=code), lowest)
+
+
+def _deleted(selected: Selected, found: list[range]) -> list[range]:
+    """Those that are \\Deleted, as far as the session can know."""
+    board, left = selected.board, list[range]()
+    for each in found:
+        for place in each:
+            now = place if selected.uids is board.uids else board.place(selected.uids[place])
+            if now >= 0 and board.flags[now] & DELETED:
+                left.append(range(place, place + 1))
+    return left
 
 
 async def copy(session: ImapSession, command: Copy | Move) -> Reply:
@@ -100,7 +117,11 @@ async def copy(session: ImapSession, command: Copy | Move) -> Reply:
     moves = isinstance(command, Move)
     selected = chosen(session, writes=moves)
     assert session.account is not None
-    found = places(selected, command.numbers, command.by_uid)
+    found, lowest = places(selected, command.numbers, command.by_uid), 0
+    if moves:
+        found, lowest = newest(session, found)
+    else:
+        refuse(session, sum(map(len, found)), saves=True)
     if not found:
         return Reply("there is nothing of that", may_expunge=command.by_uid)
     try:
@@ -117,5 +138,5 @@ async def copy(session: ImapSession, command: Copy | Move) -> Reply:
     code = f"COPYUID {copied.uidvalidity} {sources} {targets}"
     if moves:
         # RFC 9051 6.4.8: said before the messages are gone.
-        return Reply("moved", [responses.status("OK", "they are there", code)])
+        return told(session, Reply("moved", [responses.status("OK", "they are there", code)]), lowest)
     return Reply("copied", code=code, may_expunge=command.by_uid)

@@ -41,7 +41,7 @@ class Columns:
         self._selected = selected
         self._items = items
         self._utf8 = utf8
-        self._shape = fetched.Rows([name_of(each) for each in items])
+        self._shape = fetched.Rows([name_of(each) for each in items], selected.uid_only)
         names = ["uid"]
         for each in items:
             for name in _COLUMNS[key_of(each)]:
@@ -61,6 +61,8 @@ class Columns:
             numbers = [each for each in numbers if each]
         if not rows:
             return b""
+        if self._selected.uid_only:
+            numbers = [row[0] for row in rows]
         return self._shape.lines(numbers, *self.values(rows))
 
     def values(self, rows: Sequence[tuple[Any, ...]]) -> list[Iterable[Any]]:

@@ -20,6 +20,7 @@ from mailserver.interfaces import SEEN
 from mailserver.session.imap.bodies import is_of_octets, with_octets
 from mailserver.session.imap.changing import places
 from mailserver.session.imap.columns import Columns, name_of
+from mailserver.session.imap.limited import newest, refuse, told
 from mailserver.session.imap.reply import Reply
 from mailserver.session.imap.selected import MOST_AT_ONCE, Selected
 
@@ -51,7 +52,9 @@ async def fetch(session: ImapSession, command: Fetch) -> Reply:
     if command.changed_since is not None:
         found = _changed(selected, found, command.changed_since)
     if command.partial is not None:
+        refuse(session, abs(command.partial[1] - command.partial[0]) + 1)
         found = _part(found, *command.partial)
+    found, lowest = newest(session, found)
     if not found:
         return Reply("there is nothing of that", lines, may_expunge=command.by_uid)
     if any(map(marks_seen, command.items)) and not selected.read_only:
@@ -60,11 +63,15 @@ async def fetch(session: ImapSession, command: Fetch) -> Reply:
         except TemporaryFailure as error:
             log.warn("what was read is not marked as seen: {words}", words=str(error))      # a full disk can be read
         await selected.refresh(force=True)
-    if set(command.items) <= ON_BOARD:
-        stream = _from_board(session, selected, found, command.items)
+    items: Sequence[Item] = command.items
+    if selected.uid_only and not command.asks_uid:
+        items = [each for each in items if each is not Attribute.UID]       # each line begins with it (RFC 9586 3.3)
+    if set(items) <= ON_BOARD:
+        stream = _from_board(session, selected, found, items)
     else:
-        stream = _FromStore(session, selected, found, command.items).stream()
-    return Reply("fetched", lines, stream=stream, may_expunge=command.by_uid, with_uid=command.by_uid)
+        stream = _FromStore(session, selected, found, items).stream()
+    reply = Reply("fetched", lines, stream=stream, may_expunge=command.by_uid, with_uid=command.by_uid)
+    return told(session, reply, lowest)
 
 
 class _FromStore:
@@ -78,7 +85,7 @@ class _FromStore:
         self._mailbox = selected.board.mailbox
         self._names = [name_of(each).decode("ascii") for each in items]
         self._is_whole = any(name in WHOLE for name in self._names)
-        self._may_write = not (session.wire.utf8 and any(each in IN_UTF_8 for each in items))
+        self._may_write = not selected.uid_only and not (session.wire.utf8 and any(each in IN_UTF_8 for each in items))
         self._rows = WEIGHED if self._is_whole else FIRST_ROWS      # of the next step
 
     async def stream(self) -> AsyncIterator[bytes]:
@@ -227,7 +234,7 @@ async def _from_board(
 ) -> AsyncIterator[bytes]:
     """What needs no look into the database."""
     board = selected.board
-    shape = fetched.Rows([str(each).encode() for each in items])
+    shape = fetched.Rows([str(each).encode() for each in items], selected.uid_only)
     written = 0                 # lines since others had a turn: of many ranges each is short
     for each in found:
         for start in range(each.start, each.stop, MOST_AT_ONCE):
@@ -250,7 +257,7 @@ async def _from_board(
                     columns.append(modseqs)
                 else:
                     columns.append(selected.spelled_many(flags, uids))
-            yield shape.lines(numbers, *columns)
+            yield shape.lines(uids if selected.uid_only else numbers, *columns)
             written += stop - start
             if written >= MOST_AT_ONCE:
                 written = 0

@@ -11,6 +11,7 @@ from mailserver.imap.referrals import Referral
 from mailserver.imapstore import IImapStore
 from mailserver.interfaces import Account
 from mailserver.session.imap.boards import Boards
+from mailserver.session.links import Links
 from mailserver.store.contents import Incoming
 from mailserver.world import World
 
@@ -33,6 +34,9 @@ class ImapPolicy:
     size: int
     tls: bool = False
     clear_passwords: bool = False
+    links: Links | None = None          # where URLs of messages lead to
+    message_limit: int = 0              # messages that one command may be about (RFC 9738); 0: any number
+    save_limit: int = 0                 # the same, of COPY and APPEND alone
     figures: Figures = field(default_factory=Figures)
     comment: str = ""
     admin: str = ""

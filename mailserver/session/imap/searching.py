@@ -10,6 +10,7 @@ from mailserver.imap.commands.keys import And, Key, ModSeq, Not, Or
 from mailserver.imap.commands.search import Results, Search, Sort
 from mailserver.session.imap import filtering
 from mailserver.session.imap.changing import chosen
+from mailserver.session.imap.limited import searched, told
 from mailserver.session.imap.matching import Sight, matching
 from mailserver.session.imap.reply import Reply
 
@@ -26,11 +27,12 @@ async def search(session: ImapSession, command: Search) -> Reply:
         results = ALL
     try:
         command = await filtering.meant(session, command)
-        sight, places = await matched(session, command.key)
+        key, lowest = searched(session, chosen(session), command.key)
+        sight, places = await matched(session, key)
     except Exception:
         forget(session, results)
         raise
-    return answered(session, command, results, sight, places)
+    return told(session, answered(session, command, results, sight, places), lowest)
 
 
 async def matched(session: ImapSession, key: Key) -> tuple[Sight, list[int]]:

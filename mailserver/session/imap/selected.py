@@ -24,19 +24,22 @@ class Selected:
     """Sequence numbers are those of `uids`, whose first `count` the session has heard of.
 
     `saved` are the UIDs that "$" means (RFC 5182), `keywords` those that the session was told of.  `is_rev2`: nothing
-    is recent (RFC 9051 2.3.2).
+    is recent (RFC 9051 2.3.2).  `uid_only`: the session is told of UIDs, and never of sequence numbers (RFC 9586).
     """
 
     __slots__ = (
         "_flags", "_keywords", "_recent", "board", "claims", "count", "is_rev2", "keywords", "modseq", "name",
-        "read_only", "saved", "uids",
+        "read_only", "saved", "uid_only", "uids",
     )
 
-    def __init__(self, board: Board, name: str, read_only: bool, is_rev2: bool = False) -> None:
+    def __init__(
+        self, board: Board, name: str, read_only: bool, is_rev2: bool = False, uid_only: bool = False
+    ) -> None:
         self.board = board
         self.name = name
         self.read_only = read_only
         self.is_rev2 = is_rev2
+        self.uid_only = uid_only
         self.keywords = board.keywords
         self.uids: array[int] = board.uids
         self.count = len(board.uids)
@@ -199,20 +202,22 @@ class Selected:
             told.append(responses.flags(self.known_flags))
         # Where it may not be said now who is gone, what is new behind them waits too, but not the flags.
         self.modseq = board.modseq
-        shapes = _shapes(with_uid, with_modseq)
+        shapes = _shapes(with_uid and not self.uid_only, with_modseq, self.uid_only)
         for uid in changed:
             place = board.place(uid)
             number = self.number(uid)
             if place < 0 or not number:
                 continue
             if uid in quiet:
-                if quiet_modseq:
+                if quiet_modseq and self.uid_only:
+                    told.append(_MODSEQ_OF_UID.line(uid, board.modseqs[place]))
+                elif quiet_modseq:
                     told.append(_MODSEQ.line(number, uid, board.modseqs[place]))
                 continue
-            values: list[int | bytes] = [uid] * with_uid
+            values: list[int | bytes] = [uid] * (with_uid and not self.uid_only)
             values.append(self.spelled(board.flags[place], uid))
             values += [board.modseqs[place]] * with_modseq
-            told.append(shapes.line(number, *values))
+            told.append(shapes.line(uid if self.uid_only else number, *values))
         return told
 
     def _expunge(self, vanishes: bool) -> list[bytes]:
@@ -234,12 +239,13 @@ class Selected:
 
 
 _MODSEQ = fetched.Rows((b"UID", b"MODSEQ"))
-_SHAPES: dict[tuple[bool, bool], fetched.Rows] = {}
+_MODSEQ_OF_UID = fetched.Rows((b"MODSEQ",), by_uid=True)
+_SHAPES: dict[tuple[bool, bool, bool], fetched.Rows] = {}
 
 
-def _shapes(with_uid: bool, with_modseq: bool) -> fetched.Rows:
-    found = _SHAPES.get((with_uid, with_modseq))
+def _shapes(with_uid: bool, with_modseq: bool, by_uid: bool) -> fetched.Rows:
+    found = _SHAPES.get((with_uid, with_modseq, by_uid))
     if found is None:
         names = [b"UID"] * with_uid + [b"FLAGS"] + [b"MODSEQ"] * with_modseq
-        found = _SHAPES[with_uid, with_modseq] = fetched.Rows(names)
+        found = _SHAPES[with_uid, with_modseq, by_uid] = fetched.Rows(names, by_uid)
     return found

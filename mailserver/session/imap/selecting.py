@@ -14,6 +14,7 @@ from mailserver.imapstore import MOST_KEYWORDS
 from mailserver.interfaces import SEEN
 from mailserver.session.imap.reply import Reply
 from mailserver.session.imap.selected import Selected
+from mailserver.session.imap.urls import mechanisms
 
 if TYPE_CHECKING:
     from mailserver.session.imap.session import ImapSession
@@ -29,7 +30,9 @@ async def select(session: ImapSession, command: Select) -> Reply:
         board = await session.policy.boards.open(session.account, command.mailbox)
     finally:
         session.unselect()              # whatever comes of this one (RFC 9051 6.3.2)
-    session.selected = selected = Selected(board, command.mailbox, command.read_only, rev2)
+    session.selected = selected = Selected(
+        board, command.mailbox, command.read_only, rev2, "UIDONLY" in session.enabled
+    )
     session.wire.state = type(session.wire.state).SELECTED
     if command.condstore:
         session.enable(frozenset({"CONDSTORE"}))
@@ -47,12 +50,14 @@ async def select(session: ImapSession, command: Select) -> Reply:
         responses.status("OK", "the newest change", f"HIGHESTMODSEQ {board.modseq}"),
         responses.status("OK", "it keeps this", f"MAILBOXID ({board.mailbox.id})"),
     ]
+    if code := mechanisms(session):
+        lines.append(responses.status("OK", "so URLs are authorized", code))
     if rev2:
         lines.append(listings.listed(command.mailbox, utf8=True, old_name=command.given or None))
     else:
         lines.insert(1, responses.recent(selected.recent_count))
         unseen = next((number for number, each in enumerate(board.flags, 1) if not each & SEEN), 0)
-        if unseen:
+        if unseen and not selected.uid_only:
             lines.append(responses.status("OK", "the first that is not seen", f"UNSEEN {unseen}"))
     if command.qresync is not None and command.qresync.uidvalidity == board.mailbox.uidvalidity:
         lines += await _resync(selected, command.qresync)
@@ -74,13 +79,15 @@ async def _resync(selected: Selected, known: Qresync) -> list[bytes]:
         ranges = [(max(low, least + 1), min(high, top)) for low, high in ranges if high > least and low <= top]
         vanished = responses.vanished_ranges(gaps(ranges, mine), earlier=True)
     lines = [vanished] if vanished else []
-    shape = fetched.Rows((b"UID", b"FLAGS", b"MODSEQ"))
+    names = (b"FLAGS", b"MODSEQ") if selected.uid_only else (b"UID", b"FLAGS", b"MODSEQ")
+    shape = fetched.Rows(names, selected.uid_only)
     changed = [uid for uid, _, _ in changes.changed]
     wanted = set(changed if known.known is None else known.known.pick(changed))
     for uid, flags, modseq in changes.changed:
         number = selected.number(uid)
         if number and uid in wanted:
-            lines.append(shape.line(number, uid, selected.spelled(flags, uid), modseq))
+            head = (uid,) if selected.uid_only else (number, uid)
+            lines.append(shape.line(*head, selected.spelled(flags, uid), modseq))
     return lines
 
 

@@ -15,12 +15,24 @@ from mailserver.imap import responses
 from mailserver.imap.commands import connection
 from mailserver.imap.commands.table import State
 from mailserver.imap.error import ImapError
-from mailserver.imap.events import Announced, Cancelled, Done, Event, Piece, Request, Response, Wanted
+from mailserver.imap.events import (
+    Announced,
+    Cancelled,
+    Done,
+    Event,
+    Joining,
+    Joint,
+    Linked,
+    Piece,
+    Request,
+    Response,
+    Wanted,
+)
 from mailserver.imap.limits import after_login
 from mailserver.imap.wire import ServerWire
 from mailserver.interfaces import Account
 from mailserver.net.answer import About, Answer, Over, Then
-from mailserver.session.imap import annotating, capabilities, together
+from mailserver.session.imap import annotating, capabilities, together, uidonly
 from mailserver.session.imap.appending import Appending
 from mailserver.session.imap.bodies import Interrupted
 from mailserver.session.imap.compression import Compression
@@ -127,7 +139,12 @@ class ImapSession:
             event, self._held = self._held, None
             if isinstance(event, ImapError):
                 raise event
-            if event is None and (event := self.wire.next()) is None:
+            if event is None:
+                event = self.wire.next()
+            while isinstance(event, (Joining, Linked, Joint)):
+                await self._join(event)
+                event = self.wire.next()
+            if event is None:
                 return None
             if isinstance(event, Request):
                 group = self._said_ahead(event) if together.is_one(event.command) else ()
@@ -235,6 +252,8 @@ class ImapSession:
                 return await self._idle(tag)
             if isinstance(command, (connection.Login, connection.Authenticate)):
                 return await self._authenticate(tag, command)
+            if "UIDONLY" in self.enabled:
+                uidonly.check(command)
             if self._appending is not None:
                 appending, self._appending = self._appending, None
                 reply = await appending.finish(self)
@@ -243,6 +262,7 @@ class ImapSession:
                 reply = await handler(self, command)
             answer = await self._end(tag, reply)
         except Exception as error:
+            self._forget_appending()
             reply = self._refusal(error)
             answer = self._refused(tag, reply)
         self._count(command, reply)
@@ -365,8 +385,8 @@ class ImapSession:
         selected = self.selected
         assert selected is not None
         lines = selected.news(
-            may_expunge, with_uid or self.tells_uids, "CONDSTORE" in self.enabled, "QRESYNC" in self.enabled, quiet,
-            "CONDSTORE" in self.enabled,
+            may_expunge, with_uid or self.tells_uids, "CONDSTORE" in self.enabled,
+            bool(self.enabled & {"QRESYNC", "UIDONLY"}), quiet, "CONDSTORE" in self.enabled,
         )
         if selected.claims is not None:
             claims, selected.claims = selected.claims, None
@@ -379,7 +399,7 @@ class ImapSession:
         if self._login is not None:
             may_start_tls = self.policy.tls and self.client.tls is None
             return capabilities.outside(self._login.mechanisms, self._login.is_allowed(self.client), may_start_tls)
-        return capabilities.inside(self.policy.size, self._compression is None, self.policy.store)
+        return capabilities.inside(self.policy, self._compression is None)
 
     def enable(self, words: frozenset[str]) -> None:
         """Switch these on, for good (RFC 9051 6.3.1)."""
@@ -387,6 +407,8 @@ class ImapSession:
             words |= {"CONDSTORE"}
         self.enabled |= words
         self.wire.utf8 = bool(self.enabled & {"UTF8=ACCEPT", "IMAP4REV2"})
+        if self.selected is not None:
+            self.selected.uid_only = "UIDONLY" in self.enabled
 
     @property
     def tells_uids(self) -> bool:
@@ -464,6 +486,8 @@ class ImapSession:
         if self._appending is None:
             self._appending = Appending(self.policy, event.command)
         try:
+            if "UIDONLY" in self.enabled:
+                uidonly.check(event.command)
             await self._appending.announce(self, event.draft)
         except Exception as error:
             reply = self._refusal(error)
@@ -472,6 +496,16 @@ class ImapSession:
             return await self._next()       # who waits hears it now: nothing is to come before
         self.wire.grant()
         return Answer(responses.continuation("go on") if event.draft.waits else b"")
+
+    async def _join(self, event: Joining | Linked | Joint) -> None:
+        if isinstance(event, Joining):
+            if self._appending is None:
+                self._appending = Appending(self.policy, event.command)
+            self._appending.join(event.draft)
+        elif self._appending is not None and isinstance(event, Linked):
+            await self._appending.link(self, event.url)
+        elif self._appending is not None:
+            await self._appending.joint()
 
     def _forget_appending(self) -> None:
         appending, self._appending = self._appending, None

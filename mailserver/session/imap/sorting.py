@@ -11,6 +11,7 @@ from mailserver.imap.commands.search import Sort
 from mailserver.imapstore import Wanted
 from mailserver.session.imap import filtering
 from mailserver.session.imap.changing import chosen
+from mailserver.session.imap.limited import refuse_search
 from mailserver.session.imap.matching import AT_ONCE, Sight
 from mailserver.session.imap.reply import Reply
 from mailserver.session.imap.searching import answered, forget, matched
@@ -32,6 +33,7 @@ async def sort(session: ImapSession, command: Sort) -> Reply:
     selected = chosen(session)
     try:
         command = await filtering.meant(session, command)
+        refuse_search(session, command.key)
         sight, places = await matched(session, command.key)
         places = await _sorted(session, selected, sight, places, command.order)
     except Exception:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+from mailserver.imap.commands import batches as batching
 from mailserver.imap.commands import connection, fetch, listing, mailboxes, messages, metadata, search
+from mailserver.imap.commands import urls as commands_of_urls
 from mailserver.session.imap import (
     annotating,
     basic,
+    batches,
     changing,
     fetching,
     folders,
@@ -17,6 +20,7 @@ from mailserver.session.imap import (
     selecting,
     sorting,
     threading,
+    urls,
 )
 from mailserver.session.imap.reply import Reply
 
@@ -37,4 +41,6 @@ HANDLERS: Mapping[type, Handler] = {
     messages.Move: changing.copy, fetch.Fetch: fetching.fetch,
     search.Search: searching.search, search.Sort: sorting.sort, search.Thread: threading.thread,
     metadata.GetMetadata: annotating.get_metadata, metadata.SetMetadata: annotating.set_metadata,
+    commands_of_urls.GenUrlAuth: urls.gen_url_auth, commands_of_urls.ResetKey: urls.reset_key,
+    commands_of_urls.UrlFetch: urls.url_fetch, batching.UidBatches: batches.uid_batches,
 }

@@ -12,6 +12,7 @@ from mailserver.imap.threads import Letter
 from mailserver.imapstore import Wanted
 from mailserver.session.imap import filtering
 from mailserver.session.imap.changing import chosen
+from mailserver.session.imap.limited import refuse_search
 from mailserver.session.imap.reply import Reply
 from mailserver.session.imap.searching import matched
 
@@ -30,6 +31,7 @@ async def thread(session: ImapSession, command: Thread) -> Reply:
         raise ImapError("there is no such way to thread here")
     selected = chosen(session)
     command = await filtering.meant(session, command)
+    refuse_search(session, command.key)
     sight, places = await matched(session, command.key)
     question = ("thread", command.threading, command.by_uid)
     is_all = len(places) == len(sight)

@@ -86,7 +86,7 @@ async def _lines(
     if not known:
         return known, {}
     flags = _flags(selected, known) if Attribute.FLAGS in items else {}
-    if flags is None or (session.wire.utf8 and any(each in IN_UTF_8 for each in items)):
+    if flags is None or selected.uid_only or (session.wire.utf8 and any(each in IN_UTF_8 for each in items)):
         return known, None
     names = [name_of(each).decode("ascii") for each in items]
     numbers = selected.numbers_of(known)

@@ -29,7 +29,8 @@ class SelectTests(ImapCase):
         self.assertEqual(heard.lines, [
             b"* 3 EXISTS", b"* 3 RECENT", b"* FLAGS " + flags + b")",
             b"* OK [PERMANENTFLAGS " + flags + b" \\*)] these stay", validity, b"* OK [UIDNEXT 4] the next one",
-            b"* OK [HIGHESTMODSEQ 4] the newest change", id, b"* OK [UNSEEN 1] the first that is not seen",
+            b"* OK [HIGHESTMODSEQ 4] the newest change", id, b"* OK [URLMECH INTERNAL] so URLs are authorized",
+            b"* OK [UNSEEN 1] the first that is not seen",
         ])
         self.assertEqual(heard.end, b"OK [READ-WRITE] selected")
         await peer.ok("CLOSE")
@@ -38,7 +39,7 @@ class SelectTests(ImapCase):
         self.assertEqual(heard.lines, [
             b"* 3 EXISTS", b"* FLAGS " + flags + b")", b"* OK [PERMANENTFLAGS ()] these stay", validity,
             b"* OK [UIDNEXT 4] the next one", b"* OK [HIGHESTMODSEQ 4] the newest change", id,
-            b'* LIST () "/" INBOX',
+            b"* OK [URLMECH INTERNAL] so URLs are authorized", b'* LIST () "/" INBOX',
         ])
         self.assertEqual(heard.end, b"OK [READ-ONLY] examined")
         heard = await peer.ok("SELECT Drafts")
