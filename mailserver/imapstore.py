@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapp
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from zope.interface import Attribute
+from zope.interface import Attribute, Interface
 
 from mailserver.content import Content
 from mailserver.interfaces import Account, IMailbox, IMailboxStore
@@ -260,4 +260,14 @@ class IImapMailbox(IMailbox):
         """UID and ``work(uid, prefix, content)`` of each message, in a thread; of about `most` octets in one step.
 
         `content` is bytes, or a buffer of a file, which `work` must not keep.
+        """
+
+
+class IAccountWatcher(Interface):
+    """What a store provides from which NOTIFY (RFC 5465) can be served: it tells of all mailboxes of an account."""
+
+    def watch_account(account: Account, callback: Callable[[], None]) -> Callable[[], None]:
+        """Call back, within a second, when something may be new: in a mailbox, its name, or what is subscribed to.
+
+        Call the result to end that.  A thousand accounts may be watched at once.
         """

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from operator import attrgetter
 from typing import Any
 
 import attrs
 from zope.interface import implementer
 
 from mailserver.errors import NotFound
-from mailserver.imapstore import Appended, Copied, IImapStore, Quota, Status
+from mailserver.imapstore import Appended, Copied, IAccountWatcher, IImapStore, Quota, Status
 from mailserver.interfaces import INBOX, Account, Delivery, IResident, IServer, ITransactionalStore
 from mailserver.mailbox.digester import Digester
 from mailserver.mailbox.sqlmailbox import SqlMailbox
 from mailserver.mailbox.watches import Watches
-from mailserver.store import changing, contents, mailboxes, messages
+from mailserver.store import changing, contents, mailboxes, messages, viewing
 from mailserver.store.database import Database
 
 
@@ -31,7 +32,7 @@ class SqlOptions:
     quota_messages: int = attrs.field(default=0, validator=attrs.validators.ge(0))
 
 
-@implementer(ITransactionalStore, IImapStore, IResident)
+@implementer(ITransactionalStore, IImapStore, IAccountWatcher, IResident)
 class Sql:
     """The tables ``mailbox`` and ``message``."""
 
@@ -42,13 +43,15 @@ class Sql:
         self._database: Database = server.database
         self._usual = (options.quota_octets, options.quota_messages)
         self._digester = Digester(server)
-        self._watches = Watches(server)
+        self._watches = Watches(server, viewing.modseqs, attrgetter("mailboxes"))
+        self._accounts = Watches(server, mailboxes.marks, attrgetter("accounts"))
 
     def start(self) -> None:
         self._digester.start()
 
     async def stop(self) -> None:
         self._watches.stop()
+        self._accounts.stop()
         await self._digester.stop()
 
     # -- delivery
@@ -106,6 +109,9 @@ class Sql:
 
     def watch(self, mailbox: Any, callback: Callable[[], None]) -> Callable[[], None]:
         return self._watches.watch(mailbox.row, callback)
+
+    def watch_account(self, account: Account, callback: Callable[[], None]) -> Callable[[], None]:
+        return self._accounts.watch(account.id, callback)
 
 
 def _deliver(connection: Any, delivery: Delivery) -> None:

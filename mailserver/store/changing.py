@@ -177,7 +177,9 @@ def _move(
             box.keywords if keywords is None else keywords, box.id,
         ],
     )
-    news(connection).mailboxes.add(box.id)
+    told = news(connection)
+    told.mailboxes.add(box.id)
+    told.accounts.add(box.account_id)
 
 
 # -- copy and move

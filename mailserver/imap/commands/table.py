@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from enum import Enum
 
-from mailserver.imap.commands import append, connection, fetch, listing, mailboxes, messages, search
+from mailserver.imap.commands import (
+    append,
+    connection,
+    contexts,
+    fetch,
+    listing,
+    mailboxes,
+    messages,
+    multisearch,
+    notify,
+    search,
+)
 from mailserver.imap.error import ImapError
 from mailserver.imap.reader import Reader
 
@@ -21,10 +32,13 @@ class State(Enum):
 PARSERS: Mapping[str, Callable[[Reader], object]] = {
     **connection.PARSERS, **mailboxes.PARSERS, **listing.PARSERS, **messages.PARSERS, **fetch.PARSERS,
     **search.PARSERS, **append.BEGINNINGS,
+    **notify.PARSERS, **contexts.PARSERS, **multisearch.PARSERS,
 }
 ALWAYS = frozenset({"CAPABILITY", "NOOP", "LOGOUT", "ID"})
 BEFORE_LOGIN = frozenset({"STARTTLS", "AUTHENTICATE", "LOGIN"})
-IN_MAILBOX = frozenset({*messages.PARSERS, *fetch.PARSERS, *search.PARSERS, "REPLACE", "UID REPLACE"})
+IN_MAILBOX = frozenset({
+    *messages.PARSERS, *fetch.PARSERS, *search.PARSERS, "REPLACE", "UID REPLACE", *contexts.PARSERS,
+})
 
 
 def read_name(reader: Reader) -> str:
