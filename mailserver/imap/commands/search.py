@@ -155,7 +155,8 @@ def read_results(reader: Reader) -> Results | None:
             reader.space()
             partial = partial_range(reader)
         elif word == "UPDATE" and update is None:
-            reader.took(b" ") if reader.follows(b" (") else None
+            if reader.follows(b" ("):          # the grammar has no space, and the example has one
+                reader.space()
             update = read_items(reader) if reader.follows(b"(") else ()
         elif word == "CONTEXT":
             has_hint = True             # RFC 5267 4.2: a hint, and nothing more

@@ -13,6 +13,7 @@ INSIDE = (
     "LIST-EXTENDED", "LIST-STATUS", "SPECIAL-USE", "CREATE-SPECIAL-USE", "STATUS=SIZE", "OBJECTID", "SAVEDATE",
     "PREVIEW", "UTF8=ACCEPT", "I18NLEVEL=1", "QUOTA", "QUOTA=RES-STORAGE", "QUOTA=RES-MESSAGE", "PARTIAL", "REPLACE",
     "UNAUTHENTICATE", "INPROGRESS",
+    "CONTEXT=SEARCH", "CONTEXT=SORT", "MULTISEARCH",
 )
 SWITCHES = frozenset({"CONDSTORE", "QRESYNC", "UTF8=ACCEPT", "IMAP4REV2"})
 
@@ -27,7 +28,7 @@ def outside(mechanisms: Sequence[str], may_log_in: bool, may_start_tls: bool) ->
     return [*words, *(f"AUTH={name}" for name in mechanisms)]
 
 
-def inside(size: int, may_compress: bool) -> list[str]:
+def inside(size: int, may_compress: bool, can_notify: bool = False) -> list[str]:
     """After it."""
-    words = [*BOTH, *INSIDE, f"APPENDLIMIT={size or 64 * MEBI}"]
+    words = [*BOTH, *INSIDE, *["NOTIFY"] * can_notify, f"APPENDLIMIT={size or 64 * MEBI}"]
     return [*words, "COMPRESS=DEFLATE"] if may_compress else words

@@ -60,11 +60,17 @@ async def fetch(session: ImapSession, command: Fetch) -> Reply:
         except TemporaryFailure as error:
             log.warn("what was read is not marked as seen: {words}", words=str(error))      # a full disk can be read
         await selected.refresh(force=True)
-    if set(command.items) <= ON_BOARD:
-        stream = _from_board(session, selected, found, command.items)
-    else:
-        stream = _FromStore(session, selected, found, command.items).stream()
+    stream = answers(session, selected, found, command.items)
     return Reply("fetched", lines, stream=stream, may_expunge=command.by_uid, with_uid=command.by_uid)
+
+
+def answers(
+    session: ImapSession, selected: Selected, found: Sequence[range], items: Sequence[Item]
+) -> AsyncIterator[bytes]:
+    """The lines for messages at these places, as they are made."""
+    if set(items) <= ON_BOARD:
+        return _from_board(session, selected, found, items)
+    return _FromStore(session, selected, found, items).stream()
 
 
 class _FromStore:

@@ -11,6 +11,7 @@ from mailserver.imap.error import ImapError
 from mailserver.imapstore import SPECIAL_USES
 from mailserver.interfaces import INBOX, Account
 from mailserver.session.imap.reply import Reply
+from mailserver.session.imap.surroundings import Surroundings
 
 if TYPE_CHECKING:
     from mailserver.session.imap.session import ImapSession
@@ -25,6 +26,11 @@ def account(session: ImapSession) -> Account:
     return session.account
 
 
+def _around(session: ImapSession) -> Surroundings | None:
+    """What is told of other mailboxes: not what the session itself does to them (RFC 5465 5)."""
+    return session.notifying.around if session.notifying is not None else None
+
+
 async def create(session: ImapSession, command: mailboxes.Create) -> Reply:
     """A new mailbox, perhaps for a special use (RFC 6154 3)."""
     if command.mailbox == INBOX:
@@ -34,6 +40,8 @@ async def create(session: ImapSession, command: mailboxes.Create) -> Reply:
     if None in wanted or len(wanted) > 1:
         raise ImapError("a mailbox here has one use, of those that there are", "NO", "USEATTR")
     made = await session.policy.store.create(account(session), command.mailbox, (wanted or [""])[0] or "")
+    if (around := _around(session)) is not None:
+        around.made(made)
     return Reply("made", code=f"MAILBOXID ({made.id})")
 
 
@@ -45,6 +53,8 @@ async def delete(session: ImapSession, command: mailboxes.Delete) -> Reply:
         session.unselect()
     await session.policy.store.delete(account(session), command.mailbox)
     session.policy.boards.forget_names()
+    if (around := _around(session)) is not None:
+        around.dropped(command.mailbox)
     return Reply("deleted")
 
 
@@ -57,18 +67,24 @@ async def rename(session: ImapSession, command: mailboxes.Rename) -> Reply:
     selected = session.selected
     if selected is not None and command.mailbox != INBOX and f"{selected.name}/".startswith(f"{command.mailbox}/"):
         selected.name = command.to + selected.name[len(command.mailbox):]
+    if (around := _around(session)) is not None and command.mailbox != INBOX:
+        around.renamed(command.mailbox, command.to)
     return Reply("renamed")
 
 
 async def subscribe(session: ImapSession, command: mailboxes.Subscribe) -> Reply:
     """The mailbox need not exist (RFC 9051 6.3.7)."""
     await session.policy.store.subscribe(account(session), command.mailbox)
+    if (around := _around(session)) is not None:
+        around.subscribed(command.mailbox, wanted=True)
     return Reply("subscribed")
 
 
 async def unsubscribe(session: ImapSession, command: mailboxes.Unsubscribe) -> Reply:
     """RFC 9051 6.3.8."""
     await session.policy.store.subscribe(account(session), command.mailbox, wanted=False)
+    if (around := _around(session)) is not None:
+        around.subscribed(command.mailbox, wanted=False)
     return Reply("not subscribed any more")
 
 

@@ -69,6 +69,7 @@ class Sight:
             self.modseqs = array("Q", (board.modseqs[place] if place >= 0 else 0 for place in at))
 
         self.is_current = selected.uids is board.uids and count == len(board.uids)     # it is the whole mailbox
+        self.modseq, self.saved = board.modseq, selected.saved
 
     def __len__(self) -> int:
         return len(self.uids)
@@ -280,7 +281,7 @@ async def _scanned(
                 log.warn("message {uid} cannot be searched: {words!r}", uid=uid, words=is_so)
             elif is_so:
                 found[index[uid]] = 1
-        if session.selected is not selected:        # the client has gone
+        if session.is_lost:
             break
         await deferLater(session.policy.world.clock, 0)
     return int.from_bytes(found, "little")

@@ -5,8 +5,31 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from mailserver.imap.commands import connection, fetch, listing, mailboxes, messages, search
-from mailserver.session.imap import basic, changing, fetching, folders, listed, searching, selecting, sorting, threading
+from mailserver.imap.commands import (
+    connection,
+    contexts,
+    fetch,
+    listing,
+    mailboxes,
+    messages,
+    multisearch,
+    notify,
+    search,
+)
+from mailserver.session.imap import (
+    basic,
+    changing,
+    fetching,
+    folders,
+    listed,
+    notifying,
+    searching,
+    selecting,
+    several,
+    sorting,
+    threading,
+    updating,
+)
 from mailserver.session.imap.reply import Reply
 
 Handler = Callable[[Any, Any], Awaitable[Reply]]
@@ -25,4 +48,6 @@ HANDLERS: Mapping[type, Handler] = {
     messages.Store: changing.store, messages.Expunge: changing.expunge, messages.Copy: changing.copy,
     messages.Move: changing.copy, fetch.Fetch: fetching.fetch,
     search.Search: searching.search, search.Sort: sorting.sort, search.Thread: threading.thread,
+    search.UnknownCharset: searching.refuse, contexts.CancelUpdate: updating.cancel,
+    notify.Notify: notifying.notify, multisearch.ESearch: several.esearch,
 }
