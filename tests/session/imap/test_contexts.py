@@ -133,14 +133,14 @@ class UpdateTests(ImapCase):
         await peer.ok("UID SEARCH RETURN (COUNT UPDATE (UID BODY[HEADER.FIELDS (Subject)])) SUBJECT 2")
         await self.numbered(server, [1, 2])
         self.assertEqual((await peer.ok("NOOP")).lines, [
-            b"* 2 EXISTS", b"* 2 RECENT", b"* 2 FETCH (UID 2 BODY[HEADER.FIELDS (Subject)] {16}\r\nSubject: 2\r\n\r\n)",
+            b"* 2 EXISTS", b"* 2 RECENT", b"* 2 FETCH (UID 2 BODY[HEADER.FIELDS (Subject)] {14}\r\nSubject: 2\r\n\r\n)",
             b'* ESEARCH (TAG "t3") UID ADDTO (0 2)',
         ])
         await peer.ok("NOTIFY SET (selected (MessageNew (UID FLAGS) MessageExpunge FlagChange))")
         await self.numbered(server, [22])
         for line in (
             b"* 3 EXISTS", b"* 3 RECENT",
-            b"* 3 FETCH (UID 3 FLAGS (\\Recent) BODY[HEADER.FIELDS (Subject)] {17}\r\nSubject: 22\r\n\r\n)",
+            b"* 3 FETCH (UID 3 FLAGS (\\Recent) BODY[HEADER.FIELDS (Subject)] {15}\r\nSubject: 22\r\n\r\n)",
             b'* ESEARCH (TAG "t3") UID ADDTO (0 3)',
         ):
             self.assertEqual(await peer.response(), line)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import random
+import re
 import tracemalloc
 import zlib
 from typing import Any
@@ -42,7 +44,7 @@ class SelectedTests(NotifyCase):
                       "FlagChange))")
         await self.numbered(server, [3])
         await self.hears(peer, "3 EXISTS", "3 RECENT",
-                         "3 FETCH (UID 3 BODY[HEADER.FIELDS (subject)] {16}\r\nSubject: 3\r\n\r\n)")
+                         "3 FETCH (UID 3 BODY[HEADER.FIELDS (subject)] {14}\r\nSubject: 3\r\n\r\n)")
         await other.ok("STORE 3 +FLAGS.SILENT (\\Flagged)")
         await self.hears(peer, "3 FETCH (UID 3 FLAGS (\\Flagged \\Recent))")
         await other.ok("STORE 1 +FLAGS.SILENT (\\Deleted)")
@@ -261,7 +263,8 @@ class OtherTests(NotifyCase):
             (lambda each: mailboxes.create(each, account.id, "a", "", 0.0), 'LIST (\\HasNoChildren) "/" a'),
             (lambda each: mailboxes.rename(each, account.id, "a", "b", 0.0),
              'LIST (\\HasNoChildren) "/" b ("OLDNAME" (a))'),
-            (lambda each: mailboxes.subscribe(each, account.id, "b", True), 'LIST (\\HasNoChildren \\Subscribed) "/" b'),
+            (lambda each: mailboxes.subscribe(each, account.id, "b", True),
+             'LIST (\\HasNoChildren \\Subscribed) "/" b'),
         ):
             with elsewhere.transaction() as connection:
                 work(connection)
@@ -301,8 +304,10 @@ class RefusedTests(NotifyCase):
             heard = await peer.ask(f"NOTIFY {words}".rstrip() if not words.endswith(" ") else f"NOTIFY {words}x")
             self.assertTrue(heard.end.startswith(b"BAD"), (words, heard.end))
         for event in ("AnnotationChange", "MailboxMetadataChange", "Sunrise"):
-            await self.refused(peer, f"NOTIFY SET (personal (MessageNew MessageExpunge {event}))",
-                               r"^NO \[BADEVENT \(MessageNew MessageExpunge FlagChange MailboxName SubscriptionChange\)\]")
+            await self.refused(
+                peer, f"NOTIFY SET (personal (MessageNew MessageExpunge {event}))",
+                r"^NO \[BADEVENT \(MessageNew MessageExpunge FlagChange MailboxName SubscriptionChange\)\]",
+            )
         await peer.ok("NOTIFY SET (mailboxes ({3+}\r\na b \"c\") (mailboxname)) (personal NONE)")
 
     async def test_overflow(self) -> None:
@@ -341,6 +346,65 @@ class RefusedTests(NotifyCase):
         failing.append(1)
         await self.log_in(server, "alice", "CREATE a")
         await self.hears(peer, 'LIST (\\HasNoChildren) "/" a')
+
+
+class FollowTests(NotifyCase):
+    timeout = 120
+
+    async def test_at_random(self) -> None:
+        """Who only follows what it is told knows all that STATUS would say, once it is quiet."""
+        chance = random.Random(5465)
+        server = await self.serve()
+        store, account = self.store(server), await self.account(server)
+        names = ["INBOX", "Drafts", "Sent", "Trash", "Junk"]
+        peer = await self.log_in(server, "alice", "ENABLE CONDSTORE", "SELECT Archive")
+        asking = await self.log_in(server, "alice", "ENABLE CONDSTORE")
+        known: dict[bytes, dict[bytes, bytes]] = {}
+
+        def hears(lines: list[bytes]) -> None:
+            for line in lines:
+                words = line.replace(b"(", b"").replace(b")", b"").split()
+                if words[1] == b"STATUS":
+                    known.setdefault(words[2], {}).update(zip(words[3::2], words[4::2], strict=True))
+                elif words[1] == b"LIST":
+                    name = re.search(rb'"/" (\w+)', line)
+                    old = re.search(rb'"OLDNAME" \((\w+)\)', line)
+                    assert name is not None
+                    if old is not None:
+                        known[name[1]] = known.pop(old[1])
+                    elif b"NonExistent" in line:
+                        del known[name[1]]
+                    else:
+                        # Of a new mailbox that is empty there is nothing to be told.
+                        known[name[1]] = {b"MESSAGES": b"0", b"UNSEEN": b"0", b"UIDNEXT": b"1", b"HIGHESTMODSEQ": b"1"}
+
+        hears((await peer.ok("NOTIFY SET STATUS (personal (MessageNew MessageExpunge FlagChange MailboxName))")).lines)
+        for turn in range(10):
+            for _ in range(chance.randrange(1, 5)):
+                name = chance.choice(names)
+                uids = [(uid, uid) for uid in sorted(chance.sample(range(1, 8), 3))]
+                box = await store.open(account, name)
+                work = chance.randrange(5)
+                if work < 2:
+                    await self.fill(server, b"x", name=name)
+                elif work == 2:
+                    await box.store(uids, chance.choice("+-"), Flags(chance.choice((SEEN, 4))))
+                elif work == 3:
+                    await box.store(uids, "+", Flags(8))
+                    await box.expunge()
+                elif name != "INBOX":
+                    names[names.index(name)] = f"new{turn}{len(names)}{name}"
+                    await store.rename(account, name, f"new{turn}{len(names)}{name}")
+                else:
+                    names.append(f"made{turn}{len(names)}")
+                    await store.create(account, names[-1])
+            hears((await peer.ok("NOOP")).lines)
+            for name in names:
+                [line] = (await asking.ok(f"STATUS {name} (MESSAGES UNSEEN UIDNEXT HIGHESTMODSEQ)")).lines
+                words = line.replace(b"(", b"").replace(b")", b"").split()
+                told = known[name.encode()]
+                self.assertEqual({key: told[key] for key in words[3::2]}, dict(zip(words[3::2], words[4::2], strict=True)))
+            self.assertEqual({each.decode() for each in known} - {"Archive"}, set(names))
 
 
 class CostTests(NotifyCase):
