@@ -82,7 +82,8 @@ class MultisearchTests(ImapCase):
         await peer.ok("SELECT folder1")
         for words in ("", "IN () ALL", 'IN ("selected") ALL', "IN (selected-delayed) ALL", "IN (subtree-one) ALL",
                       "IN (subtree-one ()) ALL", "IN (subtree-one (a) ) ALL", "IN (personal (x 1)) ALL",
-                      "IN (selected)", "IN (nowhere) ALL", "IN personal ALL", "IN (" + "personal " * 101 + "personal) ALL"):
+                      "IN (selected)", "IN (nowhere) ALL", "IN personal ALL",
+                      "IN (" + "personal " * 101 + "personal) ALL"):
             self.assertRegex((await peer.ask(f"ESEARCH {words}".rstrip())).end, b"^BAD", words)
         self.assertRegex((await peer.ask("ESEARCH IN (personal) CHARSET no ALL")).end, rb"^NO \[BADCHARSET ")
 

@@ -45,6 +45,7 @@ class SelectedTests(NotifyCase):
         await self.numbered(server, [3])
         await self.hears(peer, "3 EXISTS", "3 RECENT",
                          "3 FETCH (UID 3 BODY[HEADER.FIELDS (subject)] {14}\r\nSubject: 3\r\n\r\n)")
+        await other.ok("NOOP")
         await other.ok("STORE 3 +FLAGS.SILENT (\\Flagged)")
         await self.hears(peer, "3 FETCH (UID 3 FLAGS (\\Flagged \\Recent))")
         await other.ok("STORE 1 +FLAGS.SILENT (\\Deleted)")
@@ -403,7 +404,8 @@ class FollowTests(NotifyCase):
                 [line] = (await asking.ok(f"STATUS {name} (MESSAGES UNSEEN UIDNEXT HIGHESTMODSEQ)")).lines
                 words = line.replace(b"(", b"").replace(b")", b"").split()
                 told = known[name.encode()]
-                self.assertEqual({key: told[key] for key in words[3::2]}, dict(zip(words[3::2], words[4::2], strict=True)))
+                wanted = dict(zip(words[3::2], words[4::2], strict=True))
+                self.assertEqual({key: told[key] for key in wanted}, wanted)
             self.assertEqual({each.decode() for each in known} - {"Archive"}, set(names))
 
 
