@@ -312,3 +312,13 @@ class IImapMailbox(IMailbox):
 
         `content` is bytes, or a buffer of a file, which `work` must not keep.
         """
+
+
+class IAccountWatcher(Interface):
+    """What a store provides from which NOTIFY (RFC 5465) can be served: it tells of all mailboxes of an account."""
+
+    def watch_account(account: Account, callback: Callable[[], None]) -> Callable[[], None]:
+        """Call back, within a second, when something may be new: in a mailbox, its name, or what is subscribed to.
+
+        Call the result to end that.  A thousand accounts may be watched at once.
+        """

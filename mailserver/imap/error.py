@@ -9,10 +9,8 @@ class ImapError(MailserverError):
     """The peer broke the language, or asked for what is never given.
 
     `condition` is BAD or NO, `code` what stands in brackets (RFC 9051 7.1), `tag` the command's, when it was
-    readable.  After a fatal one nothing more can be read: it is said as BYE.  `unsaves`: "$" is nothing now (RFC 5182).
+    readable.  After a fatal one nothing more can be read: it is said as BYE.
     """
-
-    unsaves = False
 
     def __init__(
         self, text: str, condition: str = "BAD", code: str = "", tag: str | None = None, fatal: bool = False

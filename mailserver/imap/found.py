@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from mailserver.imap.numbers import spell
-from mailserver.imap.strings import string
+from mailserver.imap.strings import mailbox, string
 
 
 class Node(NamedTuple):
@@ -33,11 +33,25 @@ class Outcome:
     modseq: int | None = None
 
 
-def esearch(tag: str, by_uid: bool, outcome: Outcome) -> bytes:
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Which mailbox an answer is about, where that is not the one that is selected anyway (RFC 7377 2.1)."""
+
+    name: str
+    uidvalidity: int
+    utf8: bool
+
+
+def _head(tag: str, by_uid: bool, place: Place | None) -> bytes:
+    words = b"TAG %b" % string(tag.encode("ascii"))
+    if place is not None:
+        words += b" MAILBOX %b UIDVALIDITY %d" % (mailbox(place.name, place.utf8), place.uidvalidity)
+    return b"* ESEARCH (%b)%b" % (words, b" UID" * by_uid)
+
+
+def esearch(tag: str, by_uid: bool, outcome: Outcome, place: Place | None = None) -> bytes:
     """RFC 9051 7.3.4; where nothing is found there is neither MIN nor MAX nor ALL."""
-    words = [b"* ESEARCH (TAG %b)" % string(tag.encode("ascii"))]
-    if by_uid:
-        words.append(b"UID")
+    words = [_head(tag, by_uid, place)]
     if outcome.least is not None:
         words.append(b"MIN %d" % outcome.least)
     if outcome.most is not None:
@@ -52,6 +66,18 @@ def esearch(tag: str, by_uid: bool, outcome: Outcome) -> bytes:
     if outcome.modseq is not None:
         words.append(b"MODSEQ %d" % outcome.modseq)
     return b" ".join(words) + b"\r\n"
+
+
+def updated(
+    tag: str, by_uid: bool, removed: Iterable[tuple[int, Sequence[int]]], added: Iterable[tuple[int, Sequence[int]]],
+    place: Place | None = None,
+) -> bytes:
+    """What comes to what a search has found, or goes from it, at its positions (RFC 5267 4.3.2); nothing for none."""
+    words = [_head(tag, by_uid, place)]
+    for verb, moves in ((b"REMOVEFROM", removed), (b"ADDTO", added)):
+        if pairs := b" ".join(b"%d %b" % (position, spell(numbers)) for position, numbers in moves):
+            words.append(b"%b (%b)" % (verb, pairs))
+    return b" ".join(words) + b"\r\n" if len(words) > 1 else b""
 
 
 def search(numbers: Iterable[int], modseq: int | None = None, verb: bytes = b"SEARCH") -> bytes:

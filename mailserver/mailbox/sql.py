@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from operator import attrgetter
 from typing import Any
 
 import attrs
@@ -10,13 +11,23 @@ from zope.interface import implementer
 
 from mailserver.accesskeys import IAccessKeys
 from mailserver.errors import NotFound
-from mailserver.imapstore import Appended, Copied, IImapStore, IMailboxQuotas, IUndelete, Quota, Removed, Status
+from mailserver.imapstore import (
+    Appended,
+    Copied,
+    IAccountWatcher,
+    IImapStore,
+    IMailboxQuotas,
+    IUndelete,
+    Quota,
+    Removed,
+    Status,
+)
 from mailserver.interfaces import INBOX, Account, Delivery, IResident, IServer, ITransactionalStore
 from mailserver.mailbox.digester import AT_ONCE, Digester, digest_many
 from mailserver.mailbox.sqlmailbox import SqlMailbox
 from mailserver.mailbox.sqlmetadata import SqlMetadata
 from mailserver.mailbox.watches import Watches
-from mailserver.store import accesskeys, changing, contents, mailboxes, mailboxquotas, messages, restoring
+from mailserver.store import accesskeys, changing, contents, mailboxes, mailboxquotas, messages, restoring, viewing
 from mailserver.store.database import Database
 from mailserver.store.digests import Digest
 
@@ -34,7 +45,9 @@ class SqlOptions:
     quota_messages: int = attrs.field(default=0, validator=attrs.validators.ge(0))
 
 
-@implementer(ITransactionalStore, IImapStore, IMailboxQuotas, IUndelete, IResident, IAccessKeys)
+@implementer(
+    ITransactionalStore, IImapStore, IMailboxQuotas, IUndelete, IResident, IAccessKeys, IAccountWatcher
+)
 class Sql(SqlMetadata):
     """The tables ``mailbox`` and ``message``."""
 
@@ -45,13 +58,15 @@ class Sql(SqlMetadata):
         self._database: Database = server.database
         self._usual = (options.quota_octets, options.quota_messages)
         self._digester = Digester(server)
-        self._watches = Watches(server)
+        self._watches = Watches(server, viewing.modseqs, attrgetter("mailboxes"))
+        self._accounts = Watches(server, mailboxes.marks, attrgetter("accounts"))
 
     def start(self) -> None:
         self._digester.start()
 
     async def stop(self) -> None:
         self._watches.stop()
+        self._accounts.stop()
         self.stop_watching()
         await self._digester.stop()
 
@@ -140,6 +155,8 @@ class Sql(SqlMetadata):
     async def forget_access_keys(self, account: Account, mailbox: Any | None = None) -> None:
         row = None if mailbox is None else mailbox.row
         await self._database.write(accesskeys.forget, account.id, row)
+    def watch_account(self, account: Account, callback: Callable[[], None]) -> Callable[[], None]:
+        return self._accounts.watch(account.id, callback)
 
 
 def _deliver(connection: Any, delivery: Delivery) -> None:

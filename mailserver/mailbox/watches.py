@@ -1,14 +1,14 @@
-"""Who is told when a mailbox in the database changes, by this process or by another."""
+"""Who is told when a mailbox in the database, or an account, changes: by this process or by another."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from mailserver.interfaces import IServer
-from mailserver.store import viewing
 from mailserver.store.database import Database
 from mailserver.store.news import News
 
@@ -18,17 +18,25 @@ LOOK = 0.5          # seconds between two looks at what other processes have cha
 
 
 class Watches:
-    """Callbacks by the row of a mailbox: called at once for what this process commits, and by a look for the rest."""
+    """Callbacks by the row of a mailbox, or of an account: at once for what this process commits, and by a look.
 
-    def __init__(self, server: IServer) -> None:
+    `question` is what a look asks the database: it says of each of many rows what differs once that has changed.
+    `told` are the rows that the news of a transaction are about.
+    """
+
+    def __init__(
+        self, server: IServer, question: Callable[..., Mapping[int, Any]], told: Callable[[News], set[int]]
+    ) -> None:
         self._server = server
+        self._question = question
+        self._told = told
         self._callbacks: dict[int, list[Callable[[], None]]] = {}
-        self._known: dict[int, int] = {}        # the mod-sequence that was seen last
+        self._known: dict[int, Any] = {}        # what a look has seen last
         self._look: LoopingCall | None = None
         self._listening: Callable[[], None] | None = None
 
     def watch(self, row: int, callback: Callable[[], None]) -> Callable[[], None]:
-        """Call back when this mailbox changes; call the result to end that.
+        """Call back when this row changes; call the result to end that.
 
         The first look calls back in any case: it cannot know what the caller has seen.
         """
@@ -67,18 +75,18 @@ class Watches:
             self._look.start(LOOK, now=False)
 
     def _heard(self, news: News) -> None:
-        for row in news.mailboxes & self._callbacks.keys():
+        for row in self._told(news) & self._callbacks.keys():
             self._tell(row)
 
     async def _compare(self) -> None:
         rows = list(self._callbacks)
         try:
-            found: dict[int, int] = await self._server.database.read(viewing.modseqs, rows)
+            found: Mapping[int, Any] = await self._server.database.read(self._question, rows)
         except Exception as error:
             log.warn("it is not known whether mailboxes have changed: {words}", words=str(error))
             return
         for row in rows:
-            now, before = found.get(row, -1), self._known.get(row)
+            now, before = found.get(row, ()), self._known.get(row)
             if row in self._callbacks:
                 self._known[row] = now
                 if now != before:           # the first look tells as well: something may have come before it

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from mailserver.envelope import Client, Tls
 
@@ -90,3 +90,11 @@ class Talker(Protocol):
 
     def lost(self) -> None:
         """The connection is gone; free what was held."""
+
+
+@runtime_checkable
+class Speaker(Protocol):
+    """A talker that may have something to say when nothing was asked."""
+
+    def woken_by(self, wake: Callable[[], None]) -> None:
+        """Whenever it has, it is to call this; then it is asked for its `next` answer, though no octets came."""

@@ -19,7 +19,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from mailserver.envelope import Tls
-from mailserver.net.answer import About, Answer, Over, Talker, Then
+from mailserver.net.answer import About, Answer, Over, Speaker, Talker, Then
 from mailserver.net.begun import Done, Rest, all_of, begin
 from mailserver.net.conversations import Conversations
 from mailserver.net.transport import has_octets, start_tls, write_now
@@ -54,6 +54,8 @@ class Conversation(Protocol):
         self._closing = False               # nothing more is answered
         self._last_words: Callable[[], bytes] | None = None     # we end it: say so after this answer
         self._ended = False                 # the peer says no more: close after its last answer
+        self._is_woken = False              # the session has something to say that nobody asked for
+        self._owed: float | None = None     # the deadline before that was said: the peer has not spoken since
         self._handshaking = False
         self._reading = True
         self._writable: Deferred[None] | None = None
@@ -71,6 +73,8 @@ class Conversation(Protocol):
             self.transport.loseConnection()
             return
         self._entered = True
+        if isinstance(self._talker, Speaker):
+            self._talker.woken_by(self.wake)
         # What is sent in pieces is not to wait until the peer has acknowledged the piece before (40 ms).
         no_delay = getattr(self.transport, "setTcpNoDelay", None)
         if no_delay is not None:
@@ -87,11 +91,22 @@ class Conversation(Protocol):
         if self._closing:
             return
         self._talker.receive(data)
+        self._owed = None
         if not self._is_answering:
             self._answer()
         elif self._reading and self._talker.buffered > MOST_BUFFERED:
             self._reading = False
             self.transport.pauseProducing()
+
+    def wake(self) -> None:
+        """The session has something to say, though nothing was asked; between two answers it may."""
+        if self._closing or self._handshaking:
+            return
+        if self._is_answering:
+            self._is_woken = True
+            return
+        self._owed = self.deadline          # to hear is not to speak: the peer's time goes on
+        self._answer()
 
     def handshakeCompleted(self) -> None:
         self._handshaking = False
@@ -227,9 +242,14 @@ class Conversation(Protocol):
             self._close()
             return
         self._wait_for_peer()
+        if self._owed is not None:
+            self.deadline, self._owed = self._owed, None
         if not self._reading:
             self._reading = True
             self.transport.resumeProducing()
+        if self._is_woken:
+            self._is_woken = False
+            self._house.clock.callLater(0, self.wake)
 
     def _wait_for_peer(self) -> None:
         self.deadline = self._house.clock.seconds() + max(self._house.idle, self._talker.patience)

@@ -192,7 +192,9 @@ def change(
             box.keywords if keywords is None else keywords, box.id,
         ],
     )
-    news(connection).mailboxes.add(box.id)
+    told = news(connection)
+    told.mailboxes.add(box.id)
+    told.accounts.add(box.account_id)
 
 
 # -- copy and move

@@ -27,7 +27,7 @@ from mailserver.store.schema import (
     quota_told,
     subscription,
 )
-from mailserver.store.statements import fetch, fetch_one
+from mailserver.store.statements import batches, fetch, fetch_one, listed, run_with
 
 MOST_MAILBOXES = 10_000     # of one account, and as many subscriptions
 
@@ -75,6 +75,7 @@ def _insert(connection: Connection, account_id: int, name: str, special_use: str
         "special_use": use,
     }
     made = _insert_new(connection, mailbox, {**numbered(connection, mailbox), **values})
+    news(connection).accounts.add(account_id)
     return bool(made.rowcount)
 
 
@@ -169,6 +170,7 @@ def drop(
     connection.execute(delete(message).where(message.c.mailbox_id == found[0]))
     _drop(connection, contents, [found[0]])
     removed.bound(connection, contents, account_id, usual)
+    names_moved(connection, account_id)
 
 
 def _drop(connection: Connection, contents: Path, ids: Sequence[int]) -> None:
@@ -221,6 +223,30 @@ def rename(connection: Connection, account_id: int, old: str, new: str, now: flo
         _check_name(now_called)
     for name, now_called in moved.items():
         connection.execute(update(mailbox).where(mailbox.c.id == names[name]).values(name=now_called))
+    names_moved(connection, account_id)
+
+
+def names_moved(connection: Connection, account_id: int) -> None:
+    """Whoever watches the account learns that there is something new besides messages, in other processes as well.
+
+    The last UIDVALIDITY that was given is what moves: the next only has to be higher (RFC 9051 2.3.1.1).
+    """
+    run_with(connection, "UPDATE account SET uidvalidity = uidvalidity + 1 WHERE id = ?", [account_id])
+    news(connection).accounts.add(account_id)
+
+
+def marks(connection: Connection, account_ids: Sequence[int]) -> dict[int, tuple[int, ...]]:
+    """By account, what differs whenever anything has changed in its mailboxes, their names or its subscriptions."""
+    found: dict[int, tuple[int, ...]] = {}
+    for some in batches(account_ids):
+        places, values = listed(some)
+        text = (
+            "SELECT account.id, account.uidvalidity, COUNT(mailbox.id), COALESCE(SUM(mailbox.modseq), 0) FROM account"
+            f" LEFT JOIN mailbox ON mailbox.account_id = account.id WHERE account.id IN ({places})"
+            " GROUP BY account.id, account.uidvalidity"
+        )
+        found.update((row[0], (row[1], row[2], int(row[3]))) for row in fetch(connection, text, values))
+    return found
 
 
 # -- subscriptions
@@ -236,13 +262,15 @@ def subscribe(connection: Connection, account_id: int, name: str, wanted: bool) 
     """Subscribe, or not any more; both may be so already."""
     where = (subscription.c.account_id == account_id) & (subscription.c.name == name)
     if not wanted:
-        connection.execute(delete(subscription).where(where))
+        if connection.execute(delete(subscription).where(where)).rowcount:
+            names_moved(connection, account_id)
         return
     _check_name(name)
     row = fetch_one(connection, "SELECT COUNT(*) FROM subscription WHERE account_id = ?", (account_id,))
     if row[0] >= MOST_MAILBOXES:
         raise OverQuota(f"an account may have {MOST_MAILBOXES} subscriptions")
-    _insert_new(connection, subscription, {"account_id": account_id, "name": name})
+    if _insert_new(connection, subscription, {"account_id": account_id, "name": name}).rowcount:
+        names_moved(connection, account_id)
 
 
 def _check_name(name: str) -> None:

@@ -47,6 +47,7 @@ def insert_deliveries(connection: Connection, deliveries: Sequence[Delivery]) ->
             told.contents.append(each.message)
         moved.append((uid, modseq, len(those), unseen, octets, box))
         told.mailboxes.add(box)
+        told.accounts.add(place[0])
     run_many(
         connection,
         "UPDATE mailbox SET uidnext = ?, modseq = ?, messages = messages + ?, unseen = unseen + ?, octets = octets + ?"

@@ -9,11 +9,14 @@ from mailserver.imap.commands import (
     append,
     batches,
     connection,
+    contexts,
     fetch,
     listing,
     mailboxes,
     messages,
     metadata,
+    multisearch,
+    notify,
     search,
     urls,
 )
@@ -34,10 +37,13 @@ PARSERS: Mapping[str, Callable[[Reader], object]] = {
     **connection.PARSERS, **mailboxes.PARSERS, **listing.PARSERS, **messages.PARSERS, **fetch.PARSERS,
     **search.PARSERS, **append.BEGINNINGS,
     **metadata.PARSERS, **urls.PARSERS, **batches.PARSERS,
+    **notify.PARSERS, **contexts.PARSERS, **multisearch.PARSERS,
 }
 ALWAYS = frozenset({"CAPABILITY", "NOOP", "LOGOUT", "ID"})
 BEFORE_LOGIN = frozenset({"STARTTLS", "AUTHENTICATE", "LOGIN"})
-IN_MAILBOX = frozenset({*messages.PARSERS, *fetch.PARSERS, *search.PARSERS, *batches.PARSERS, "REPLACE", "UID REPLACE"})
+IN_MAILBOX = frozenset({
+    *messages.PARSERS, *fetch.PARSERS, *search.PARSERS, *batches.PARSERS, "REPLACE", "UID REPLACE", *contexts.PARSERS,
+})
 
 WITH_LITERAL8 = frozenset({"SETMETADATA"})      # of those that bring no messages
 

@@ -184,6 +184,8 @@ class Appending:
         here = selected is not None and selected.board.mailbox.uidvalidity == copied.uidvalidity
         if selected is not None and (here or replaces is not None):
             await selected.catch_up()
+        if here and session.notifying is not None:
+            session.notifying.brought(copied.targets)
         targets = spell_numbers(copied.targets).decode("ascii")
         code = f"APPENDUID {copied.uidvalidity} {targets}"
         if replaces is not None:

@@ -9,6 +9,7 @@ from zope.interface import Interface
 
 from mailserver.imap.limits import MEBI
 from mailserver.imapmetadata import IMetadata
+from mailserver.imapstore import IAccountWatcher
 from mailserver.session.imap.policy import ImapPolicy
 
 BOTH = ("IMAP4rev1", "IMAP4rev2", "LITERAL+", "SASL-IR", "ID", "ENABLE", "LOGIN-REFERRALS")
@@ -20,10 +21,11 @@ INSIDE = (
     "UNAUTHENTICATE", "INPROGRESS",
     "THREAD=REFS",
     "CATENATE", "URL-PARTIAL", "UIDONLY", "UIDBATCHES",
+    "CONTEXT=SEARCH", "CONTEXT=SORT", "MULTISEARCH",
 )
 # What only some stores can do: what they provide, and what that is called.
 OF_STORES: tuple[tuple[type[Interface], tuple[str, ...]], ...] = (
-    (IMetadata, ("METADATA", "LIST-METADATA", "FILTERS")),
+    (IMetadata, ("METADATA", "LIST-METADATA", "FILTERS")), (IAccountWatcher, ("NOTIFY",)),
 )
 SWITCHES = frozenset({"CONDSTORE", "QRESYNC", "UTF8=ACCEPT", "IMAP4REV2", "UIDONLY"})
 SWITCHES_OF_STORES: tuple[tuple[type[Interface], str], ...] = ((IMetadata, "METADATA"),)

@@ -131,6 +131,8 @@ async def copy(session: ImapSession, command: Copy | Move) -> Reply:
     except NotFound as error:
         raise ImapError(str(error), "NO", "TRYCREATE") from None
     await selected.catch_up()
+    if session.notifying is not None and copied.uidvalidity == selected.board.mailbox.uidvalidity:
+        session.notifying.brought(copied.targets)
     if not copied.targets:
         code = "" if command.by_uid else "EXPUNGEISSUED"
         return Reply("they are gone", code=code, may_expunge=command.by_uid)

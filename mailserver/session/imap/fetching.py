@@ -66,12 +66,18 @@ async def fetch(session: ImapSession, command: Fetch) -> Reply:
     items: Sequence[Item] = command.items
     if selected.uid_only and not command.asks_uid:
         items = [each for each in items if each is not Attribute.UID]       # each line begins with it (RFC 9586 3.3)
-    if set(items) <= ON_BOARD:
-        stream = _from_board(session, selected, found, items)
-    else:
-        stream = _FromStore(session, selected, found, items).stream()
+    stream = answers(session, selected, found, items)
     reply = Reply("fetched", lines, stream=stream, may_expunge=command.by_uid, with_uid=command.by_uid)
     return told(session, reply, lowest)
+
+
+def answers(
+    session: ImapSession, selected: Selected, found: Sequence[range], items: Sequence[Item]
+) -> AsyncIterator[bytes]:
+    """The lines for messages at these places, as they are made."""
+    if set(items) <= ON_BOARD:
+        return _from_board(session, selected, found, items)
+    return _FromStore(session, selected, found, items).stream()
 
 
 class _FromStore:

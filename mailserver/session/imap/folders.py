@@ -11,6 +11,7 @@ from mailserver.imap.error import ImapError
 from mailserver.imapstore import SPECIAL_USES, IMailboxQuotas, Quota
 from mailserver.interfaces import INBOX, Account
 from mailserver.session.imap.reply import Reply
+from mailserver.session.imap.surroundings import Surroundings
 
 if TYPE_CHECKING:
     from mailserver.session.imap.session import ImapSession
@@ -35,6 +36,11 @@ def spelled_anew(session: ImapSession, name: str, given: str, *attributes: str) 
     return [listings.listed(name, attributes, session.wire.utf8, old_name=given)]
 
 
+def _around(session: ImapSession) -> Surroundings | None:
+    """What is told of other mailboxes: not what the session itself does to them (RFC 5465 5)."""
+    return session.notifying.around if session.notifying is not None else None
+
+
 async def create(session: ImapSession, command: mailboxes.Create) -> Reply:
     """A new mailbox, perhaps for a special use (RFC 6154 3)."""
     if command.mailbox == INBOX:
@@ -50,6 +56,8 @@ async def create(session: ImapSession, command: mailboxes.Create) -> Reply:
         if wanted and not await store.status(account(session), {command.mailbox}):
             raise ImapError(str(error), "NO", "USEATTR") from None          # it is the use that another has
         raise
+    if (around := _around(session)) is not None:
+        around.made(made)
     lines = spelled_anew(session, command.mailbox, command.given)
     return Reply("made", lines, f"MAILBOXID ({made.id})")
 
@@ -62,6 +70,8 @@ async def delete(session: ImapSession, command: mailboxes.Delete) -> Reply:
     session.policy.boards.forget_names()
     if session.selected is not None and session.selected.name == command.mailbox:
         session.unselect()
+    if (around := _around(session)) is not None:
+        around.dropped(command.mailbox)
     return Reply("deleted", spelled_anew(session, command.mailbox, command.given, "\\NonExistent"))
 
 
@@ -74,18 +84,24 @@ async def rename(session: ImapSession, command: mailboxes.Rename) -> Reply:
     selected = session.selected
     if selected is not None and command.mailbox != INBOX and f"{selected.name}/".startswith(f"{command.mailbox}/"):
         selected.name = command.to + selected.name[len(command.mailbox):]
+    if (around := _around(session)) is not None and command.mailbox != INBOX:
+        around.renamed(command.mailbox, command.to)
     return Reply("renamed", spelled_anew(session, command.to, command.given))
 
 
 async def subscribe(session: ImapSession, command: mailboxes.Subscribe) -> Reply:
     """The mailbox need not exist (RFC 9051 6.3.7)."""
     await session.policy.store.subscribe(account(session), command.mailbox)
+    if (around := _around(session)) is not None:
+        around.subscribed(command.mailbox, wanted=True)
     return Reply("subscribed")
 
 
 async def unsubscribe(session: ImapSession, command: mailboxes.Unsubscribe) -> Reply:
     """RFC 9051 6.3.8."""
     await session.policy.store.subscribe(account(session), command.mailbox, wanted=False)
+    if (around := _around(session)) is not None:
+        around.subscribed(command.mailbox, wanted=False)
     return Reply("not subscribed any more")
 
 

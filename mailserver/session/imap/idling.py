@@ -14,6 +14,7 @@ from mailserver.imap.error import ImapError
 from mailserver.net.answer import Over
 from mailserver.session.imap import annotating
 from mailserver.session.imap.selected import Selected
+from mailserver.session.imap.telling import Telling, tell
 
 if TYPE_CHECKING:
     from mailserver.session.imap.session import ImapSession
@@ -27,22 +28,24 @@ AGAIN = 5.0                 # seconds after which a mailbox that could not be re
 class Idling:
     """One IDLE; `end` is called when the peer has said something, or is gone, or the server stops."""
 
-    __slots__ = ("_ended", "_is_late", "_session", "_woken", "tag")
+    __slots__ = ("_ended", "_is_late", "_is_woken", "_session", "_woken", "tag")
 
     def __init__(self, session: ImapSession, tag: str) -> None:
         self.tag = tag
         self._session = session
         self._ended = False
         self._is_late = False
+        self._is_woken = False          # since it was asked last whether there is something to be told
         self._woken: Deferred[None] | None = None
 
     def end(self) -> None:
         """Nothing more is told."""
         self._ended = True
-        self._wake()
+        self.wake()
 
-    def _wake(self) -> None:
-        woken, self._woken = self._woken, None
+    def wake(self) -> None:
+        """There may be something to be told."""
+        woken, self._woken, self._is_woken = self._woken, None, True
         if woken is not None:
             woken.callback(None)
 
@@ -56,22 +59,28 @@ class Idling:
         clock = session.policy.world.clock
         late = again = clock.callLater(LONGEST, self._expire)
         if selected is not None:
-            selected.board.listen(self, self._wake)
-        watch_no_more = annotating.watch(session, self._wake)
+            selected.board.listen(self, self.wake)
+        watch_no_more = annotating.watch(session, self.wake)
         try:
             while not self._ended:
+                lines: list[bytes] = []
+                self._is_woken = False
                 try:
-                    lines = await annotating.news(session)
-                    lines += [] if selected is None else await self._news(selected)
+                    if session.notifying is not None or session.contexts is not None:
+                        async for piece in tell(session, Telling(True)):
+                            yield piece
+                    else:
+                        lines = await annotating.news(session)
+                        lines += [] if selected is None else await self._news(selected)
                 except ImapError as error:
                     yield responses.failure(error)
                     raise Over from None
                 except TemporaryFailure as error:
                     log.warn("an idle session is told nothing for now: {words}", words=str(error))
-                    lines, again = [], clock.callLater(AGAIN, self._wake)
+                    again = clock.callLater(AGAIN, self.wake)
                 if lines:
                     yield b"".join(lines)
-                elif not self._ended:
+                elif not self._ended and not self._is_woken:
                     self._woken = Deferred()
                     await self._woken
             if self._is_late:

@@ -70,6 +70,7 @@ class Sight:
 
         self._memo = board.memo if selected.uids is board.uids and count == len(board.uids) else None
         self._generation = board.memo.generation
+        self.modseq, self.saved = board.modseq, selected.saved
 
     def __len__(self) -> int:
         return len(self.uids)
@@ -295,7 +296,7 @@ async def _scanned(
                 log.warn("message {uid} cannot be searched: {words!r}", uid=uid, words=is_so)
             elif is_so:
                 found[index[uid]] = 1
-        if session.selected is not selected:        # the client has gone
+        if session.is_lost:
             break
         await deferLater(session.policy.world.clock, 0)
     return int.from_bytes(found, "little")

@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING
 
 from mailserver.imap import found
 from mailserver.imap.commands.keys import And, Key, ModSeq, Not, Or
-from mailserver.imap.commands.search import Results, Search, Sort
+from mailserver.imap.commands.multisearch import ESearch
+from mailserver.imap.commands.search import CHARSETS, Results, Search, Sort, UnknownCharset
+from mailserver.imap.error import ImapError
 from mailserver.session.imap import filtering
 from mailserver.session.imap.changing import chosen
 from mailserver.session.imap.limited import searched, told
 from mailserver.session.imap.matching import Sight, matching
 from mailserver.session.imap.reply import Reply
+from mailserver.session.imap.updating import followed, refuse_reuse
 
 if TYPE_CHECKING:
     from mailserver.session.imap.session import ImapSession
@@ -25,6 +28,7 @@ async def search(session: ImapSession, command: Search) -> Reply:
     results = command.results
     if results is None and "IMAP4REV2" in session.enabled:
         results = ALL
+    refuse_reuse(session, results)
     try:
         command = await filtering.meant(session, command)
         key, lowest = searched(session, chosen(session), command.key)
@@ -32,7 +36,14 @@ async def search(session: ImapSession, command: Search) -> Reply:
     except Exception:
         forget(session, results)
         raise
-    return told(session, answered(session, command, results, sight, places), lowest)
+    reply = followed(session, command, sight, places, answered(session, command, results, sight, places))
+    return told(session, reply, lowest)
+
+
+async def refuse(session: ImapSession, command: UnknownCharset) -> Reply:
+    """A search in a charset that is not known fails as any other does (RFC 5182 2.1)."""
+    forget(session, command.results)
+    raise ImapError("that charset is not known here", "NO", f"BADCHARSET ({' '.join(CHARSETS)})")
 
 
 async def matched(session: ImapSession, key: Key) -> tuple[Sight, list[int]]:
@@ -56,9 +67,10 @@ def forget(session: ImapSession, results: Results | None) -> None:
 
 
 def answered(
-    session: ImapSession, command: Search | Sort, results: Results | None, sight: Sight, places: Sequence[int]
+    session: ImapSession, command: Search | Sort | ESearch, results: Results | None, sight: Sight,
+    places: Sequence[int], place: found.Place | None = None,
 ) -> Reply:
-    """The answer, with the messages in the order in which they are given."""
+    """The answer, with the messages in the order in which they are given; `place`: it names the mailbox."""
     modseq = max(map(sight.modseqs.__getitem__, places), default=None) if asks_modseq(command.key) else None
     if results is None:
         verb = b"SORT" if isinstance(command, Sort) else b"SEARCH"
@@ -71,7 +83,8 @@ def answered(
         return Reply("that is all, and kept", may_expunge=command.by_uid)
     if modseq is not None:
         modseq = max(map(sight.modseqs.__getitem__, told), default=None)
-    line = found.esearch(session.tag, command.by_uid, _outcome(results, sight, places, command.by_uid, modseq))
+    outcome = _outcome(results, sight, places, command.by_uid, modseq)
+    line = found.esearch(session.tag, command.by_uid, outcome, place)
     return Reply("that is all", [line], may_expunge=command.by_uid)
 
 

@@ -17,6 +17,7 @@ from mailserver.imapstore import KEYWORD, SYSTEM, Ranges
 from mailserver.session.imap.board import Board
 
 ALL_FLAGS = sum(NAMES.values())
+BLOCK = 512                 # UIDs that are compared at a time
 MOST_AT_ONCE = 2000         # lines that are written without letting others have a turn
 
 
@@ -180,12 +181,12 @@ class Selected:
 
     def news(
         self, may_expunge: bool, with_uid: bool, with_modseq: bool, vanishes: bool,
-        quiet: Collection[int] = (), quiet_modseq: bool = False,
+        quiet: Collection[int] = (), quiet_modseq: bool = False, tells_flags: bool = True,
     ) -> list[bytes]:
         """What the session has to hear now: who is gone (when that may be said), who is new, whose flags changed.
 
         `vanishes`: by VANISHED (QRESYNC).  `quiet` are UIDs whose flags the session set itself and silently;
-        `quiet_modseq` tells it their mod-sequences all the same (RFC 7162 3.1.3).
+        `quiet_modseq` tells it their mod-sequences all the same (RFC 7162 3.1.3).  Flags that are not told wait.
         """
         board, told = self.board, []
         changed = board.changed_since(self.modseq)
@@ -200,6 +201,8 @@ class Selected:
         if self.keywords != board.keywords:
             self.keywords = board.keywords
             told.append(responses.flags(self.known_flags))
+        if not tells_flags:
+            return told
         # Where it may not be said now who is gone, what is new behind them waits too, but not the flags.
         self.modseq = board.modseq
         shapes = _shapes(with_uid and not self.uid_only, with_modseq, self.uid_only)
@@ -220,11 +223,15 @@ class Selected:
             told.append(shapes.line(uid if self.uid_only else number, *values))
         return told
 
+    def gone(self) -> list[int]:
+        """The UIDs of messages that are not there any more, and of which the session has not been told so."""
+        if self.uids is self.board.uids:
+            return []
+        return _missing(self.uids[: self.count], self.board.uids)
+
     def _expunge(self, vanishes: bool) -> list[bytes]:
         """Those that are gone, and count by the board's array from now on."""
-        left = set(self.board.uids)
-        mine = self.uids[: self.count]
-        gone = [uid for uid in mine if uid not in left]
+        mine, gone = self.uids[: self.count], self.gone()
         self.uids = self.board.uids
         self.count -= len(gone)
         if not gone:
@@ -233,9 +240,23 @@ class Selected:
             return [responses.vanished(gone)]
         if len(gone) == 1:
             return [responses.expunged(bisect_left(mine, gone[0]) + 1)]
-        places = [place for place, uid in enumerate(mine, 1) if uid not in left]
         # From behind, no number moves another.
-        return [responses.expunged(place) for place in reversed(places)]
+        return [responses.expunged(bisect_left(mine, uid) + 1) for uid in reversed(gone)]
+
+
+def _missing(mine: array[int], left: array[int]) -> list[int]:
+    """Those of ascending numbers that are not among others; blocks of which none is missing are compared as octets."""
+    missing: list[int] = []
+    at = 0
+    for start in range(0, len(mine), BLOCK):
+        block = mine[start : start + BLOCK]
+        end = at + len(block)
+        if left[at:end] != block:
+            end = bisect_right(left, block[-1], at)
+            there = set(left[at:end])
+            missing += [number for number in block if number not in there]
+        at = end
+    return missing
 
 
 _MODSEQ = fetched.Rows((b"UID", b"MODSEQ"))

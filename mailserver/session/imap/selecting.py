@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mailserver.imap import fetched, listings, responses
@@ -26,10 +27,13 @@ async def select(session: ImapSession, command: Select) -> Reply:
     had, rev2 = session.selected, "IMAP4REV2" in session.enabled
     if command.qresync is not None and "QRESYNC" not in session.enabled:
         raise ImapError("ENABLE QRESYNC first")
+    closed = [responses.status("OK", "the one before is closed", "CLOSED")] if had is not None else []
     try:
         board = await session.policy.boards.open(session.account, command.mailbox)
-    finally:
+    except Exception as error:
         session.unselect()              # whatever comes of this one (RFC 9051 6.3.2)
+        return replace(session.refusal(error), lines=closed)
+    session.unselect()
     session.selected = selected = Selected(
         board, command.mailbox, command.read_only, rev2, "UIDONLY" in session.enabled
     )
@@ -37,7 +41,7 @@ async def select(session: ImapSession, command: Select) -> Reply:
     if command.condstore:
         session.enable(frozenset({"CONDSTORE"}))
     selected.claim()
-    lines = [responses.status("OK", "the one before is closed", "CLOSED")] if had is not None else []
+    lines = closed
     known = selected.known_flags
     lines += [
         responses.exists(selected.count),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Collection
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection
 from dataclasses import replace
 
 from twisted.internet.defer import Deferred
@@ -12,7 +12,7 @@ from mailserver.envelope import Client, Tls
 from mailserver.errors import AlreadyExists, NotFound, OverQuota, PermanentFailure, TemporaryFailure
 from mailserver.ident import spell
 from mailserver.imap import responses
-from mailserver.imap.commands import connection
+from mailserver.imap.commands import append, connection, messages
 from mailserver.imap.commands.table import State
 from mailserver.imap.error import ImapError
 from mailserver.imap.events import (
@@ -36,17 +36,22 @@ from mailserver.session.imap import annotating, capabilities, together, uidonly
 from mailserver.session.imap.appending import Appending
 from mailserver.session.imap.bodies import Interrupted
 from mailserver.session.imap.compression import Compression
+from mailserver.session.imap.contexts import Contexts
 from mailserver.session.imap.idling import Idling
 from mailserver.session.imap.login import Login
+from mailserver.session.imap.notifying import Notifying
 from mailserver.session.imap.policy import ImapPolicy
 from mailserver.session.imap.progress import LONG, Working, with_progress
 from mailserver.session.imap.reply import Reply
 from mailserver.session.imap.selected import Selected
 from mailserver.session.imap.table import HANDLERS
+from mailserver.session.imap.telling import Telling, tell, unasked
 
 log = Logger()
 
 MOST_ERRORS = 50            # before the login; after it ten times as many
+# Whoever changes messages hears what has become of them, whatever it wants to hear of else.
+OWN = (messages.Store, messages.Expunge, messages.Move, append.Replace)
 PATIENCE = 1800.0           # seconds of silence that a peer has once it has logged in (RFC 9051 5.4)
 
 
@@ -54,8 +59,9 @@ class ImapSession:
     """A `mailserver.net.answer.Talker` for IMAP."""
 
     __slots__ = (
-        "_appending", "_compression", "_errors", "_held", "_id", "_idling", "_is_lost", "_is_streaming", "_login",
-        "_will_compress", "account", "annotated", "at_work", "client", "enabled", "policy", "selected", "tag", "wire",
+        "_appending", "_compression", "_errors", "_held", "_id", "_idling", "_is_due", "_is_streaming", "_login",
+        "_wake", "_will_compress", "account", "annotated", "at_work", "client", "contexts", "enabled", "is_lost",
+        "notifying", "policy", "selected", "tag", "wire",
     )
 
     def __init__(self, policy: ImapPolicy, address: str, port: int) -> None:
@@ -74,9 +80,13 @@ class ImapSession:
         self._held: Event | ImapError | None = None     # what the wire said before its turn
         self._compression: Compression | None = None
         self.at_work: Working | None = None     # on a command that takes long
+        self.notifying: Notifying | None = None         # what it has said that it wants to hear of (NOTIFY)
+        self.contexts: Contexts | None = None           # searches that are kept up to date
+        self._wake: Callable[[], None] | None = None
+        self._is_due = False            # something is to be said that nobody asked for
         self._will_compress = False     # from the answer after this one on
         self._is_streaming = False
-        self._is_lost = False
+        self.is_lost = False
         self._errors = 0
 
     # -- a Talker
@@ -117,7 +127,7 @@ class ImapSession:
         try:
             answer = await self._next()
         finally:
-            if self._is_lost:
+            if self.is_lost:
                 self.lost()                 # of what the command has begun since
         if self._will_compress:
             self._compression, self._will_compress = Compression(), False
@@ -145,9 +155,10 @@ class ImapSession:
                 await self._join(event)
                 event = self.wire.next()
             if event is None:
-                return None
+                return self._unasked()
             if isinstance(event, Request):
-                group = self._said_ahead(event) if together.is_one(event.command) else ()
+                is_one = self.notifying is None and self.contexts is None and together.is_one(event.command)
+                group = self._said_ahead(event) if is_one else ()
                 if len(group) > 1:
                     return Answer(b"", stream=together.answers(self, group))
                 work = self._request(event.tag, event.command)
@@ -186,8 +197,6 @@ class ImapSession:
     def _failed(self, error: ImapError) -> Answer:
         self._forget_appending()
         self._idling = None
-        if error.unsaves and self.selected is not None:
-            self.selected.saved = ()
         answer = responses.failure(error)
         return Answer(answer, Then.LINGER) if error.fatal else self._counted(answer)
 
@@ -234,13 +243,51 @@ class ImapSession:
         return words if self._compression is None else self._compression.deflate(words)
 
     def lost(self) -> None:
-        self._is_lost = True
+        self.is_lost = True
         if self._idling is not None:
             self._idling.end()
         if self.at_work is not None:
             self.at_work.nudge()
         self._forget_appending()
         self.unselect()
+        self._hear_no_more()
+        self._wake = None
+
+    def _hear_no_more(self) -> None:
+        notifying, self.notifying = self.notifying, None
+        if notifying is not None:
+            notifying.close()
+
+    # -- what nobody asked for
+
+    def woken_by(self, wake: Callable[[], None]) -> None:
+        self._wake = wake
+
+    def wake(self) -> None:
+        """There is something to be told, though nobody asked."""
+        if self._idling is not None:
+            self._idling.wake()
+        elif self._wake is not None:
+            self._is_due = True
+            self._wake()
+
+    def notify(self, notifying: Notifying | None) -> None:
+        """From now on it hears of this; None: of nothing."""
+        old, self.notifying = self.notifying, notifying or Notifying(self, ())
+        if old is not None:
+            old.close()
+
+    def _unasked(self) -> Answer | None:
+        if not self._is_due or self.notifying is None or self._appending is not None:
+            return None
+        self._is_due = False
+        return Answer(b"", stream=self._spoken())
+
+    async def _spoken(self) -> AsyncIterator[bytes]:
+        self._is_streaming = True
+        async for piece in unasked(self):
+            yield piece
+        self._is_streaming = False
 
     # -- commands
 
@@ -260,10 +307,10 @@ class ImapSession:
             else:
                 assert handler is not None, command
                 reply = await handler(self, command)
-            answer = await self._end(tag, reply)
+            answer = await self._end(tag, reply, isinstance(command, OWN))
         except Exception as error:
             self._forget_appending()
-            reply = self._refusal(error)
+            reply = self.refusal(error)
             answer = self._refused(tag, reply)
         self._count(command, reply)
         return answer
@@ -278,23 +325,22 @@ class ImapSession:
         if answer.then is not Then.GO_ON:
             raise Over
 
-    async def end_of(self, request: Request, is_last: bool) -> bytes:
-        """The end of the answer to one of them, with what is new behind the last."""
+    async def end_of(self, request: Request, is_last: bool) -> tuple[bytes, bool]:
+        """The end of the answer to one of them, with what is new behind the last; and whether it goes on."""
         reply = Reply("fetched", with_uid=True)
-        told = await self._news(reply) if is_last else []
         self._count(request.command, reply)
-        return b"".join([*told, self._tagged(request.tag, reply)])
+        return await self._ending(request.tag, reply) if is_last else (self._tagged(request.tag, reply), True)
 
     def refused(self, request: Request, error: Exception) -> bytes:
         """What is said of one of them that failed."""
-        reply = self._refusal(error)
+        reply = self.refusal(error)
         self._count(request.command, reply)
         return self._tagged(request.tag, reply)
 
     def _count(self, command: object, reply: Reply) -> None:
         self.policy.figures.commands["imap", type(command).__name__.upper(), reply.condition] += 1
 
-    def _refusal(self, error: Exception) -> Reply:
+    def refusal(self, error: Exception) -> Reply:
         """What the peer hears of what went wrong."""
         if isinstance(error, ImapError):
             if error.fatal:
@@ -320,31 +366,38 @@ class ImapSession:
             return self._counted(answer)
         return Answer(answer, reply.then)
 
-    async def _end(self, tag: str, reply: Reply) -> Answer:
+    async def _end(self, tag: str, reply: Reply, is_own: bool = False) -> Answer:
         """The answer that a reply comes to."""
-        if reply.stream is None:
+        follows = self.notifying is not None or self.contexts is not None
+        if reply.stream is None and not follows:
             end, goes_on = await self._ending(tag, reply)
             return Answer(b"".join([*reply.lines, end]), reply.then if goes_on else Then.LINGER)
-        return Answer(b"".join(reply.lines), reply.then, self._streamed(tag, reply, reply.stream))
+        telling = Telling(reply.may_expunge, reply.quiet, reply.with_uid, is_own or reply.is_news)
+        return Answer(b"".join(reply.lines), reply.then, self._streamed(tag, reply, telling))
 
     def _tagged(self, tag: str, reply: Reply) -> bytes:
         if reply.condition == "BYE":
             return responses.status("BYE", reply.text, reply.code)
         return responses.status(reply.condition, reply.text, reply.code, tag)
 
-    async def _streamed(self, tag: str, reply: Reply, stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        self._is_streaming = True
+    async def _streamed(self, tag: str, reply: Reply, telling: Telling) -> AsyncIterator[bytes]:
+        self._is_streaming, stream = True, reply.stream
         try:
-            async for piece in stream:
-                yield piece
-            end, goes_on = await self._ending(tag, reply)
-            yield end
-            if not goes_on:
-                raise Over
+            if stream is not None:
+                async for piece in stream:
+                    yield piece
+            if self.notifying is None and self.contexts is None:
+                end, goes_on = await self._ending(tag, reply)
+                yield end
+                if not goes_on:
+                    raise Over
+            else:
+                async for piece in self._following(tag, reply, telling):
+                    yield piece
         except (Interrupted, Over):
             raise           # in the middle of an answer there is nothing to be said
         except Exception as error:
-            refusal = self._refusal(error)
+            refusal = self.refusal(error)
             yield self._tagged(tag, refusal)
             if refusal.then is not Then.GO_ON:
                 raise Over from None
@@ -352,6 +405,21 @@ class ImapSession:
             if isinstance(stream, AsyncGenerator):
                 await stream.aclose()
         self._is_streaming = False
+
+    async def _following(self, tag: str, reply: Reply, telling: Telling) -> AsyncIterator[bytes]:
+        """The same as `_ending`, of a session that has said what it wants to hear of."""
+        code = reply.code
+        try:
+            if reply.condition != "BYE":
+                async for piece in tell(self, telling):
+                    yield piece
+        except TemporaryFailure as error:
+            log.warn("{id}: what is new has to wait: {error}", id=spell(self._id), error=str(error))
+            code = "" if code.startswith("HIGHESTMODSEQ") else code
+        except ImapError as error:
+            yield self._tagged(tag, reply) + responses.failure(error)
+            raise Over from None
+        yield self._tagged(tag, replace(reply, code=code))
 
     async def _ending(self, tag: str, reply: Reply) -> tuple[bytes, bool]:
         """What is new and the tagged end, and whether the conversation goes on.
@@ -380,13 +448,15 @@ class ImapSession:
             return annotations
         return annotations + self.told(reply.may_expunge, reply.quiet, reply.with_uid)
 
-    def told(self, may_expunge: bool, quiet: Collection[int] = (), with_uid: bool = False) -> list[bytes]:
+    def told(
+        self, may_expunge: bool, quiet: Collection[int] = (), with_uid: bool = False, tells_flags: bool = True
+    ) -> list[bytes]:
         """What is new in the chosen mailbox, for the peer."""
         selected = self.selected
         assert selected is not None
         lines = selected.news(
             may_expunge, with_uid or self.tells_uids, "CONDSTORE" in self.enabled,
-            bool(self.enabled & {"QRESYNC", "UIDONLY"}), quiet, "CONDSTORE" in self.enabled,
+            bool(self.enabled & {"QRESYNC", "UIDONLY"}), quiet, "CONDSTORE" in self.enabled, tells_flags,
         )
         if selected.claims is not None:
             claims, selected.claims = selected.claims, None
@@ -418,6 +488,9 @@ class ImapSession:
     def unselect(self) -> None:
         """No mailbox is chosen any more."""
         selected, self.selected = self.selected, None
+        self.contexts = None
+        if self.notifying is not None:
+            self.notifying.look_at(None)
         if selected is not None:
             self.policy.boards.give_back(selected.board)
             if self.wire.state is State.SELECTED:
@@ -448,7 +521,7 @@ class ImapSession:
             if isinstance(found, Account) and self.policy.referred is not None:
                 referral = await self.policy.referred(found)        # of who has proved who he is (RFC 2221 6)
         except Exception as error:
-            return self._refused(tag, self._refusal(error))
+            return self._refused(tag, self.refusal(error))
         if referral is not None and not referral.may_log_in:
             found = Reply("your mailboxes are on another server", condition="NO", code=f"REFERRAL {referral.url}")
         if isinstance(found, bytes):
@@ -473,6 +546,7 @@ class ImapSession:
     def log_out(self) -> None:
         """As if the peer had just connected, but for TLS (RFC 8437)."""
         self.unselect()
+        self._hear_no_more()
         self.account = None
         self.enabled = frozenset()
         self.annotated = None
@@ -490,7 +564,7 @@ class ImapSession:
                 uidonly.check(event.command)
             await self._appending.announce(self, event.draft)
         except Exception as error:
-            reply = self._refusal(error)
+            reply = self.refusal(error)
             self._forget_appending()
             self.wire.refuse(ImapError(reply.text, reply.condition, reply.code, event.tag))
             return await self._next()       # who waits hears it now: nothing is to come before

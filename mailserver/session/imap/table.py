@@ -6,7 +6,18 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from mailserver.imap.commands import batches as batching
-from mailserver.imap.commands import connection, fetch, listing, mailboxes, messages, metadata, search
+from mailserver.imap.commands import (
+    connection,
+    contexts,
+    fetch,
+    listing,
+    mailboxes,
+    messages,
+    metadata,
+    multisearch,
+    notify,
+    search,
+)
 from mailserver.imap.commands import urls as commands_of_urls
 from mailserver.session.imap import (
     annotating,
@@ -16,10 +27,13 @@ from mailserver.session.imap import (
     fetching,
     folders,
     listed,
+    notifying,
     searching,
     selecting,
+    several,
     sorting,
     threading,
+    updating,
     urls,
 )
 from mailserver.session.imap.reply import Reply
@@ -43,4 +57,6 @@ HANDLERS: Mapping[type, Handler] = {
     metadata.GetMetadata: annotating.get_metadata, metadata.SetMetadata: annotating.set_metadata,
     commands_of_urls.GenUrlAuth: urls.gen_url_auth, commands_of_urls.ResetKey: urls.reset_key,
     commands_of_urls.UrlFetch: urls.url_fetch, batching.UidBatches: batches.uid_batches,
+    search.UnknownCharset: searching.refuse, contexts.CancelUpdate: updating.cancel,
+    notify.Notify: notifying.notify, multisearch.ESearch: several.esearch,
 }

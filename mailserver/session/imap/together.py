@@ -62,11 +62,13 @@ async def answers(session: ImapSession, group: Sequence[Request]) -> AsyncIterat
                     yield piece
                 continue
             written: list[bytes] = []
+            goes_on = True
             while left and ((uid := left[0][0]) in lines or uid not in uids):
-                line = lines.get(uid, b"")
-                written += line, await session.end_of(left[0][1], len(left) == 1)
-                del left[0]
+                end, goes_on = await session.end_of(left.pop(0)[1], not left)
+                written += lines.get(uid, b""), end
             yield b"".join(written)
+            if not goes_on:
+                raise Over
     except Exception as error:
         if isinstance(error, (Over, Interrupted)):
             raise
