@@ -12,6 +12,7 @@ from mailserver.errors import NotFound
 from mailserver.imapstore import Appended, Copied, IImapStore, Quota, Status
 from mailserver.interfaces import INBOX, Account, Delivery, IResident, IServer, ITransactionalStore
 from mailserver.mailbox.digester import Digester
+from mailserver.mailbox.indexer import Indexer
 from mailserver.mailbox.sqlmailbox import SqlMailbox
 from mailserver.mailbox.watches import Watches
 from mailserver.store import changing, contents, mailboxes, messages
@@ -42,14 +43,17 @@ class Sql:
         self._database: Database = server.database
         self._usual = (options.quota_octets, options.quota_messages)
         self._digester = Digester(server)
+        self.indexer = Indexer(server)
         self._watches = Watches(server)
 
     def start(self) -> None:
         self._digester.start()
+        self.indexer.start()
 
     async def stop(self) -> None:
         self._watches.stop()
         await self._digester.stop()
+        await self.indexer.stop()
 
     # -- delivery
 
