@@ -10,13 +10,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Set
 from dataclasses import dataclass
+from itertools import pairwise
 
 LONGEST = 64                # characters of a word; a longer one is cut into pieces ...
 SURE = 32                   # ... that overlap by so many, so that nothing shorter than that is cut
 
 # Between these and the letters of ASCII all is a mark, a blank, or nothing that is read.
-_WIDE = "\u3005-\u3007\u3041-\u3096\u3099\u309a\u309d-\u309f\u30a1-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff" \
+_WIDE = (
+    "\u3005-\u3007\u3041-\u3096\u3099\u309a\u309d-\u309f\u30a1-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff"
     "\uf900-\ufaff\U00020000-\U0003ffff"
+)
 _NEITHER = "\0-/:-@\\[-`{-\u00bf\u2000-\u206f\u3000-\u3004\u3008-\u3040\ud800-\udfff"
 _RUN = re.compile(f"[{_WIDE}]+|[^{_WIDE}{_NEITHER}]+")
 _NARROW = re.compile("[0-9A-Z]+")
@@ -44,7 +47,7 @@ def terms(texts: Iterable[str], most: int) -> tuple[Set[str], bool]:
         if len(run) == 1:
             found.add(run)
         else:
-            found.update(map("".join, zip(run, run[1:])))
+            found.update(map("".join, pairwise(run)))
     return found, len(found) <= most
 
 

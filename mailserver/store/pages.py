@@ -36,11 +36,10 @@ class Page:
 
         With `most`, which is a set too, it may end once all of these are found.
         """
-        found, count = 0, 0
+        found = 0
         lists = _Lists(self.size, self.lists)
-        for number in self._numbers(pattern):
+        for count, number in enumerate(self._numbers(pattern), 1):
             found |= lists.marks(number)
-            count += 1
             if most and not count & 15 and found & most == most:
                 break
         return found

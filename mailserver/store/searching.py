@@ -1,8 +1,8 @@
 """The index of what messages say: which of a mailbox may have a text, and which have it for certain.
 
 Each mailbox has an index of its own, in pieces that are about its messages from one UID to another, so that a search
-costs what its mailbox has, whatever else the database holds.  Messages behind the last piece are not in it yet.  A piece
-never changes; several become one, and that of a mailbox with much that is gone is made anew.
+costs what its mailbox has, whatever else the database holds.  Messages behind the last piece are not in it yet.  A
+piece never changes; several become one, and that of a mailbox with much that is gone is made anew.
 """
 
 from __future__ import annotations

@@ -129,7 +129,9 @@ async def matching(session: ImapSession, selected: Selected, key: Key) -> tuple[
     for is_understood in (False, True):
         some = {key: each for key, each in facts.items() if key not in known and each.is_understood is is_understood}
         if some and low != high:
-            known |= await _asked(selected, sight, sight.places(high & ~low), some)
+            asked = await _asked(selected, sight, sight.places(high & ~low), some)
+            # Those were not asked of which it was known already.
+            known |= {key: found | program.bounds.get(key, (0, 0))[0] for key, found in asked.items()}
             low, high = await _decided(session, program, len(leaves), known)
     if low != high:
         low |= await _scanned(session, selected, sight, high & ~low, program.test(known))
