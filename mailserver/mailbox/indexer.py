@@ -10,7 +10,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.task import deferLater
+from twisted.internet.task import LoopingCall, deferLater
 from twisted.logger import Logger
 
 from mailserver.interfaces import IServer
@@ -34,6 +34,7 @@ SCANNED = 1024 * 1024       # octets of messages that are at hand at a time
 MOST_TERMS = 50_000         # of one message; one with more is looked at each time
 LEVELS = (512, 4096)        # messages: pieces of fewer become one when there are eight, or that many messages in them
 ALIKE = 8
+TIDYING = 3600.0            # seconds between two looks at what is worn
 MOST_MAILBOXES = 1000       # that are listed at a time
 WORN = 0.25                 # of the messages in a mailbox's index are gone: it is made anew
 
@@ -77,6 +78,7 @@ class Indexer:
         self._working: Deferred[None] | None = None
         self._pause: Deferred[None] | None = None
         self._listening: Any = None
+        self._tidying = LoopingCall(self._tidy)
 
     def start(self) -> None:
         """Begin with what was left undone, then with what comes."""
@@ -84,10 +86,14 @@ class Indexer:
         database: Database = self._server.database
         self._listening = database.writer.on_news(self._heard)
         self._work(self._catch_up())
+        self._tidying.clock = self._server.clock
+        self._tidying.start(TIDYING, now=False)
 
     async def stop(self) -> None:
         """End after the step at hand."""
         self._running = False
+        if self._tidying.running:
+            self._tidying.stop()
         listening, self._listening = self._listening, None
         if listening is not None:
             listening()
@@ -140,8 +146,12 @@ class Indexer:
                 if self._running:
                     await self.index(row, FEW)
                     await self._wait(0.01)
-        if self._running:
+
+    async def _tidy(self) -> None:
+        try:
             await self.tidy()
+        except Exception:
+            log.failure("the index cannot be tidied up now")
 
     async def _wait(self, seconds: float) -> None:
         """So long, or until it is to stop."""

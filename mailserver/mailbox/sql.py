@@ -26,10 +26,13 @@ class SqlOptions:
     ``mailserver user quota`` says otherwise of one account, and ``mailserver domain quota`` what all accounts of a
     domain may have together.  For who has used it up, RCPT is answered with 452 4.2.2; what the server itself writes
     (bounces) is delivered all the same.
+
+    With `search`, what messages say is put into an index a while after they came (`mailserver.mailbox.indexer`).
     """
 
     quota_octets: int = attrs.field(default=0, validator=attrs.validators.ge(0))
     quota_messages: int = attrs.field(default=0, validator=attrs.validators.ge(0))
+    search: bool = True
 
 
 @implementer(ITransactionalStore, IImapStore, IResident)
@@ -44,11 +47,13 @@ class Sql:
         self._usual = (options.quota_octets, options.quota_messages)
         self._digester = Digester(server)
         self.indexer = Indexer(server)
+        self._indexes = options.search
         self._watches = Watches(server)
 
     def start(self) -> None:
         self._digester.start()
-        self.indexer.start()
+        if self._indexes:
+            self.indexer.start()
 
     async def stop(self) -> None:
         self._watches.stop()

@@ -15,6 +15,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from mailserver.imapstore import Clue, Clues, Seek
+from mailserver.mime.looking import SIGNATURES
 from mailserver.mime.terms import Sought, sought
 from mailserver.store.pages import Page
 from mailserver.store.pieces import HEADER, Kind, Piece, octets_of, uids_of
@@ -56,7 +57,8 @@ class _Search:
             kind = _KINDS.get(seek.field.lower())
             kinds = HEADER if kind is None else frozenset({kind})
             if kind is None:
-                parts, is_sure = named + parts, False
+                is_signature = seek.field.lower().encode("utf-8", "replace") in SIGNATURES
+                parts, is_sure = named if is_signature else named + parts, False
         else:
             kinds = frozenset(Kind) if seek.where == "text" else frozenset({Kind.BODY})
         if not parts:
@@ -275,22 +277,29 @@ def worn(connection: Connection, share: float) -> list[int]:
     return [row[0] for row in rows]
 
 
-def state(connection: Connection, mailbox_ids: Collection[int] | None = None) -> list[dict[str, int]]:
-    """Of each mailbox: its messages, those that are in the index, its pieces, octets, and what must be looked at."""
+def mailboxes(connection: Connection, account_id: int | None = None) -> list[int]:
+    """All that have messages, or those of one account."""
+    which, values = ("", []) if account_id is None else (" AND account_id = ?", [account_id])
+    return [row[0] for row in fetch(connection, f"SELECT id FROM mailbox WHERE messages > 0{which} ORDER BY id", values)]
+
+
+def state(connection: Connection, account_id: int | None = None) -> list[dict[str, Any]]:
+    """Of each mailbox that has messages: how many, how many of them are in the index, its octets and its pieces."""
+    which, values = ("", []) if account_id is None else (" AND mailbox.account_id = ?", [account_id])
     rows = fetch(
         connection,
-        "SELECT mailbox.id, mailbox.account_id, mailbox.messages, COALESCE(MAX(search_piece.last), 0),"
+        "SELECT account.address, mailbox.name, mailbox.id, mailbox.messages, COALESCE(MAX(search_piece.last), 0),"
         " COALESCE(SUM(search_piece.octets), 0), COUNT(search_piece.first) FROM mailbox"
+        " JOIN account ON account.id = mailbox.account_id"
         f" LEFT JOIN search_piece ON search_piece.mailbox_id = mailbox.id AND search_piece.version = {VERSION}"
-        " WHERE mailbox.messages > 0 GROUP BY mailbox.id, mailbox.account_id, mailbox.messages ORDER BY mailbox.id",
+        f" WHERE mailbox.messages > 0{which} GROUP BY account.address, mailbox.name, mailbox.id, mailbox.messages"
+        " ORDER BY account.address, mailbox.name", values,
     )
     found = []
-    for id, account_id, messages, until, octets, count in rows:
-        if mailbox_ids is None or id in mailbox_ids:
-            text = "SELECT COUNT(*) FROM message WHERE mailbox_id = ? AND uid > ?"
-            unknown = fetch(connection, text, (id, until))[0][0]
-            found.append({
-                "mailbox": id, "account": account_id, "messages": messages, "indexed": messages - unknown,
-                "pieces": count, "octets": int(octets),
-            })
+    for address, name, id, messages, until, octets, count in rows:
+        left = fetch(connection, "SELECT COUNT(*) FROM message WHERE mailbox_id = ? AND uid > ?", (id, until))[0][0]
+        found.append({
+            "account": address, "mailbox": name, "messages": messages, "indexed": messages - left,
+            "octets": int(octets), "pieces": count,
+        })
     return found
