@@ -13,13 +13,12 @@ from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import TypeAlias
+from operator import itemgetter
 
 FIRST_PAGE = 256            # words; each other page has twice as many ...
 LARGEST_PAGE = 8192         # ... up to this
 MOST_MESSAGES = 0xFFFF      # of a piece
 
-Places: TypeAlias = "array[int]"        # typecode H, ascending
 _BITS = [bytes(octet >> bit & 1 for bit in range(8)) for octet in range(256)]
 
 
@@ -109,31 +108,31 @@ def _octets(length: int, size: int) -> int:
     return min(2 * length, (size + 7) // 8)
 
 
-def pages(size: int, words: Mapping[bytes, Places]) -> Iterator[Page]:
+def pages(size: int, words: Mapping[bytes, Sequence[int]]) -> Iterator[Page]:
     """All words of `size` messages."""
-    ordered = sorted(words, key=lambda word: (-len(words[word]), word))
+    ordered = sorted((-len(places), word) for word, places in words.items())
     start, most = 0, FIRST_PAGE
     while start < len(ordered):
         some = ordered[start : start + most]
         heads, lists = array("I"), []
-        for length, same in groupby(some, lambda word: len(words[word])):
-            count = 0
-            for word in same:
-                count += 1
-                lists.append(_written(words[word], size))
-            heads.extend((count, length))
+        for length, same in groupby(some, itemgetter(0)):
+            before = len(lists)
+            lists += [_written(words[word], size) for _, word in same]
+            heads.extend((len(lists) - before, -length))
         if sys.byteorder != "little":
             heads.byteswap()
         head = (len(heads) // 2).to_bytes(4, "little") + heads.tobytes()
-        yield Page(size, b"\n%b\n" % b"\n".join(some), head + b"".join(lists))
+        yield Page(size, b"\n%b\n" % b"\n".join([word for _, word in some]), head + b"".join(lists))
         start += most
         most = min(2 * most, LARGEST_PAGE)
 
 
-def _written(places: Places, size: int) -> bytes:
+def _written(places: Sequence[int], size: int) -> bytes:
+    if len(places) == 1:
+        return places[0].to_bytes(2, "little") if size > 8 else bytes((1 << places[0],))
     bits = (size + 7) // 8
     if 2 * len(places) <= bits:
-        return _bytes(places)
+        return _bytes(array("H", places))
     octets = bytearray(bits)
     for place in places:
         octets[place >> 3] |= 1 << (place & 7)

@@ -54,7 +54,7 @@ class Growing:
 
     uids: array[int] = field(default_factory=lambda: array("I"))
     unsure: array[int] = field(default_factory=lambda: array("I"))
-    words: dict[Kind, dict[bytes, array[int]]] = field(default_factory=dict)
+    words: dict[Kind, dict[bytes, list[int]]] = field(default_factory=dict)
 
     def add(self, uid: int, said: Said) -> None:
         """One message."""
@@ -64,13 +64,11 @@ class Growing:
             self.unsure.append(uid)
         for kind, terms in said.terms.items():
             known = self.words.setdefault(kind, {})
-            for each in terms:
-                word = each.encode("utf-8", "replace")
-                places = known.get(word)
-                if places is None:
-                    known[word] = array("H", (place,))
+            for word in "\n".join(terms).encode("utf-8", "replace").split(b"\n"):
+                if word in known:
+                    known[word].append(place)
                 else:
-                    places.append(place)
+                    known[word] = [place]
 
     def join(self, piece: Piece, alive: Collection[int] | None = None) -> None:
         """All messages of a piece that lies behind; with `alive`, only those."""
@@ -91,11 +89,10 @@ class Growing:
                     here = [place for place in here if place >= 0]
                     if not here:
                         continue
-                before = known.get(word)
-                if before is None:
-                    known[word] = array("H", here)
+                if word in known:
+                    known[word].extend(here)
                 else:
-                    before.extend(here)
+                    known[word] = list(here)
 
     def piece(self, first: int, last: int) -> Piece:
         """The whole, which is about all messages between these UIDs."""

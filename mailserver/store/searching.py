@@ -280,7 +280,8 @@ def worn(connection: Connection, share: float) -> list[int]:
 def mailboxes(connection: Connection, account_id: int | None = None) -> list[int]:
     """All that have messages, or those of one account."""
     which, values = ("", []) if account_id is None else (" AND account_id = ?", [account_id])
-    return [row[0] for row in fetch(connection, f"SELECT id FROM mailbox WHERE messages > 0{which} ORDER BY id", values)]
+    rows = fetch(connection, f"SELECT id FROM mailbox WHERE messages > 0{which} ORDER BY id", values)
+    return [row[0] for row in rows]
 
 
 def state(connection: Connection, account_id: int | None = None) -> list[dict[str, Any]]:

@@ -41,4 +41,5 @@ class SearchTests(HouseTestCase):
             account = directory.find_account(connection, str(Address.parse(ALICE)))
             assert account is not None
             messages = [Appended(new_id(), Content.of(OCTETS), Flags(), 1_700_000_000.0) for _ in range(count)]
-            changing.append(connection, self.folder / "data/contents", (account.id, "INBOX"), messages, 1.7e9, None, (0, 0))
+            place = (account.id, "INBOX")
+            changing.append(connection, self.folder / "data/contents", place, messages, 1.7e9, None, (0, 0))
