@@ -322,3 +322,41 @@ class IAccountWatcher(Interface):
 
         Call the result to end that.  A thousand accounts may be watched at once.
         """
+
+
+@dataclass(frozen=True, slots=True)
+class Seek:
+    """A text that is looked for, folded (`mailserver.mime.folding`).
+
+    `where`: "body", "text" (header and body), or "header", in the fields of the name `field`.
+    """
+
+    where: str
+    text: str
+    field: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Clue:
+    """UIDs of messages that have a text for certain, and of those that may have it; no other has."""
+
+    sure: Sequence[int]
+    maybe: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Clues:
+    """What is known of some texts in a mailbox; of messages behind the UID `until` nothing is.
+
+    None: of that text nothing is known.
+    """
+
+    until: int
+    clues: Sequence[Clue | None]
+
+
+class IIndexed(Interface):
+    """What an `IImapMailbox` provides as well that has an index of what its messages say."""
+
+    def clues(seeks: Sequence[Seek]) -> Awaitable[Clues]:
+        """Who has these texts, without a look at the messages; what it cannot say for certain is looked at then."""

@@ -29,6 +29,7 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "annotation": ("annotation", "What is said of the server, or of a mailbox, for IMAP clients."),
     "suppression": ("suppression", "Who is not written to any more."),
     "feedback": ("feedback", "What others said of our mail."),
+    "search": ("search", "The index of what messages say."),
     "queue": ("queue", "Mail that waits for its next attempt."),
     "tls": ("tls", "Which TLS other servers must have, and why."),
     "trace": ("trace", "The story of a message."),

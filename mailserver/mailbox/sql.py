@@ -24,6 +24,7 @@ from mailserver.imapstore import (
 )
 from mailserver.interfaces import INBOX, Account, Delivery, IResident, IServer, ITransactionalStore
 from mailserver.mailbox.digester import AT_ONCE, Digester, digest_many
+from mailserver.mailbox.indexer import Indexer
 from mailserver.mailbox.sqlmailbox import SqlMailbox
 from mailserver.mailbox.sqlmetadata import SqlMetadata
 from mailserver.mailbox.watches import Watches
@@ -39,10 +40,13 @@ class SqlOptions:
     ``mailserver user quota`` says otherwise of one account, ``mailserver domain quota`` what all accounts of a domain
     may have together, and ``mailserver mailbox quota`` what one mailbox may hold.  For who has used it up, RCPT is
     answered with 452 4.2.2; what the server itself writes (bounces) is delivered all the same.
+
+    With `search`, what messages say is put into an index a while after they came (`mailserver.mailbox.indexer`).
     """
 
     quota_octets: int = attrs.field(default=0, validator=attrs.validators.ge(0))
     quota_messages: int = attrs.field(default=0, validator=attrs.validators.ge(0))
+    search: bool = True
 
 
 @implementer(
@@ -58,17 +62,22 @@ class Sql(SqlMetadata):
         self._database: Database = server.database
         self._usual = (options.quota_octets, options.quota_messages)
         self._digester = Digester(server)
+        self.indexer = Indexer(server)
+        self._indexes = options.search
         self._watches = Watches(server, viewing.modseqs, attrgetter("mailboxes"))
         self._accounts = Watches(server, mailboxes.marks, attrgetter("accounts"))
 
     def start(self) -> None:
         self._digester.start()
+        if self._indexes:
+            self.indexer.start()
 
     async def stop(self) -> None:
         self._watches.stop()
         self._accounts.stop()
         self.stop_watching()
         await self._digester.stop()
+        await self.indexer.stop()
 
     # -- delivery
 

@@ -14,10 +14,22 @@ from sqlalchemy import Connection
 from zope.interface import implementer
 
 from mailserver.errors import NotFound
-from mailserver.imapstore import Changes, Copied, Flags, IImapMailbox, Ranges, State, Stored, Wanted
+from mailserver.imapstore import (
+    Changes,
+    Clues,
+    Copied,
+    Flags,
+    IImapMailbox,
+    IIndexed,
+    Ranges,
+    Seek,
+    State,
+    Stored,
+    Wanted,
+)
 from mailserver.interfaces import Account, IServer, Message
 from mailserver.mailbox.digester import Digester
-from mailserver.store import changing, contents, messages, removed, rendering, viewing
+from mailserver.store import changing, contents, messages, removed, rendering, searching, viewing
 from mailserver.store.database import Database
 from mailserver.store.mailboxes import object_id
 from mailserver.store.ranges import ranges_of
@@ -28,7 +40,7 @@ SCANNED = 4 * 1024 * 1024           # octets of one step of a scan
 Work = Callable[[int, bytes, Any], Any]
 
 
-@implementer(IImapMailbox)
+@implementer(IImapMailbox, IIndexed)
 class SqlMailbox:
     """One mailbox; its rows are read in the readers' threads.  `row` is its number in the table."""
 
@@ -43,6 +55,11 @@ class SqlMailbox:
         self._digester = digester
         self._database: Database = server.database
         self._usual = usual
+
+    @classmethod
+    def of_row(cls, server: IServer, row: int) -> SqlMailbox:
+        """To be scanned: nothing else is known of it."""
+        return cls(server, Digester(server), "", row, 0, (0, 0))
 
     # -- as POP3 sees it
 
@@ -124,6 +141,9 @@ class SqlMailbox:
                 yield made
             after = last or some[-1][1]
             left = _behind(left, after)
+
+    async def clues(self, seeks: Sequence[Seek]) -> Clues:
+        return await self._database.read(searching.clues, self.row, seeks)
 
     async def octets(self, uid: int, start: int, end: int, most: int) -> AsyncIterator[bytes]:
         prefix, whole, content_id = await self._database.read(_find, self.row, uid)

@@ -10,15 +10,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from mailserver.mime import words
-from mailserver.mime.folding import fold
+from mailserver.mime.folding import WINDOW, fold, folded
 from mailserver.mime.headers import LONGEST_VALUE, Field, fields, unfolded, values
 from mailserver.mime.html import UNSEEN
 from mailserver.mime.octets import Octets
 from mailserver.mime.structure import MOST_HEADER, parse
 from mailserver.mime.text import MOST_TEXT, texts
 
-WINDOW = 64 * 1024          # characters of a text that are folded at a time; some become eighteen of it
+OVERLAP = 64                # characters
 LONGEST_SAID = 64 * 1024    # characters of all fields of one name that are kept for searches
+# Fields whose values are digits of signatures: where TEXT looks, they are without them.
+SIGNATURES = frozenset((
+    b"dkim-signature", b"arc-seal", b"arc-message-signature", b"domainkey-signature", b"x-google-dkim-signature",
+    b"x-gm-message-state",
+))
 ESCAPE = b"\x1b"            # begins another charset of ISO 2022, in what looks like ASCII
 
 _FOLD = re.compile(rb"\r?\n(?=[ \t])")
@@ -78,9 +83,7 @@ class Looked:
             return True
         if self._is_ruled_out(needle):
             return False
-        if self._said is None:
-            self._said = [fold(words.decode(unfolded(self._header[each.start : each.end]))) for each in self._fields()]
-        return any(needle.text in each for each in self._said)
+        return any(needle.text in each for each in self.header_texts())
 
     def in_field(self, name: bytes, needle: Needle) -> bool:
         """Whether the value of a field of this name, in lower case, has it; "": whether there is such a field."""
@@ -97,6 +100,19 @@ class Looked:
         for name, value in values(self._header, found):
             found[name].append(fold(words.decode(unfolded(value))))
         return ["\n".join(found[name])[:LONGEST_SAID] for name in names]
+
+    def header_texts(self) -> list[str]:
+        """The fields with their names, in order, as they are searched; of signatures the names alone.
+
+        Nobody looks for the digits of a signature, and "servers may implement flexible matching" (RFC 9051 6.4.4).
+        """
+        if self._said is None:
+            self._said = [
+                fold(words.decode(unfolded(self._header[start:end])))
+                for name, start, value, end in self._fields()
+                for end in (value if name in SIGNATURES else end,)
+            ]
+        return self._said
 
     def _fields(self) -> Iterator[Field]:
         for each in fields(self._header, 0, len(self._header)):
@@ -125,18 +141,38 @@ class Looked:
         """Whether a text, or the name of a file, has it."""
         if not needle.text:
             return True
+        if self._is_text():
+            return needle.octets is not None and needle.octets in self._literal
+        if self._pieces is None and self._has_not(needle):
+            return False
+        self._understand()
+        assert self._pieces is not None
+        return any(needle.text in each for each in self._pieces) or any(_is_in(needle, each) for each in self._long)
+
+    def body_texts(self) -> Iterator[str]:
+        """The texts, and the names of files, as they are searched; long ones in pieces that overlap by `OVERLAP`."""
+        if self._is_text():
+            yield self._literal.decode("ascii")
+            return
+        self._understand()
+        yield from self._pieces or ()
+        for each in self._long:
+            before = ""
+            for piece in folded(each):
+                yield before + piece
+                before = (before + piece)[-OVERLAP:]
+
+    def _is_text(self) -> bool:
         if self._is_literal is None:
             self._is_literal = self._says_plain()
             self._literal = bytes(self._octets[self._body :]).upper() if self._is_literal else b""
-        if self._is_literal:
-            return needle.octets is not None and needle.octets in self._literal
+        return self._is_literal
+
+    def _understand(self) -> None:
         if self._pieces is None:
-            if self._has_not(needle):
-                return False
             pieces = list(texts(self._octets, parse(self._octets)))
             self._pieces = [fold(each) for each in pieces if len(each) <= WINDOW]
             self._long = [each for each in pieces if len(each) > WINDOW]
-        return any(needle.text in each for each in self._pieces) or any(_is_in(needle, each) for each in self._long)
 
     def _has_not(self, needle: Needle) -> bool:
         """Whether all that might be text lies there as octets, which have not got it, so that none is taken apart."""
@@ -164,9 +200,13 @@ class Looked:
 
 
 def _is_in(needle: Needle, text: str) -> bool:
-    """In windows that overlap by as much as a needle can be long, for no text becomes shorter when it is folded."""
-    behind = WINDOW + len(needle.text)
-    return any(needle.text in fold(text[start : start + behind]) for start in range(0, len(text), WINDOW))
+    """In pieces, of each of which so much is kept as the beginning of a needle can be long."""
+    before = ""
+    for piece in folded(text):
+        if needle.text in before + piece:
+            return True
+        before = (before + piece)[1 - len(needle.text) :] if len(needle.text) > 1 else ""
+    return False
 
 
 def _bare(octets: Octets) -> tuple[bytes, ...]:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from mailserver.store.statements import batches, fetch, listed, run_many, run_with
 
-VERSION = 1         # of what is understood: rows with another are done anew
+VERSION = 2         # of what is understood: rows with another are done anew
 
 
 class Digest(NamedTuple):

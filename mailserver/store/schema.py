@@ -416,6 +416,32 @@ tls_report = Table(
     Column("details", Text, nullable=False),                    # JSON
 )
 
+# The index of what messages say (`mailserver.store.searching`): for a piece of a mailbox, all that it was made of ...
+search_piece = Table(
+    "search_piece",
+    metadata,
+    Column("mailbox_id", _Number, primary_key=True, autoincrement=False),
+    Column("first", _Number, primary_key=True, autoincrement=False),    # UID
+    Column("last", _Number, nullable=False),
+    Column("version", Integer, nullable=False),                 # of the rules by which it was made
+    Column("size", Integer, nullable=False),                    # messages
+    Column("octets", _Number, nullable=False),                  # of its pages
+    Column("uids", LargeBinary, nullable=False),                # four octets each
+    Column("unsure", LargeBinary, nullable=False),              # of those that must be looked at in any case
+)
+
+# ... and its words, with who has them.
+search_page = Table(
+    "search_page",
+    metadata,
+    Column("mailbox_id", _Number, primary_key=True, autoincrement=False),
+    Column("kind", Integer, primary_key=True, autoincrement=False),     # where the words stand
+    Column("first", _Number, primary_key=True, autoincrement=False),    # of the piece
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("words", LargeBinary, nullable=False),
+    Column("lists", LargeBinary, nullable=False),
+)
+
 # What others said of our mail, and what failed for good here: bounded in number and age.
 feedback = Table(
     "feedback",

@@ -37,7 +37,7 @@ class Said:
         return json.loads(self.out)
 
 
-IN_A_PROCESS = ("dev", "explain", "run", "sendmail", "tls")      # they need a reactor of their own
+IN_A_PROCESS = ("dev", "explain", "rebuild", "run", "sendmail", "tls")      # they need a reactor of their own
 
 
 def command(*words: str, stdin: str | bytes = "") -> Said:

@@ -27,6 +27,7 @@ from mailserver.mime.folding import fold
 from mailserver.session.imap.columns import email_id, thread_id
 
 KEPT = {"from", "to", "cc", "bcc", "subject"}       # fields that are kept as they are searched
+OF_ROW = frozenset({"size", "received", "saved", "content_id"})
 DAY = 86400                 # seconds
 EPOCH = date(1970, 1, 1).toordinal()
 
@@ -37,6 +38,11 @@ class Fact:
 
     columns: tuple[str, ...]
     test: Callable[..., Iterable[bool]]
+
+    @property
+    def is_understood(self) -> bool:
+        """Whether it is about what was understood of a message, not about its row alone."""
+        return not OF_ROW.issuperset(self.columns)
 
 
 def fact(key: Key, now: float) -> Fact | None:

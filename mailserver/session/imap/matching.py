@@ -6,6 +6,7 @@ At each stage the program says of every message yes, no, or not yet; only the la
 from __future__ import annotations
 
 from array import array
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +32,8 @@ from mailserver.imap.commands.keys import (
     Uids,
 )
 from mailserver.imap.error import ImapError
-from mailserver.imapstore import KEYWORD, Wanted
+from mailserver.imapstore import KEYWORD, IIndexed, Seek, Wanted
+from mailserver.mime.folding import fold
 from mailserver.mime.looking import Looked, Needle
 from mailserver.session.imap import marks
 from mailserver.session.imap.facts import Fact, fact
@@ -48,6 +50,7 @@ MOST_FACTS = 100            # and those that need its row
 MOST_INLINE = 200_000       # keys times messages that are looked at in the reactor's thread
 AT_ONCE = 4000              # rows of small columns
 SCANNED = 4 * 1024 * 1024   # octets of messages that are at hand at a time
+FEW = 20                    # messages that are looked at as quickly as an index is
 TEXTS = (Addressed, Header, InBody, InText)
 
 Test = Callable[[int, Looked], bool]        # of the message at a place
@@ -93,6 +96,29 @@ class Sight:
         """Where they stand."""
         return marks.places(found, len(self))
 
+    def marks_of(self, uids: Sequence[int]) -> Marks:
+        """Of these UIDs, those that it knows; they ascend."""
+        if not uids or not self.uids:
+            return 0
+        count = len(self.uids)
+        found = bytearray(count)
+        if self.uids[-1] - self.uids[0] == count - 1:
+            first = self.uids[0]
+            for uid in uids:
+                if 0 <= uid - first < count:
+                    found[uid - first] = 1
+        else:
+            at = dict(zip(self.uids, range(count), strict=True)) if len(uids) > count // 16 else None
+            for uid in uids:
+                place = bisect_left(self.uids, uid) if at is None else at.get(uid, count)
+                if place < count and self.uids[place] == uid:
+                    found[place] = 1
+        return int.from_bytes(found, "little")
+
+    def marks_behind(self, uid: int) -> Marks:
+        """All whose UIDs are higher."""
+        return marks.of_ranges([range(bisect_right(self.uids, uid), len(self))], len(self))
+
     def ranges(self, places: Sequence[int]) -> list[tuple[int, int]]:
         """UIDs of messages, with none between them that the session knows of and that is not meant."""
         return [(self.uids[each.start], self.uids[each.stop - 1]) for each in marks.runs(places)]
@@ -108,14 +134,47 @@ async def matching(session: ImapSession, selected: Selected, key: Key) -> tuple[
         raise ImapError("that is too much for one search", "NO", "LIMIT")
     sight = Sight(selected)
     program = _Program(key, sight, selected)
-    low, high = await _decided(session, program, len(leaves), {})
     known: dict[Key, Marks] = {}
-    if facts and low != high:
-        known = await _asked(selected, sight, sight.places(high & ~low), facts)
+    low, high = await _decided(session, program, len(leaves), known)
+    kept = {each for each in facts if isinstance(each, (Addressed, Header))}
+    if (texts or kept) and len(sight.places(high & ~low)) > FEW:
+        program.bounds = await _clues(selected, sight, [*texts, *kept])
+        known = {key: low for key, (low, high) in program.bounds.items() if low == high}
         low, high = await _decided(session, program, len(leaves), known)
+    # What stands in the rows of messages is read sooner than what is understood of them.
+    for is_understood in (False, True):
+        some = {key: each for key, each in facts.items() if key not in known and each.is_understood is is_understood}
+        if some and low != high:
+            asked = await _asked(selected, sight, sight.places(high & ~low), some)
+            # Those were not asked of which it was known already.
+            known |= {key: found | program.bounds.get(key, (0, 0))[0] for key, found in asked.items()}
+            low, high = await _decided(session, program, len(leaves), known)
     if low != high:
         low |= await _scanned(session, selected, sight, high & ~low, program.test(known))
     return sight, sight.places(low)
+
+
+async def _clues(selected: Selected, sight: Sight, keys: Sequence[Key]) -> dict[Key, tuple[Marks, Marks]]:
+    """The messages that have a text for certain, and those that may, as far as there is an index of them."""
+    mailbox = selected.board.mailbox
+    if not IIndexed.providedBy(mailbox):
+        return {}
+    seeks = [_seek(key) for key in keys]
+    told = await mailbox.clues(seeks)
+    unknown = sight.marks_behind(told.until)
+    found = {}
+    for key, clue in zip(keys, told.clues, strict=True):
+        if clue is not None:
+            low = sight.marks_of(clue.sure)
+            found[key] = low, low | sight.marks_of(clue.maybe) | unknown
+    return found
+
+
+def _seek(key: Key) -> Seek:
+    if isinstance(key, (Addressed, Header)):
+        return Seek("header", fold(key.text), fold(key.field))
+    assert isinstance(key, (InBody, InText))
+    return Seek("body" if isinstance(key, InBody) else "text", fold(key.text))
 
 
 def _leaves(key: Key) -> Iterator[Key]:
@@ -145,6 +204,7 @@ class _Program:
     def __init__(self, key: Key, sight: Sight, selected: Selected) -> None:
         self.key = key
         self.sight = sight
+        self.bounds: Mapping[Key, tuple[Marks, Marks]] = {}     # of texts: who has them, and who may
         self._keywords = {name.lower(): bit for bit, name in enumerate(selected.board.keywords, KEYWORD)}
         self._recent = selected.recent_places
         self._saved = selected.places_of(selected.saved)
@@ -174,7 +234,10 @@ class _Program:
                     break
             return low, high
         found = self._of_leaf(key, known)
-        return (0, every) if found is None else (found & every, found & every)
+        if found is None:
+            low, high = self.bounds.get(key, (0, every))
+            return low & every, high & every
+        return found & every, found & every
 
     def _of_leaf(self, key: Key, known: Mapping[Key, Marks]) -> Marks | None:
         """None: that is not known yet."""
@@ -222,13 +285,23 @@ class _Program:
                 tests.insert(0, _marked(marked, len(self.sight)))
             return tests[0] if len(tests) == 1 else _all(tests) if is_and else _any(tests)
         if isinstance(key, TEXTS) and key not in known:
-            return _of_text(key)
+            test = _of_text(key)
+            if key not in self.bounds:
+                return test
+            low, high = self.bounds[key]
+            return _either(low, high, len(self.sight), test)
         return self.decided(key, known)[0]
 
 
 def _marked(found: Marks, size: int) -> Test:
     octets = found.to_bytes(size, "little")
     return lambda place, looked: octets[place] == 1
+
+
+def _either(low: Marks, high: Marks, size: int, test: Test) -> Test:
+    """It is so, it is not, or else the test says."""
+    sure, may = low.to_bytes(size, "little"), high.to_bytes(size, "little")
+    return lambda place, looked: sure[place] == 1 or (may[place] == 1 and test(place, looked))
 
 
 def _not(test: Test) -> Test:
