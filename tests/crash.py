@@ -163,6 +163,13 @@ def _send(sent: Sent, content: bytes, port: int) -> None:
 # -- the server
 
 
+def let_work(done: Callable[[], int], more: int = 8, seconds: float = 10.0) -> None:
+    """Until so much more is done, or so many seconds: else a slow server is killed before it has done anything."""
+    least, until = done() + more, time.monotonic() + seconds
+    while done() < least and time.monotonic() < until:
+        time.sleep(0.02)
+
+
 def _do(*words: str) -> None:
     said = command(*words, stdin=f"{PASSWORD}\n")
     if said.code:

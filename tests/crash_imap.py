@@ -24,7 +24,7 @@ from pathlib import Path
 
 from mailserver.store.contents import ORPHAN_AGE, sweep
 from mailserver.store.database import Database
-from tests.crash import DOMAIN, PASSWORD, USERS, Server
+from tests.crash import DOMAIN, PASSWORD, USERS, Server, let_work
 from tests.crash_imap_client import Counts, Imap, Person
 from tests.crash_imap_rows import Rows
 from tests.crash_sending import database_url
@@ -102,6 +102,7 @@ def _wait(server: Server, chance: random.Random, counts: Counts) -> None:
         time.sleep(chance.uniform(0, 1.5))      # perhaps while it starts
         return
     server.wait()
+    let_work(lambda: counts.seen["acknowledged"])
     time.sleep(chance.expovariate(1 / 0.3))
     if chance.random() < 0.6:
         counts.sent.clear()

@@ -40,7 +40,7 @@ from mailserver.control.client import NoServer, ask
 from mailserver.ident import spell
 from mailserver.store.database import Database
 from tests.cli.commands import environment
-from tests.crash import AWAY, DOMAIN, PATIENCE, Sent, Server, digest
+from tests.crash import AWAY, DOMAIN, PATIENCE, Sent, Server, digest, let_work
 from tests.plain import Client, Refused
 from tests.postgres import postgres
 
@@ -215,7 +215,7 @@ def _crash(
         for thread in senders:
             thread.start()
         for kill in range(kills):
-            sending.how[_kill(server, sink, chance, workers)] += 1
+            sending.how[_kill(server, sink, chance, workers, sending)] += 1
             sending.kills.append(time.time())
             sink.live(kill + 1)
             if server.is_dead:
@@ -250,13 +250,14 @@ def _crash(
     return wrong
 
 
-def _kill(server: Server, sink: SinkProcess, chance: random.Random, workers: int) -> str:
+def _kill(server: Server, sink: SinkProcess, chance: random.Random, workers: int, sending: Sending) -> str:
     """Kill it, or one of its workers; returns how."""
     if chance.random() < 0.1:
         time.sleep(chance.uniform(0, 1))        # perhaps while it starts
         server.kill()
         return "early"
     server.wait()
+    let_work(lambda: _acknowledged(sending))
     time.sleep(chance.expovariate(1 / 0.3))
     moment = chance.choice((*MOMENTS, *["random"] * len(MOMENTS)))
     pids = _workers(server) if workers > 1 else [server.pid]

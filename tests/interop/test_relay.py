@@ -15,10 +15,11 @@ from tests.cli.commands import STANDARD, command, free_base
 from tests.cli.running import PATIENCE, Running
 from tests.plain import Client
 
+# After three attempts that nobody answered the destination rests for a minute: the second has to be there before.
 MORE = """
 [outbound]
-retry_first = "1s"
-retry_longest = "1s"
+retry_first = "4s"
+retry_longest = "4s"
 
 [outbound.route]
 "two.example" = "tcp:127.0.0.1:{port}"
