@@ -325,6 +325,7 @@ class _Reader:
         imap = Imap(
             comment=table.take("comment", default.comment, _comment),
             admin=table.take("admin", default.admin, _uri),
+            literals=table.take("literals", default.literals, values.one_of(("any", "small"))),
             referral=table.take("referral", default.referral, _referral),
         )
         table.end()
