@@ -326,6 +326,7 @@ class _Reader:
         imap = Imap(
             comment=table.take("comment", default.comment, _comment),
             admin=table.take("admin", default.admin, _uri),
+            literals=table.take("literals", default.literals, values.one_of(("any", "small"))),
             referral=table.take("referral", default.referral, _referral),
             hosts=tuple(map(domain_key, table.take_list("hosts", values.domain))),
             message_limit=table.take("message_limit", default.message_limit, values.count_or_none),

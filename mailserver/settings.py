@@ -182,6 +182,7 @@ class Imap:
 
     comment: str = ""                       # to all who log in (RFC 5464 6.2.1)
     admin: str = ""                         # a URI of who runs it; "": the postmaster of who asks
+    literals: str = "any"                   # which may come without being asked for (RFC 7888): any, small
     referral: str = ""                      # where everybody is sent to, at once (RFC 2221 4.2); "": nobody is
     hosts: tuple[str, ...] = ()             # how URLs may call this server, besides its hostname
     message_limit: int = 0                  # messages that one command may be about (RFC 9738); 0: any number

@@ -160,6 +160,7 @@ def imap_policy(house: House, listen: Listen) -> ImapPolicy:
         figures=house.figures,
         comment=imap.comment,
         admin=imap.admin,
+        has_small_literals=imap.literals == "small",
         referral=imap.referral,
         referred=house.referred,
     )

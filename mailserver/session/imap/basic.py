@@ -15,6 +15,8 @@ from mailserver.session.imap.reply import Reply
 if TYPE_CHECKING:
     from mailserver.session.imap.session import ImapSession
 
+SPELLED = {"IMAP4REV2": "IMAP4rev2"}       # as clients compare it that know no better
+
 
 async def noop(session: ImapSession, command: connection.Noop) -> Reply:
     """What is new comes with any answer."""
@@ -55,7 +57,7 @@ async def enable(session: ImapSession, command: connection.Enable) -> Reply:
     session.enable(frozenset(words))
     if "METADATA" in words:
         await annotating.listen(session)
-    return Reply("enabled", [responses.enabled(words)])
+    return Reply("enabled", [responses.enabled([SPELLED.get(each, each) for each in words])])
 
 
 async def unauthenticate(session: ImapSession, command: connection.Unauthenticate) -> Reply:

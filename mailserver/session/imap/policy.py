@@ -21,8 +21,8 @@ class ImapPolicy:
     """`size` is the most octets of a message that may be appended.
 
     `comment` and `admin` are what the server says of itself (RFC 5464 6.2); an `admin` of "" is the postmaster of who
-    asks.  `referral` is the URL of a server that this one sends everybody to, `referred` finds that of one account
-    (RFC 2221).
+    asks.  `has_small_literals`: larger ones have to be asked for (LITERAL-, RFC 7888 5).  `referral` is the URL of a
+    server that this one sends everybody to, `referred` finds that of one account (RFC 2221).
     """
 
     hostname: str
@@ -40,5 +40,6 @@ class ImapPolicy:
     figures: Figures = field(default_factory=Figures)
     comment: str = ""
     admin: str = ""
+    has_small_literals: bool = False
     referral: str = ""
     referred: Callable[[Account], Awaitable[Referral | None]] | None = None

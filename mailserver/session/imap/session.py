@@ -28,7 +28,7 @@ from mailserver.imap.events import (
     Response,
     Wanted,
 )
-from mailserver.imap.limits import after_login
+from mailserver.imap.limits import MOST_SIZE, UNASKED, after_login
 from mailserver.imap.wire import ServerWire
 from mailserver.interfaces import Account
 from mailserver.net.answer import About, Answer, Over, Then
@@ -66,7 +66,7 @@ class ImapSession:
 
     def __init__(self, policy: ImapPolicy, address: str, port: int) -> None:
         self.policy = policy
-        self.wire = ServerWire(after_login(policy.size))
+        self.wire = ServerWire(after_login(policy.size, UNASKED if policy.has_small_literals else MOST_SIZE))
         self.client = Client(address, port, "imap")
         self.account: Account | None = None
         self.selected: Selected | None = None
@@ -468,8 +468,12 @@ class ImapSession:
         """What can be done now."""
         if self._login is not None:
             may_start_tls = self.policy.tls and self.client.tls is None
-            return capabilities.outside(self._login.mechanisms, self._login.is_allowed(self.client), may_start_tls)
-        return capabilities.inside(self.policy, self._compression is None)
+            words = capabilities.outside(self._login.mechanisms, self._login.is_allowed(self.client), may_start_tls)
+        else:
+            words = capabilities.inside(self.policy, self._compression is None)
+        if self.policy.has_small_literals:
+            words[words.index("LITERAL+")] = "LITERAL-"         # never both (RFC 7888 5)
+        return words
 
     def enable(self, words: frozenset[str]) -> None:
         """Switch these on, for good (RFC 9051 6.3.1)."""

@@ -93,6 +93,21 @@ class LoginTests(ImapCase):
             self.assertRegex((await peer.ask(command)).end, rb"^BAD ")
             await peer.ok("NOOP")
 
+    async def test_small_literals(self) -> None:
+        """LITERAL- (RFC 7888 5): what is larger than 4,096 octets has to be asked for; a client may trust in that."""
+        server = await self.serve('[imap]\nliterals = "small"\n')
+        peer = await self.log_in(server)
+        words = (await peer.ok("CAPABILITY")).of(b"CAPABILITY")[0].split()
+        self.assertIn(b"LITERAL-", words)
+        self.assertNotIn(b"LITERAL+", words)
+        for size, answer in ((4096, b"^OK "), (4097, rb"^BAD \[TOOBIG\]")):
+            for command in (b"APPEND INBOX {%d+}\r\n%b", b'SETMETADATA INBOX (/private/x {%d+}\r\n%b)'):
+                self.assertRegex((await peer.ask(command % (size, b"x" * size))).end, answer)
+        peer.line.say(b"w APPEND INBOX {4097}\r\n")
+        self.assertRegex(await peer.response(), rb"^\+ ")
+        peer.line.say(b"x" * 4097 + b"\r\n")
+        self.assertTrue((await peer.until(b"w")).is_ok)
+
     async def test_endless_line(self) -> None:
         server = await self.serve()
         peer = await self.peer(server)
