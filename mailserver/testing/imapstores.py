@@ -118,13 +118,17 @@ class ImapStoreContract(ImapSteps, PluginContract):
         verifyObject(IImapStore, store)
         verifyObject(IImapMailbox, await store.open(bob, INBOX))
 
+    def keeps_keys(self, store: Any) -> bool:
+        """Whether it is for URLs that carry their authorization, too."""
+        return bool(IAccessKeys.providedBy(store))
+
     # -- keys for URLs, where the store has some
 
     async def test_imap_access_keys(self) -> None:
         """One for each account and mailbox; it goes with the mailbox, and does not come again with the name."""
-        store, alice, bob = self.build(), self.account("alice"), self.account("bob")
-        has_keys = bool(IAccessKeys.providedBy(store))
-        if not has_keys:
+        store: Any = self.build()
+        alice, bob = self.account("alice"), self.account("bob")
+        if not self.keeps_keys(store):
             return
         verifyObject(IAccessKeys, store)
         inbox, sent = await store.open(bob, INBOX), await store.open(bob, "Sent")
