@@ -25,6 +25,7 @@ from mailserver.imapstore import (
     SPECIAL_USES,
     Appended,
     Flags,
+    IAccountWatcher,
     IImapMailbox,
     IImapStore,
     State,
@@ -671,6 +672,40 @@ class ImapStoreContract(ImapSteps, PluginContract):
             await self.pause(0.5)
         self.assertEqual(heard, [])
         end()
+
+    async def test_imap_watch_account(self) -> None:
+        """Whoever watches an account hears of its messages, names and subscriptions, also from elsewhere."""
+        store, bob, alice = self.build(), self.account("bob"), self.account("alice")
+        if not IAccountWatcher.providedBy(store):
+            return
+        verifyObject(IAccountWatcher, store)
+        heard: list[int] = []
+        end = store.watch_account(bob, lambda: heard.append(1))
+        for each in filter(None, (store, self.another())):
+            for doing in (
+                lambda each: self.append(each, bob, PLAIN), lambda each: self.deliver(each, bob, PLAIN, name="Sent"),
+                lambda each: each.create(bob, "a"), lambda each: each.rename(bob, "a", "b"),
+                lambda each: each.subscribe(bob, "b"), lambda each: each.subscribe(bob, "b", wanted=False),
+                lambda each: each.delete(bob, "b"),
+            ):
+                await self.pause(0.5)           # what a look has not seen yet is not to be taken for what follows
+                heard.clear()
+                await doing(each)
+                await self.pause(0.5)
+                for _ in range(50):
+                    if heard:
+                        break
+                    await deferLater(self.server.reactor, 0.01, lambda: None)
+                self.assertTrue(heard)
+        await self.pause(0.5)
+        heard.clear()
+        await self.append(store, alice, PLAIN)
+        await self.pause(0.5)
+        self.assertEqual(heard, [])
+        end()
+        await self.append(store, bob, PLAIN)
+        await self.pause(0.5)
+        self.assertEqual(heard, [])
 
     # -- rows and octets
 
