@@ -679,32 +679,37 @@ class ImapStoreContract(ImapSteps, PluginContract):
         if not IAccountWatcher.providedBy(store):
             return
         verifyObject(IAccountWatcher, store)
+
+        async def look() -> None:
+            self.server.clock.advance(0.5)
+            await deferLater(self.server.reactor, 0.05, lambda: None)
+
         heard: list[int] = []
         end = store.watch_account(bob, lambda: heard.append(1))
         for each in filter(None, (store, self.another())):
             for doing in (
-                lambda each: self.append(each, bob, PLAIN), lambda each: self.deliver(each, bob, PLAIN, name="Sent"),
+                lambda each: self.append(each, bob, PLAIN), lambda each: self.deliver(each, bob, PLAIN, mailbox="Sent"),
                 lambda each: each.create(bob, "a"), lambda each: each.rename(bob, "a", "b"),
                 lambda each: each.subscribe(bob, "b"), lambda each: each.subscribe(bob, "b", wanted=False),
                 lambda each: each.delete(bob, "b"),
             ):
-                await self.pause(0.5)           # what a look has not seen yet is not to be taken for what follows
+                await look()            # what one has not seen yet is not to be taken for what follows
+                await look()
                 heard.clear()
                 await doing(each)
-                await self.pause(0.5)
-                for _ in range(50):
-                    if heard:
-                        break
-                    await deferLater(self.server.reactor, 0.01, lambda: None)
+                for _ in range(20):
+                    if not heard:
+                        await look()
                 self.assertTrue(heard)
-        await self.pause(0.5)
+        await look()
+        await look()
         heard.clear()
         await self.append(store, alice, PLAIN)
-        await self.pause(0.5)
+        await look()
         self.assertEqual(heard, [])
         end()
         await self.append(store, bob, PLAIN)
-        await self.pause(0.5)
+        await look()
         self.assertEqual(heard, [])
 
     # -- rows and octets
