@@ -313,7 +313,7 @@ class ImapSession:
             told: list[bytes] = []
             if self.notifying is None and self.contexts is None:
                 told = await self._news(reply)
-            elif reply.condition != "BYE":
+            elif reply.condition != "BYE" and reply.then is Then.GO_ON:
                 async for piece in tell(self, telling):
                     yield piece
             yield b"".join([*told, self._tagged(tag, reply)])
