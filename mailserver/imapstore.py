@@ -240,6 +240,14 @@ class IImapMailbox(IMailbox):
         `names` are items (RFC 9051 6.4.5), `flags` how flags are spelled.  None: it cannot; ask for `rows`, or `scan`.
         """
 
+    def each_line(
+        numbers: Sequence[int], uids: Sequence[int], names: Sequence[str], flags: Mapping[int, bytes], most: int
+    ) -> Awaitable[Mapping[int, bytes] | None]:
+        """The same by UID, b"" for those that are gone; only the first of them when they have more than `most` octets.
+
+        None: the first cannot be written.
+        """
+
     def rows(uids: Ranges, wanted: Wanted) -> AsyncIterator[Any]:
         """What `wanted.render` makes of the rows of these messages, by UID, so many at a time as is good.
 

@@ -69,6 +69,9 @@ def parse(octets: bytes) -> SequenceSet:
     """``1,3:5,7:*``; raises `ImapError` for what is none, for 0, and for too many ranges."""
     if octets == b"$":
         return SAVED
+    if octets.isdigit() and len(octets) <= 10:
+        number = _number(octets)
+        return SequenceSet(((number, number),))
     parts = octets.split(b",", MOST_RANGES)
     if len(parts) > MOST_RANGES:
         raise ImapError("too many ranges in one set")

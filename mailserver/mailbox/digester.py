@@ -1,7 +1,8 @@
 """Understands messages a moment after they were delivered, so that listing them is reading rows (`mailserver.mime`).
 
 It waits until nothing more comes, for mail that comes in has the first claim on the processor; whoever asks for a
-message that is not understood yet waits for that one.  What nobody got to before a server ended is found at its next
+message that is not understood yet waits for that one.  What a client brings, which it will want to see, is understood
+before it is kept (`digest_many`).  What nobody got to before a server ended is found at its next
 start.
 """
 
@@ -50,6 +51,7 @@ class Digester:
         self._working: Deferred[None] | None = None
         self._pause: Deferred[None] | None = None
         self._listening: Any = None
+        self._making: dict[int, Deferred[None]] = {}    # contents that are being understood, and when that is over
 
     def start(self) -> None:
         """Begin with what was left undone, then with what comes."""
@@ -130,17 +132,32 @@ class Digester:
 
     async def understand(self, ids: Sequence[int]) -> None:
         """Understand these contents and write it down; those that are gone are passed over."""
-        database: Database = self._server.database
         left = list(dict.fromkeys(ids))
+        others: set[Deferred[None]] = set()
         while left:
             some, left = left[:AT_ONCE], left[AT_ONCE:]
-            small: dict[int, Stored] = await database.read(contents.load_many, some, MOST_OCTETS)
-            made = await self._server.in_thread(_understand_many, [(id, each.whole) for id, each in small.items()])
-            for id in some:
-                if id not in small:
-                    made += await self._understand_large(id)
-            if made:
-                await database.write_with(_put_many, made, sum(len(each.structure) for _, each in made))
+            others.update(self._making[id] for id in some if id in self._making)
+            some = [id for id in some if id not in self._making]
+            over: Deferred[None] = Deferred()
+            self._making.update(dict.fromkeys(some, over))
+            try:
+                await self._make(some)
+            finally:
+                for id in some:
+                    del self._making[id]
+                over.callback(None)
+        for each in others:
+            await each
+
+    async def _make(self, ids: Sequence[int]) -> None:
+        database: Database = self._server.database
+        small: dict[int, Stored] = await database.read(contents.load_many, ids, MOST_OCTETS)
+        made = await self._server.in_thread(digest_many, [(id, each.whole) for id, each in small.items()])
+        for id in ids:
+            if id not in small:
+                made += await self._understand_large(id)
+        if made:
+            await database.write_with(_put_many, made, sum(len(each.structure) for _, each in made))
 
     async def _understand_large(self, id: int) -> list[tuple[int, Digest]]:
         try:
@@ -149,7 +166,7 @@ class Digester:
             return []
         try:
             if content.path is None:
-                return await self._server.in_thread(_understand_many, [(id, content.beginning)])
+                return await self._server.in_thread(digest_many, [(id, content.beginning)])
             return await self._server.in_thread(_understand_file, id, content.path)
         except FileNotFoundError:
             return []
@@ -164,7 +181,8 @@ def _put_many(connection: Any, batches: Sequence[Sequence[tuple[int, Digest]]]) 
     return [None] * len(batches)
 
 
-def _understand_many(wholes: Sequence[tuple[int, bytes]]) -> list[tuple[int, Digest]]:
+def digest_many(wholes: Sequence[tuple[int, bytes]]) -> list[tuple[int, Digest]]:
+    """What is understood of these contents, by their ids; for a thread."""
     return [(id, _digest_of(id, whole)) for id, whole in wholes]
 
 
@@ -199,7 +217,9 @@ def _digest(octets: Any) -> Digest:
 
 def _text(text: str) -> str:
     """As PostgreSQL takes it."""
-    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode("utf-8")
+    if "\0" in text:
+        text = text.replace("\0", "\ufffd")
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _thread(found: Understood) -> int:

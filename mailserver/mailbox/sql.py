@@ -12,11 +12,12 @@ from zope.interface import implementer
 from mailserver.errors import NotFound
 from mailserver.imapstore import Appended, Copied, IAccountWatcher, IImapStore, Quota, Status
 from mailserver.interfaces import INBOX, Account, Delivery, IResident, IServer, ITransactionalStore
-from mailserver.mailbox.digester import Digester
+from mailserver.mailbox.digester import AT_ONCE, Digester, digest_many
 from mailserver.mailbox.sqlmailbox import SqlMailbox
 from mailserver.mailbox.watches import Watches
 from mailserver.store import changing, contents, mailboxes, messages, viewing
 from mailserver.store.database import Database
+from mailserver.store.digests import Digest
 
 
 @attrs.frozen
@@ -95,10 +96,14 @@ class Sql:
     async def append(
         self, account: Account, name: str, messages: Sequence[Appended], replaces: tuple[Any, int] | None = None
     ) -> Copied:
+        wholes = [(each.id, each.content.beginning) for each in messages if each.content.path is None]
+        size = sum(len(whole) for _, whole in wholes)
+        made: list[tuple[int, Digest]] = []
+        for start in range(0, len(wholes), AT_ONCE):
+            made += await self._server.in_thread(digest_many, wholes[start : start + AT_ONCE])
         return await self._database.write(
             changing.append, self._database.contents, (account.id, name), messages, self._server.now(),
-            None if replaces is None else (replaces[0].row, replaces[1]), self._usual,
-            size=sum(len(each.content.beginning) for each in messages),
+            None if replaces is None else (replaces[0].row, replaces[1]), self._usual, made, size=size,
         )
 
     async def quota(self, account: Account) -> Quota:

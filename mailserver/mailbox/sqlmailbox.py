@@ -101,6 +101,13 @@ class SqlMailbox:
             return None
         return await self._database.read(rendering.lines, self.row, numbers, uids, names, flags)
 
+    async def each_line(
+        self, numbers: Sequence[int], uids: Sequence[int], names: Sequence[str], flags: Mapping[int, bytes], most: int
+    ) -> Mapping[int, bytes] | None:
+        if not self._database.is_sqlite or not rendering.can_write(names):
+            return None
+        return await self._database.read(rendering.each_line, self.row, numbers, uids, names, flags, most)
+
     async def rows(self, uids: Ranges, wanted: Wanted) -> AsyncIterator[Any]:
         left, after = list(uids), 0
         while left:

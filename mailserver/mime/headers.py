@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
+from itertools import islice
 from typing import NamedTuple
 
 from mailserver.mime.octets import Octets
@@ -37,6 +38,13 @@ def fields(octets: Octets, start: int, end: int, most: int = MOST_FIELDS) -> Ite
                 return
             most -= 1
             yield Field(found[1].lower(), found.start(), found.start(2), found.end())
+
+
+def values(header: bytes, wanted: Container[bytes]) -> Iterator[tuple[bytes, bytes]]:
+    """The names of some fields, and their values as they came, of a whole header section; long ones are cut."""
+    for found in islice(_FIELD.finditer(header), MOST_FIELDS):
+        if (name := found[1]) is not None and (name := name.lower()) in wanted:
+            yield name, found[2][:LONGEST_VALUE]
 
 
 def collect(octets: Octets, start: int, end: int, wanted: frozenset[bytes], most: int) -> dict[bytes, bytes]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from mailserver.mime import words
 from mailserver.mime.folding import fold
-from mailserver.mime.headers import LONGEST_VALUE, Field, fields, unfolded
+from mailserver.mime.headers import LONGEST_VALUE, Field, fields, unfolded, values
 from mailserver.mime.html import UNSEEN
 from mailserver.mime.octets import Octets
 from mailserver.mime.structure import MOST_HEADER, parse
@@ -94,9 +94,8 @@ class Looked:
     def said(self, *names: bytes) -> list[str]:
         """The values of the fields of each name, in lower case, as they are searched; a line for each of its fields."""
         found: dict[bytes, list[str]] = {name: [] for name in names}
-        for each in self._fields():
-            if each.name in found:
-                found[each.name].append(fold(words.decode(unfolded(self._header[each.value : each.end]))))
+        for name, value in values(self._header, found):
+            found[name].append(fold(words.decode(unfolded(value))))
         return ["\n".join(found[name])[:LONGEST_SAID] for name in names]
 
     def _fields(self) -> Iterator[Field]:

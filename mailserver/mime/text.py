@@ -61,7 +61,10 @@ def preview(octets: Octets, root: Part) -> str:
         short = " ".join(shown.split())
     if not short and part.size > _FOR_PREVIEW:
         short = " ".join(_text(octets, part, _FOR_LATE_PREVIEW).split())
-    return "".join(each if each.isprintable() else " " for each in short[:LONGEST_PREVIEW]).rstrip()
+    short = short[:LONGEST_PREVIEW]
+    if not short.isprintable():
+        short = "".join(each if each.isprintable() else " " for each in short)
+    return short.rstrip()
 
 
 def _first_text(root: Part) -> Part | None:

@@ -312,7 +312,7 @@ class Conversation(Protocol):
             async for piece in stream:
                 if self._closing:
                     return
-                self.transport.write(piece)
+                write_now(self.transport, piece)
                 if self._writable is not None:
                     await self._drained()
         except Over:

@@ -25,10 +25,11 @@ from mailserver.imapstore import (
 )
 from mailserver.interfaces import DELETED, SEEN
 from mailserver.store import contents
+from mailserver.store.digests import VERSION, Digest
 from mailserver.store.mailboxes import create, ensure_mailbox, find_mailbox, quota
 from mailserver.store.news import news
 from mailserver.store.ranges import within
-from mailserver.store.schema import message
+from mailserver.store.schema import digest, message
 from mailserver.store.statements import fetch, fetch_one, insert_rows, run_with
 
 
@@ -266,8 +267,9 @@ def _need_room(
 def append(
     connection: Connection, folder: Path, target: tuple[int, str], messages: Sequence[Appended], now: float,
     replaces: tuple[int, int] | None = None, usual: tuple[int, int] = (0, 0),
+    understood: Sequence[tuple[int, Digest]] = (),
 ) -> Copied:
-    """New messages, all or none; `replaces` is a mailbox's row and a UID that goes.
+    """New messages, all or none; `replaces` is a mailbox's row and a UID that goes, `understood` by contents' ids.
 
     Raises `NotFound` (the mailbox, or what was to be replaced) and `OverQuota`.
     """
@@ -298,6 +300,7 @@ def append(
         unseen += not mask & SEEN
         rows.append((box.id, uid, each.id, each.content.size, each.received, mask, b"", modseq, now))
     insert_rows(connection, message, rows)
+    insert_rows(connection, digest, [(id, VERSION, *each) for id, each in understood])
     _move(connection, box, modseq, len(rows), octets, unseen, first + len(rows), keywords)
     news(connection).contents.extend(each.id for each in messages)
     if replaces is not None:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy import Connection
 
 from mailserver.store.digests import VERSION
-from mailserver.store.statements import fetch
+from mailserver.store.statements import each_row, fetch
 
 _CRLF = "x'0D0A'"
 
@@ -41,6 +41,63 @@ def lines(
     """
     if connection.dialect.name != "sqlite":
         return None
+    if uids[-1] - uids[0] + 1 == len(uids) and numbers[-1] - numbers[0] + 1 == len(numbers):
+        # None is missing: the number follows from the UID, and the rows lie side by side.
+        number, source, where = f"(message.uid + {numbers[0] - uids[0]})", "message", "message.uid BETWEEN ? AND ?"
+        chosen: list[object] = [mailbox_id, uids[0], uids[-1]]
+    else:
+        number, source, where, chosen = _asked(mailbox_id, numbers, uids)
+    line, joins, spellings = _line(number, names, flags)
+    text = (
+        "SELECT COUNT(*), COUNT(line), CAST(group_concat(line, '') AS BLOB) FROM ("
+        f"SELECT {line} AS line FROM {source}{joins} WHERE message.mailbox_id = ? AND {where})"
+    )
+    found, written, octets = fetch(connection, text, [*spellings, *chosen])[0]
+    if found != written:
+        return None
+    return bytes(octets) if octets is not None else b""
+
+
+def each_line(
+    connection: Connection, mailbox_id: int, numbers: Sequence[int], uids: Sequence[int], names: Sequence[str],
+    flags: Mapping[int, bytes], most: int,
+) -> dict[int, bytes] | None:
+    """The same by UID, b"" for those that are gone; only the first of them when they have more than `most` octets.
+
+    It also ends before one that cannot be written; None: that is the first.
+    """
+    number, source, where, chosen = _asked(mailbox_id, numbers, uids)
+    line, joins, spellings = _line(number, names, flags)
+    text = (
+        f"SELECT message.uid, CAST({line} AS BLOB) FROM {source}{joins}"
+        f" WHERE message.mailbox_id = ? AND {where}"
+    )
+    found: dict[int, bytes] = {}
+    last, size = uids[-1], 0
+    for uid, octets in each_row(connection, text, [*spellings, *chosen]):
+        if octets is None:
+            last = uid - 1
+            break
+        found[uid] = octets
+        size += len(octets)
+        if size > most:
+            last = uid
+            break
+    known = {uid: found.get(uid, b"") for uid in uids if uid <= last}
+    return known or None
+
+
+def _asked(mailbox_id: int, numbers: Sequence[int], uids: Sequence[int]) -> tuple[str, str, str, list[object]]:
+    """Of messages that are named one by one: the number, what is read, under which condition, and its parameters."""
+    asked = json.dumps(list(zip(numbers, uids, strict=True)))
+    return (
+        "(asked.value ->> 0)", "json_each(?) AS asked CROSS JOIN message", "message.uid = asked.value ->> 1",
+        [asked, mailbox_id],
+    )
+
+
+def _line(number: str, names: Sequence[str], flags: Mapping[int, bytes]) -> tuple[str, str, list[object]]:
+    """The expression of a line, the tables that it needs, and its parameters."""
     parameters: list[object] = []
     values = []
     for name in names:
@@ -55,20 +112,4 @@ def lines(
         joins += f" LEFT JOIN digest ON digest.content_id = message.content_id AND digest.version = {VERSION}"
     if WHOLE & set(names):
         joins += " LEFT JOIN content ON content.id = message.content_id"
-    if uids[-1] - uids[0] + 1 == len(uids) and numbers[-1] - numbers[0] + 1 == len(numbers):
-        # None is missing: the number follows from the UID, and the rows lie side by side.
-        number, source, where = f"(message.uid + {numbers[0] - uids[0]})", "message", "message.uid BETWEEN ? AND ?"
-        parameters += [mailbox_id, uids[0], uids[-1]]
-    else:
-        number, source = "(asked.value ->> 0)", "json_each(?) AS asked CROSS JOIN message"
-        where = "message.uid = asked.value ->> 1"
-        parameters += [json.dumps(list(zip(numbers, uids, strict=True))), mailbox_id]
-    text = (
-        "SELECT COUNT(*), COUNT(line), CAST(group_concat(line, '') AS BLOB) FROM ("
-        f"SELECT '* ' || {number} || ' FETCH ({items} || ')' || {_CRLF} AS line"
-        f" FROM {source}{joins} WHERE message.mailbox_id = ? AND {where})"
-    )
-    found, written, octets = fetch(connection, text, parameters)[0]
-    if found != written:
-        return None
-    return bytes(octets) if octets is not None else b""
+    return f"'* ' || {number} || ' FETCH ({items} || ')' || {_CRLF}", joins, parameters

@@ -34,6 +34,20 @@ def fetch(connection: Connection, text: str, parameters: Sequence[Any] = ()) -> 
         cursor.close()
 
 
+def each_row(connection: Connection, text: str, parameters: Sequence[Any] = ()) -> Iterator[Any]:
+    """The rows of a query one by one; on SQLite each is made when it is asked for."""
+    if connection.dialect.name != "sqlite":
+        yield from fetch(connection, text, parameters)
+        return
+    cursor = connection.connection.cursor()
+    try:
+        yield from cursor.execute(text, parameters)
+    except _errors(connection) as error:
+        raise _as_sqlalchemy_raises(connection, text, error) from error
+    finally:
+        cursor.close()
+
+
 def run(connection: Connection, text: str) -> None:
     """Run a statement without parameters and without rows."""
     if connection.dialect.name != "sqlite":

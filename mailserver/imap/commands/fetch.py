@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import TypeAlias
 
 from mailserver.imap.commands.sections import MACROS, Attribute, Item, read_item
 from mailserver.imap.error import ImapError
@@ -27,6 +29,10 @@ class Fetch:
     partial: tuple[int, int] | None = None
 
 
+Asked: TypeAlias = tuple[tuple[Item, ...], bool, int | None, bool, tuple[int, int] | None]
+LONGEST_KEPT = 200          # octets of what is asked for, that is not read again when it comes again
+
+
 def partial_range(reader: Reader) -> tuple[int, int]:
     """``1:500``, or ``-1:-500`` from the end, as it was sent; the number nearer to that side is first."""
 
@@ -47,6 +53,14 @@ def _fetch(reader: Reader, by_uid: bool) -> Fetch:
     reader.space()
     numbers = reader.sequence_set()
     reader.space()
+    asked, reader.at = reader.octets[reader.at :], len(reader.octets)
+    # Clients ask for the same of one message after the other.
+    return Fetch(numbers, *(_asked(asked, by_uid) if len(asked) <= LONGEST_KEPT else _read_asked(asked, by_uid)))
+
+
+def _read_asked(octets: bytes, by_uid: bool) -> Asked:
+    """What stands behind the numbers, as `Fetch` has it behind them."""
+    reader = Reader(octets)
     items: tuple[Item, ...]
     if reader.follows(b"("):
         items = reader.list_of(lambda: read_item(reader))
@@ -75,11 +89,15 @@ def _fetch(reader: Reader, by_uid: bool) -> Fetch:
                 raise ImapError("there is no such modifier")
 
         reader.list_of(modifier)
+    reader.end()
     if vanished and (not by_uid or changed_since is None):
         raise ImapError("VANISHED is for UID FETCH with CHANGEDSINCE")      # RFC 7162 3.2.6
     if changed_since is not None:
         asked.setdefault(Attribute.MODSEQ)                                  # RFC 7162 3.1.4.1
-    return Fetch(numbers, tuple(asked), by_uid, changed_since, vanished, partial)
+    return tuple(asked), by_uid, changed_since, vanished, partial
+
+
+_asked = lru_cache(maxsize=256)(_read_asked)
 
 
 def _macro(reader: Reader) -> tuple[Item, ...]:

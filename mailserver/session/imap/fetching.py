@@ -54,7 +54,7 @@ async def fetch(session: ImapSession, command: Fetch) -> Reply:
         found = _part(found, *command.partial)
     if not found:
         return Reply("there is nothing of that", lines, may_expunge=command.by_uid)
-    if any(map(_marks_seen, command.items)) and not selected.read_only:
+    if any(map(marks_seen, command.items)) and not selected.read_only:
         try:
             await selected.board.mailbox.store(selected.ranges(found), "+", Flags(SEEN))
         except TemporaryFailure as error:
@@ -180,7 +180,8 @@ async def _weighed(selected: Selected, places: Sequence[range]) -> list[list[ran
     return groups
 
 
-def _marks_seen(item: Item) -> bool:
+def marks_seen(item: Item) -> bool:
+    """Whether who asks for it has seen the message (RFC 9051 6.4.5)."""
     if isinstance(item, (Body, Binary)):
         return item.marks_seen
     return item in (Attribute.RFC822, Attribute.RFC822_TEXT)

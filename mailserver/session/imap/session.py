@@ -15,12 +15,12 @@ from mailserver.imap import responses
 from mailserver.imap.commands import append, connection, messages
 from mailserver.imap.commands.table import State
 from mailserver.imap.error import ImapError
-from mailserver.imap.events import Announced, Cancelled, Done, Piece, Request, Response, Wanted
+from mailserver.imap.events import Announced, Cancelled, Done, Event, Piece, Request, Response, Wanted
 from mailserver.imap.limits import after_login
 from mailserver.imap.wire import ServerWire
 from mailserver.interfaces import Account
 from mailserver.net.answer import About, Answer, Over, Then
-from mailserver.session.imap import capabilities
+from mailserver.session.imap import capabilities, together
 from mailserver.session.imap.appending import Appending
 from mailserver.session.imap.bodies import Interrupted
 from mailserver.session.imap.compression import Compression
@@ -47,9 +47,9 @@ class ImapSession:
     """A `mailserver.net.answer.Talker` for IMAP."""
 
     __slots__ = (
-        "_appending", "_compression", "_errors", "_id", "_idling", "_is_due", "_is_streaming", "_login", "_wake",
-        "_will_compress", "account", "at_work", "client", "contexts", "enabled", "is_lost", "notifying", "policy",
-        "selected", "tag", "wire",
+        "_appending", "_compression", "_errors", "_held", "_id", "_idling", "_is_due", "_is_streaming", "_login",
+        "_wake", "_will_compress", "account", "at_work", "client", "contexts", "enabled", "is_lost", "notifying",
+        "policy", "selected", "tag", "wire",
     )
 
     def __init__(self, policy: ImapPolicy, address: str, port: int) -> None:
@@ -64,6 +64,7 @@ class ImapSession:
         self._login: Login | None = Login(policy)
         self._appending: Appending | None = None
         self._idling: Idling | None = None
+        self._held: Event | ImapError | None = None     # what the wire said before its turn
         self._compression: Compression | None = None
         self.at_work: Working | None = None     # on a command that takes long
         self.notifying: Notifying | None = None         # what it has said that it wants to hear of (NOTIFY)
@@ -94,7 +95,8 @@ class ImapSession:
 
     @property
     def buffered(self) -> int:
-        return self.wire.buffered + (self._compression.buffered if self._compression is not None else 0)
+        waiting = self._compression.buffered if self._compression is not None else 0
+        return self.wire.buffered + waiting + (self._held is not None)
 
     @property
     def patience(self) -> float:
@@ -128,10 +130,15 @@ class ImapSession:
 
     async def _next(self) -> Answer | None:
         try:
-            event = self.wire.next()
-            if event is None:
+            event, self._held = self._held, None
+            if isinstance(event, ImapError):
+                raise event
+            if event is None and (event := self.wire.next()) is None:
                 return self._unasked()
             if isinstance(event, Request):
+                group = self._said_ahead(event) if together.is_one(event.command) and not self.follows else ()
+                if len(group) > 1:
+                    return Answer(b"", stream=together.answers(self, group))
                 work = self._request(event.tag, event.command)
                 return await (with_progress(self, event.tag, work) if isinstance(event.command, LONG) else work)
             if isinstance(event, Wanted):
@@ -149,6 +156,21 @@ class ImapSession:
             return await self._exchange(event)
         except ImapError as error:
             return self._failed(error)
+
+    def _said_ahead(self, first: Request) -> list[Request]:
+        """This FETCH and those behind it that can be answered together with it."""
+        group = [first]
+        while len(group) < together.MOST:
+            try:
+                event = self.wire.next()
+            except ImapError as error:
+                self._held = error
+                break
+            if not isinstance(event, Request) or not together.goes_with(event.command, first.command):
+                self._held = event
+                break
+            group.append(event)
+        return group
 
     def _failed(self, error: ImapError) -> Answer:
         self._forget_appending()
@@ -222,6 +244,11 @@ class ImapSession:
             self._is_due = True
             self._wake()
 
+    @property
+    def follows(self) -> bool:
+        """Whether it hears news in another way than most: by `mailserver.session.imap.telling`."""
+        return self.notifying is not None or self.contexts is not None
+
     def notify(self, notifying: Notifying | None) -> None:
         """From now on it hears of this; None: of nothing."""
         old, self.notifying = self.notifying, notifying or Notifying(self, ())
@@ -243,7 +270,7 @@ class ImapSession:
     # -- commands
 
     async def _request(self, tag: str, command: object) -> Answer:
-        name, self.tag = type(command).__name__, tag
+        self.tag = tag
         try:
             handler = HANDLERS.get(type(command))
             if isinstance(command, connection.Idle):
@@ -260,8 +287,34 @@ class ImapSession:
         except Exception as error:
             reply = self.refusal(error)
             answer = self._refused(tag, reply)
-        self.policy.figures.commands["imap", name.upper(), reply.condition] += 1
+        self._count(command, reply)
         return answer
+
+    async def answer_of(self, request: Request) -> AsyncIterator[bytes]:
+        """All of the answer to one of those that were said ahead."""
+        answer = await self._request(request.tag, request.command)
+        yield answer.data
+        if answer.stream is not None:
+            async for piece in answer.stream:
+                yield piece
+        if answer.then is not Then.GO_ON:
+            raise Over
+
+    async def end_of(self, request: Request, is_last: bool) -> bytes:
+        """The end of the answer to one of them, with what is new behind the last."""
+        reply = Reply("fetched", with_uid=True)
+        told = await self._news(reply) if is_last else []
+        self._count(request.command, reply)
+        return b"".join([*told, self._tagged(request.tag, reply)])
+
+    def refused(self, request: Request, error: Exception) -> bytes:
+        """What is said of one of them that failed."""
+        reply = self.refusal(error)
+        self._count(request.command, reply)
+        return self._tagged(request.tag, reply)
+
+    def _count(self, command: object, reply: Reply) -> None:
+        self.policy.figures.commands["imap", type(command).__name__.upper(), reply.condition] += 1
 
     def refusal(self, error: Exception) -> Reply:
         """What the peer hears of what went wrong."""
@@ -291,8 +344,7 @@ class ImapSession:
 
     async def _end(self, tag: str, reply: Reply, is_own: bool = False) -> Answer:
         """The answer that a reply comes to."""
-        follows = self.notifying is not None or self.contexts is not None
-        if reply.stream is None and not follows:
+        if reply.stream is None and not self.follows:
             told = await self._news(reply)
             end = self._tagged(tag, reply)
             return Answer(b"".join([*reply.lines, *told, end]), reply.then)
@@ -311,7 +363,7 @@ class ImapSession:
                 async for piece in stream:
                     yield piece
             told: list[bytes] = []
-            if self.notifying is None and self.contexts is None:
+            if not self.follows:
                 told = await self._news(reply)
             elif reply.condition != "BYE" and reply.then is Then.GO_ON:
                 async for piece in tell(self, telling):
