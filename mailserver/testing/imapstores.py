@@ -26,6 +26,7 @@ from mailserver.imapstore import (
     SPECIAL_USES,
     Appended,
     Flags,
+    IAccountWatcher,
     IImapMailbox,
     IImapStore,
     State,
@@ -705,6 +706,45 @@ class ImapStoreContract(ImapSteps, PluginContract):
             await self.pause(0.5)
         self.assertEqual(heard, [])
         end()
+
+    async def test_imap_watch_account(self) -> None:
+        """Whoever watches an account hears of its messages, names and subscriptions, also from elsewhere."""
+        store, bob, alice = self.build(), self.account("bob"), self.account("alice")
+        if not IAccountWatcher.providedBy(store):
+            return
+        verifyObject(IAccountWatcher, store)
+
+        async def look() -> None:
+            self.server.clock.advance(0.5)
+            await deferLater(self.server.reactor, 0.05, lambda: None)
+
+        heard: list[int] = []
+        end = store.watch_account(bob, lambda: heard.append(1))
+        for each in filter(None, (store, self.another())):
+            for doing in (
+                lambda each: self.append(each, bob, PLAIN), lambda each: self.deliver(each, bob, PLAIN, mailbox="Sent"),
+                lambda each: each.create(bob, "a"), lambda each: each.rename(bob, "a", "b"),
+                lambda each: each.subscribe(bob, "b"), lambda each: each.subscribe(bob, "b", wanted=False),
+                lambda each: each.delete(bob, "b"),
+            ):
+                await look()            # what one has not seen yet is not to be taken for what follows
+                await look()
+                heard.clear()
+                await doing(each)
+                for _ in range(20):
+                    if not heard:
+                        await look()
+                self.assertTrue(heard)
+        await look()
+        await look()
+        heard.clear()
+        await self.append(store, alice, PLAIN)
+        await look()
+        self.assertEqual(heard, [])
+        end()
+        await self.append(store, bob, PLAIN)
+        await look()
+        self.assertEqual(heard, [])
 
     # -- rows and octets
 

@@ -157,8 +157,7 @@ class ImapSession:
             if event is None:
                 return self._unasked()
             if isinstance(event, Request):
-                is_one = self.notifying is None and self.contexts is None and together.is_one(event.command)
-                group = self._said_ahead(event) if is_one else ()
+                group = self._said_ahead(event) if together.is_one(event.command) and not self.follows else ()
                 if len(group) > 1:
                     return Answer(b"", stream=together.answers(self, group))
                 work = self._request(event.tag, event.command)
@@ -271,6 +270,11 @@ class ImapSession:
             self._is_due = True
             self._wake()
 
+    @property
+    def follows(self) -> bool:
+        """Whether it hears news in another way than most: by `mailserver.session.imap.telling`."""
+        return self.notifying is not None or self.contexts is not None
+
     def notify(self, notifying: Notifying | None) -> None:
         """From now on it hears of this; None: of nothing."""
         old, self.notifying = self.notifying, notifying or Notifying(self, ())
@@ -368,8 +372,7 @@ class ImapSession:
 
     async def _end(self, tag: str, reply: Reply, is_own: bool = False) -> Answer:
         """The answer that a reply comes to."""
-        follows = self.notifying is not None or self.contexts is not None
-        if reply.stream is None and not follows:
+        if reply.stream is None and not self.follows:
             end, goes_on = await self._ending(tag, reply)
             return Answer(b"".join([*reply.lines, end]), reply.then if goes_on else Then.LINGER)
         telling = Telling(reply.may_expunge, reply.quiet, reply.with_uid, is_own or reply.is_news)
@@ -386,7 +389,7 @@ class ImapSession:
             if stream is not None:
                 async for piece in stream:
                     yield piece
-            if self.notifying is None and self.contexts is None:
+            if not self.follows:
                 end, goes_on = await self._ending(tag, reply)
                 yield end
                 if not goes_on:
@@ -410,7 +413,7 @@ class ImapSession:
         """The same as `_ending`, of a session that has said what it wants to hear of."""
         code = reply.code
         try:
-            if reply.condition != "BYE":
+            if reply.condition != "BYE" and reply.then is Then.GO_ON:
                 async for piece in tell(self, telling):
                     yield piece
         except TemporaryFailure as error:
