@@ -191,7 +191,6 @@ class Indexer:
         async for step in box.scan(ranges_of(uids), _of_message, SCANNED):
             for uid, each in step:
                 growing.add(uid, each)
-            await deferLater(self._server.clock, 0)
         return growing
 
     async def _join(self, row: int) -> None:

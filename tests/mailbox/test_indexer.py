@@ -154,7 +154,8 @@ class PageTests(SynchronousTestCase):
     def test_levels(self) -> None:
         """Small pieces are joined when there are eight, or enough messages; large ones stay."""
         self.assertEqual(to_join([(1, 9, 512), (10, 19, 5)]), [])
-        self.assertEqual(to_join([(1, 9, 600), *((number, number, 1) for number in range(10, 18))]), list(range(10, 18)))
+        small = [(number, number, 1) for number in range(10, 18)]
+        self.assertEqual(to_join([(1, 9, 600), *small]), list(range(10, 18)))
         self.assertEqual(to_join([(1, 9, 300), (10, 19, 300)]), [1, 10])
 
     def test_growing(self) -> None:
