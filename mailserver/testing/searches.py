@@ -16,7 +16,7 @@ from typing import Any
 
 from zope.interface.verify import verifyObject
 
-from mailserver.imapstore import Flags, IIndexed, Seek
+from mailserver.imapstore import Flags, IImapStore, IIndexed, Seek
 from mailserver.interfaces import DELETED, INBOX
 from mailserver.mime.folding import fold
 from mailserver.mime.looking import Looked, Needle
@@ -60,6 +60,8 @@ def has(seek: Seek, octets: bytes) -> bool:
 
 class SearchContract(ImapSteps, PluginContract):
     """For mailboxes that provide `mailserver.imapstore.IIndexed`."""
+
+    interface = IImapStore
 
     async def indexed(self, store: Any, box: Any) -> None:
         """All messages of the mailbox are in the index when this is done."""
