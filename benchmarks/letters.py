@@ -39,7 +39,8 @@ class Letters:
         self._endings = ["".join(self._chance.choices(_KANA, k=self._chance.randint(1, 3))) for _ in range(200)]
 
     def _vocabulary(self) -> list[str]:
-        chance, found = self._chance, {}
+        chance = self._chance
+        found: dict[str, None] = {}
         while len(found) < WORDS:
             syllables = 1 + (len(found) > 300) + (len(found) > 5000) * chance.randint(0, 2)
             found["".join(

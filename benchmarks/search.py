@@ -55,7 +55,18 @@ service indexer-worker {
 """
 
 
-class OursSearch(OursMailboxes):
+class Searched(Mailboxes):
+    """A server that may have an index."""
+
+    def indexed(self) -> None:
+        """All is in the index when this returns, if it has one."""
+
+    def octets(self) -> int:
+        """The size of the index."""
+        return 0
+
+
+class OursSearch(OursMailboxes, Searched):
     """As it is."""
 
     settings = "as mailserver init makes it"
@@ -121,19 +132,13 @@ class OursWithout(OursSearch):
         return 0
 
 
-class DovecotScan(DovecotMailboxes):
+class DovecotScan(DovecotMailboxes, Searched):
     """It looks at each message."""
 
     settings = "Maildir, no index of words"
 
-    def indexed(self) -> None:
-        """Nothing is."""
 
-    def octets(self) -> int:
-        return 0
-
-
-class DovecotXapian(DovecotMailboxes):
+class DovecotXapian(DovecotMailboxes, Searched):
     """With Debian's dovecot-fts-xapian."""
 
     name = "Dovecot, Xapian"
@@ -165,7 +170,7 @@ class DovecotXapian(DovecotMailboxes):
         )
 
 
-SERVERS: tuple[type[Mailboxes], ...] = (OursSearch, OursWithout, DovecotScan, DovecotXapian)
+SERVERS: tuple[type[Searched], ...] = (OursSearch, OursWithout, DovecotScan, DovecotXapian)
 
 
 def append(session: Imap, options: bytes, octets: bytes) -> None:
@@ -222,9 +227,10 @@ class Bench:
         self.costs: dict[str, Cost] = {}
         self.failed: dict[str, str] = {}
 
-    def measure(self, kind: type[Mailboxes], larder: Larder) -> None:
+    def measure(self, kind: type[Searched], larder: Larder) -> None:
         stage, cost = Stage(kind, self.where, larder), self.costs.setdefault(kind.name, Cost())
         peer = stage.peer
+        assert isinstance(peer, Searched)
         try:
             stage.start()
             letters = Letters(self.messages)
@@ -252,7 +258,7 @@ class Bench:
         finally:
             stage.close()
 
-    def _search(self, stage: Stage, session: Imap, kind: type[Mailboxes], what: str, command: bytes) -> None:
+    def _search(self, stage: Stage, session: Imap, kind: type[Searched], what: str, command: bytes) -> None:
         taken = self.taken.setdefault((what, kind.name), Taken())
         for number in range(self.rounds + 1):
             cpu, begun = stage.meter.cpu(), time.perf_counter()
@@ -283,7 +289,7 @@ class Bench:
 
     # -- what is told
 
-    def tables(self, kinds: Sequence[type[Mailboxes]]) -> list[Table]:
+    def tables(self, kinds: Sequence[type[Searched]]) -> list[Table]:
         names = [kind.name for kind in kinds]
         made = []
         for title, part in (("milliseconds", "wall"), ("milliseconds of CPU of the server", "cpu")):
@@ -335,7 +341,7 @@ def _children() -> float:
     return times.children_user + times.children_system
 
 
-def say(kind: type[Mailboxes], what: str, result: str) -> None:
+def say(kind: type[Searched], what: str, result: str) -> None:
     print(f"{kind.name:22} {what:22} {result}", flush=True)
 
 

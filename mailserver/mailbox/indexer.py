@@ -32,7 +32,8 @@ FEW_OCTETS = 512 * 1024     # ... as long as they are no more than this
 AT_ONCE = 512               # messages of one step
 SCANNED = 1024 * 1024       # octets of messages that are at hand at a time
 MOST_TERMS = 50_000         # of one message; one with more is looked at each time
-LEVELS = (512, 4096, 16384)        # messages: pieces of fewer become one when there are eight, or that many messages in them
+# Messages: pieces of fewer become one when there are eight of them, or as many messages in them.
+LEVELS = (512, 4096, 16384)
 ALIKE = 8
 TIDYING = 3600.0            # seconds between two looks at what is worn
 MOST_MAILBOXES = 1000       # that are listed at a time
@@ -190,7 +191,6 @@ class Indexer:
         async for step in box.scan(ranges_of(uids), _of_message, SCANNED):
             for uid, each in step:
                 growing.add(uid, each)
-            await deferLater(self._server.clock, 0)
         return growing
 
     async def _join(self, row: int) -> None:

@@ -114,7 +114,8 @@ def pages(size: int, words: Mapping[bytes, Sequence[int]]) -> Iterator[Page]:
     start, most = 0, FIRST_PAGE
     while start < len(ordered):
         some = ordered[start : start + most]
-        heads, lists = array("I"), []
+        heads = array("I")
+        lists: list[bytes] = []
         for length, same in groupby(some, itemgetter(0)):
             before = len(lists)
             lists += [_written(words[word], size) for _, word in same]

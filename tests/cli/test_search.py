@@ -7,6 +7,7 @@ from mailserver.content import Content
 from mailserver.ident import Ids
 from mailserver.imapstore import Appended, Flags
 from mailserver.store import changing, directory
+from mailserver.store.database import Database
 from tests.cli.commands import HouseTestCase
 
 ALICE = "alice@example.org"
@@ -37,7 +38,10 @@ class SearchTests(HouseTestCase):
 
     def _append(self, count: int) -> None:
         new_id = Ids(lambda: 1_700_000_000.0)
-        with self.database().transaction() as connection:
+        database = Database(None, self.folder / "data")
+        database.open()
+        self.addCleanup(database.close)
+        with database.transaction() as connection:
             account = directory.find_account(connection, str(Address.parse(ALICE)))
             assert account is not None
             messages = [Appended(new_id(), Content.of(OCTETS), Flags(), 1_700_000_000.0) for _ in range(count)]
