@@ -14,7 +14,17 @@ from sqlalchemy import Connection
 from zope.interface import implementer
 
 from mailserver.errors import NotFound
-from mailserver.imapstore import Changes, Copied, Flags, IImapMailbox, Ranges, State, Stored, Wanted
+from mailserver.imapstore import (
+    MOST_KEYWORDS,
+    Changes,
+    Copied,
+    Flags,
+    IImapMailbox,
+    Ranges,
+    State,
+    Stored,
+    Wanted,
+)
 from mailserver.interfaces import Account, IServer, Message
 from mailserver.mailbox.digester import Digester
 from mailserver.store import changing, contents, messages, rendering, viewing
@@ -31,6 +41,8 @@ Work = Callable[[int, bytes, Any], Any]
 @implementer(IImapMailbox)
 class SqlMailbox:
     """One mailbox; its rows are read in the readers' threads.  `row` is its number in the table."""
+
+    most_keywords = MOST_KEYWORDS
 
     def __init__(
         self, server: IServer, digester: Digester, name: str, row: int, uidvalidity: int, usual: tuple[int, int]
