@@ -475,7 +475,8 @@ class HostileTests(MaildirCase):
         (self.folder / "dovecot-uidlist").write_text("1 4711 100\n7 1.a\n9 2.b\n")
         box = await self.box()
         self.assertEqual((box.uidvalidity, await self.uids(self.store, self.bob)), (4711, [7, 9]))
-        self.assertRegex((self.folder / "dovecot-uidlist").read_text(), r"^3 V4711 N100 G[0-9a-f]{32}\n7 :1\.a\n9 :2\.b\n$")
+        self.assertRegex((self.folder / "dovecot-uidlist").read_text(),
+                         r"^3 V4711 N100 G[0-9a-f]{32}\n7 :1\.a\n9 :2\.b\n$")
 
     async def test_damaged_keywords(self) -> None:
         """What the file does not tell is no keyword; the letter stays in the name."""

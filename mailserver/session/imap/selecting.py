@@ -39,7 +39,8 @@ async def select(session: ImapSession, command: Select) -> Reply:
         responses.exists(selected.count),
         responses.flags(known),
         responses.permanent_flags(
-            Flags() if command.read_only else known, not command.read_only and len(board.keywords) < board.mailbox.most_keywords
+            Flags() if command.read_only else known,
+            not command.read_only and len(board.keywords) < board.mailbox.most_keywords,
         ),
         responses.status("OK", "these are valid", f"UIDVALIDITY {board.mailbox.uidvalidity}"),
         responses.status("OK", "the next one", f"UIDNEXT {board.uidnext}"),

@@ -63,12 +63,15 @@ class MaildirTests(ImapCase):
         await self.heard(peer, b"* 2 EXISTS")
         (folder / "new" / "3.other").write_bytes(b"Subject: theirs\n\nx\n")
         await self.heard(peer, b"* 3 EXISTS")
-        [place] = (folder / "cur").glob("3.other*")
-        os.rename(place, folder / "cur" / "3.other:2,F")
+        await self.until(partial(self.is_there, folder / "cur" / "3.other:2,"))         # a session was told of it
+        os.rename(folder / "cur" / "3.other:2,", folder / "cur" / "3.other:2,F")
         self.assertIn(b"\\Flagged", await self.heard(peer, b"* 3 FETCH"))
         (folder / "cur" / "3.other:2,F").unlink()
         await self.heard(peer, b"* 3 EXPUNGE")
         del other
+
+    async def is_there(self, path: Path) -> bool:
+        return path.exists()
 
     async def heard(self, peer: Peer, beginning: bytes) -> bytes:
         """The next response that begins so."""
