@@ -165,19 +165,19 @@ def _put_many(connection: Any, batches: Sequence[Sequence[tuple[int, Digest]]]) 
 
 
 def _understand_many(wholes: Sequence[tuple[int, bytes]]) -> list[tuple[int, Digest]]:
-    return [(id, digest_of(id, whole)) for id, whole in wholes]
+    return [(id, _digest_of(id, whole)) for id, whole in wholes]
 
 
 def _understand_file(id: int, path: str) -> list[tuple[int, Digest]]:
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         with mmap.mmap(descriptor, 0, prot=mmap.PROT_READ) as mapped:
-            return [(id, digest_of(id, mapped))]
+            return [(id, _digest_of(id, mapped))]
     finally:
         os.close(descriptor)
 
 
-def digest_of(id: int, octets: Any) -> Digest:
+def _digest_of(id: int, octets: Any) -> Digest:
     """What is understood of a content; one that cannot be is as one without a word, and does not stop the others."""
     try:
         return _digest(octets)

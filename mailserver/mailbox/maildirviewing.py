@@ -11,7 +11,7 @@ from twisted.logger import Logger
 from mailserver.errors import NotFound, TemporaryFailure
 from mailserver.imapstore import Changes, Ranges, State
 from mailserver.interfaces import Message
-from mailserver.mailbox.digester import digest_of
+from mailserver.mailbox.digester import _digest_of as digest_of
 from mailserver.mailbox.maildirchanging import Box
 from mailserver.mailbox.maildirindex import Entry, Row
 from mailserver.mailbox.mailfile import OpenFile
