@@ -130,6 +130,11 @@ class MaildirMailbox:
     ) -> bytes | None:
         return None
 
+    async def each_line(
+        self, numbers: Sequence[int], uids: Sequence[int], names: Sequence[str], flags: Mapping[int, bytes], most: int
+    ) -> Mapping[int, bytes] | None:
+        return None
+
     async def rows(self, uids: Ranges, wanted: Wanted) -> AsyncIterator[Any]:
         left, after = list(uids), 0
         while left:
