@@ -248,6 +248,7 @@ class IImapMailbox(IMailbox):
     """One mailbox of an `IImapStore`."""
 
     id: str = Attribute("Its MAILBOXID.")
+    most_keywords: int = Attribute("How many keywords it may have, at most `MOST_KEYWORDS`.")
 
     def load() -> Awaitable[State]:
         """All its messages.  Raises `NotFound` when it has been deleted."""

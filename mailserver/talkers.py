@@ -142,7 +142,7 @@ def imap_policy(house: House, listen: Listen) -> ImapPolicy:
     """For IMAP; raises `StartRefused` when the mailboxes are kept by a store that is not for it."""
     name, store = next(iter(house.rooms.stores.items()))
     if not IImapStore.providedBy(store):
-        raise StartRefused(f"the mailbox store {name} cannot be served by IMAP; sql can")
+        raise StartRefused(f"the mailbox store {name} cannot be served by IMAP; sql and maildir can")
     imap = house.config.imap
     return ImapPolicy(
         hostname=house.config.hostname,

@@ -188,8 +188,6 @@ class Server:
         _do("init", str(folder), "--hostname", f"mx.{DOMAIN}", "--domain", DOMAIN, "--port-base", str(self.base))
         text = self.config.read_text().replace("networks = []", f'domains = ["{AWAY}"]\nnetworks = []')
         text = f"workers = {workers}\n{text}"
-        if store == "maildir":      # which is not for IMAP
-            text = re.sub(r'\[\[listen\]\]\nservice = "imap"\n[^\[]*', "", text)
         if url is not None:
             text = f'database = "{url}"\n{text}'
         text += more.format(away=AWAY, port=away, store=store)

@@ -65,6 +65,9 @@ class PageTests(SynchronousTestCase):
     def test_urls(self) -> None:
         self.play("docs/howto/urls.rst")
 
+    def test_maildir(self) -> None:
+        self.play("docs/howto/maildir.rst")
+
     def test_outgoing_tls(self) -> None:
         self.play("docs/howto/outgoing-tls.rst")
 

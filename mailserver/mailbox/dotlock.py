@@ -19,14 +19,14 @@ _OWNER = re.compile(rb"(\d{1,10}):([^:\n]+)")
 
 
 @contextmanager
-def dotlock(path: Path, now: float, patience: float = PATIENCE) -> Iterator[None]:
+def dotlock(path: Path, now: float) -> Iterator[None]:
     """Hold the lock of `path`; `now` is the time by which the disk dates its files.
 
     One whose process has died on this host is nobody's at once, as Dovecot has it, and so is one that is old.  Raises
-    `TemporaryFailure` when another program keeps it for longer than `patience` seconds.
+    `TemporaryFailure` when another program keeps it for longer than `PATIENCE`.
     """
     lock = path.with_name(f"{path.name}.lock")
-    for _ in range(max(1, int(patience / _STEP))):
+    for _ in range(max(1, int(PATIENCE / _STEP))):
         if _take(lock):
             break
         _break_stale(lock, now)

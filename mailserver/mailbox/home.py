@@ -19,7 +19,7 @@ from mailserver.mailbox import maildirsync, subscribed, uidlist
 from mailserver.mailbox.folder import Folder, make_folder
 from mailserver.mailbox.maildirindex import Index, IndexBroken, Row
 from mailserver.mailbox.maildirnames import check_name, folder_name, mailbox_name
-from mailserver.mailbox.maildirsync import Stamp, Times
+from mailserver.mailbox.maildirsync import Lists, Stamp, Times
 from mailserver.mailbox.mailfile import base_name
 from mailserver.mailbox.uidlist import UidList, write_durably
 from mailserver.store.contents import sync_folder
@@ -44,6 +44,7 @@ class Home:
         self.times = Times(0.0, 0)
         self._now = now
         self._seen: dict[bytes, Stamp] = {}     # of folders whose files are all in the index
+        self._lists: Lists = {}
         self._is_tidy = False
 
     # -- the lock
@@ -163,7 +164,9 @@ class Home:
         stamp = maildirsync.stamp(folder)
         if row is not None and self._seen.get(key) == stamp:
             return row
-        row = maildirsync.sync(self.index, key, folder, self.times, self._new_validity, self._holds)
+        row = maildirsync.sync(
+            self.index, key, folder, self.times, self._new_validity, self._holds, self._lists
+        )
         self._seen.pop(key, None)
         if maildirsync.is_settled(stamp, self.times):
             self._seen[key] = stamp
@@ -298,6 +301,7 @@ class Home:
             for name, called in moved.items():
                 self.index.run("UPDATE mailbox SET folder = ? WHERE folder = ?", (self.key(called), names[name]))
         self._seen.clear()
+        self._lists.clear()
         self._is_tidy = False
 
     # -- what there is

@@ -12,6 +12,7 @@ from mailserver.content import CHUNK
 from mailserver.errors import NotFound, TemporaryFailure
 from mailserver.imapstore import Changes, Copied, Flags, IImapMailbox, Ranges, State, Stored, Wanted
 from mailserver.interfaces import Account, Message
+from mailserver.mailbox import keywords
 from mailserver.mailbox import maildirchanging as changing
 from mailserver.mailbox import maildirviewing as viewing
 from mailserver.mailbox.maildirchanging import Box
@@ -29,6 +30,8 @@ Work = Callable[..., Awaitable[Any]]
 @implementer(IImapMailbox)
 class MaildirMailbox:
     """What it does is done in threads: `change` and `view` run blocking work, the first with the account's lock."""
+
+    most_keywords = keywords.MOST
 
     def __init__(self, store: Any, account: Account, name: str, box: Box, id: str) -> None:
         self.name = name

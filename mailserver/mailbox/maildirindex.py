@@ -225,6 +225,12 @@ class Index:
         rows = self.fetch(text, [id, *parameters])
         return [Entry(uid, os.fsdecode(place), *others) for uid, place, *others in rows]
 
+    def known(self, id: int) -> dict[int, tuple[str, int, int]]:
+        """By UID: place, flags and mod-sequence of all messages."""
+        text = "SELECT uid, place, flags, modseq FROM message WHERE mailbox_id = ?"
+        decode = os.fsdecode
+        return {uid: (decode(place), flags, modseq) for uid, place, flags, modseq in self.fetch(text, (id,))}
+
     def entry(self, id: int, uid: int) -> Entry | None:
         """One of them."""
         found = self.entries(id, [(uid, uid)])

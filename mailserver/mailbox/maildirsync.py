@@ -28,9 +28,12 @@ log = Logger()
 UIDS = "dovecot-uidlist"
 _FORMER = "mailserver-uids"             # where earlier versions of this program kept the list
 _DEAD = 100                             # lines of files that are gone, from which on the list may be written anew
+_MOST_LISTS = 3                         # of an account that are kept in memory
 _CLOSE = 50_000_000                     # nanoseconds in which two changes may have the same date
 _CLOSE_COARSE = 2_000_000_000           # the same where the disk knows seconds only
 Stamp = tuple[tuple[int, int, int], ...]
+Known = dict[int, tuple[str, int, int]]     # by UID: place, flags and mod-sequence, as the index has them
+Lists = dict[bytes, tuple[tuple[int, int, int], UidList]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,21 +69,24 @@ def is_settled(stamp: Stamp, times: Times) -> bool:
 
 def sync(
     index: Index, key: bytes, folder: Folder, times: Times, new_validity: Callable[[], int],
-    holds: Callable[[Row], bool],
+    holds: Callable[[Row], bool], lists: Lists,
 ) -> Row:
-    """The row of the mailbox `key` as its files are now; `holds` says whether another one is still where it was."""
+    """The row of the mailbox `key` as its files are now; `holds` says whether another one is still where it was.
+
+    `lists` are those that were read before, which need not be read again while the files are the same.
+    """
     row = index.mailbox("folder", key)
     _take_over(folder)
-    found = uidlist.read(folder.path / UIDS)
+    found = _list(folder, key, lists)
     files = folder.scan()
     row, rival = _same(index, key, row, found, holds)
-    known = {} if row is None else {each.uid: each for each in index.entries(row.id)}
+    known = {} if row is None else index.known(row.id)
     if not _is_complete(found, files, row, known) or rival:
         with dotlock(folder.path / UIDS, times.disk_seconds):
             found = uidlist.read(folder.path / UIDS)
             files = folder.scan()
             row, rival = _same(index, key, row, found, holds)
-            known = {} if row is None else {each.uid: each for each in index.entries(row.id)}
+            known = {} if row is None else index.known(row.id)
             if _misses(found, files, row, known):
                 files |= folder.scan()
             found = _number(folder, found, files, row, known, new_validity, rival)
@@ -88,6 +94,20 @@ def sync(
         files |= folder.scan()
     assert found is not None
     return _write(index, key, folder, found, files, row, known, times)
+
+
+def _list(folder: Folder, key: bytes, lists: Lists) -> UidList | None:
+    now = stamp(folder)[2]
+    had = lists.get(key)
+    if had is not None and had[0] == now:
+        return had[1]
+    found = uidlist.read(folder.path / UIDS)
+    lists.pop(key, None)
+    if found is not None:
+        lists[key] = now, found
+        if len(lists) > _MOST_LISTS:
+            del lists[next(iter(lists))]
+    return found
 
 
 def _take_over(folder: Folder) -> None:
@@ -118,7 +138,7 @@ def _same(
     return replace(other, folder=key), False
 
 
-def _is_complete(found: UidList | None, files: dict[str, str], row: Row | None, known: dict[int, Entry]) -> bool:
+def _is_complete(found: UidList | None, files: dict[str, str], row: Row | None, known: Known) -> bool:
     """Whether each file has a UID that it can have, and the list need not be written."""
     if found is None or not found.guid or not found.is_whole:
         return False
@@ -128,7 +148,7 @@ def _is_complete(found: UidList | None, files: dict[str, str], row: Row | None, 
     return row is None or not any(rows[name].uid < row.uidnext and rows[name].uid not in known for name in files)
 
 
-def _misses(found: UidList | None, files: dict[str, str], row: Row | None, known: dict[int, Entry]) -> bool:
+def _misses(found: UidList | None, files: dict[str, str], row: Row | None, known: Known) -> bool:
     """Whether a file is not there that ought to be."""
     if found is None:
         return False
@@ -139,7 +159,7 @@ def _misses(found: UidList | None, files: dict[str, str], row: Row | None, known
 
 
 def _number(
-    folder: Folder, found: UidList | None, files: dict[str, str], row: Row | None, known: dict[int, Entry],
+    folder: Folder, found: UidList | None, files: dict[str, str], row: Row | None, known: Known,
     new_validity: Callable[[], int], rival: bool,
 ) -> UidList:
     """Give UIDs to what has none, durably; the dotlock is held."""
@@ -177,7 +197,7 @@ def _date(folder: Folder, place: str) -> int:
 
 def _write(
     index: Index, key: bytes, folder: Folder, found: UidList, files: dict[str, str], row: Row | None,
-    known: dict[int, Entry], times: Times,
+    known: Known, times: Times,
 ) -> Row:
     """Into the index, as one change of the mailbox."""
     letters = keywords.read(folder.path)
@@ -201,7 +221,7 @@ def _write(
         uid = listed.uid
         here.add(uid)
         had = known.get(uid)
-        if had is not None and had.place == place and not bits and not had.flags >> KEYWORD:
+        if had is not None and had[0] == place and not bits and not had[1] >> KEYWORD:
             continue
         marks = letters_of(place)
         flags = system_flags(marks)
@@ -211,11 +231,11 @@ def _write(
             entry = _entry(folder, place, listed, flags, modseq, times)
             if entry is not None:
                 new.append(entry)
-        elif had.flags != flags:
+        elif had[1] != flags:
             moved.append((place, flags, modseq, uid))
             changed = True
-        elif had.place != place:
-            moved.append((place, flags, had.modseq, uid))
+        elif had[0] != place:
+            moved.append((place, flags, had[2], uid))
     gone = sorted(known.keys() - here)
     uidnext = max(found.following, 0 if row is None else row.uidnext)
     words = " ".join(names)

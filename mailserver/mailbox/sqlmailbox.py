@@ -15,6 +15,7 @@ from zope.interface import implementer
 
 from mailserver.errors import NotFound
 from mailserver.imapstore import (
+    MOST_KEYWORDS,
     Changes,
     Clues,
     Copied,
@@ -43,6 +44,8 @@ Work = Callable[[int, bytes, Any], Any]
 @implementer(IImapMailbox, IIndexed)
 class SqlMailbox:
     """One mailbox; its rows are read in the readers' threads.  `row` is its number in the table."""
+
+    most_keywords = MOST_KEYWORDS
 
     def __init__(
         self, server: IServer, digester: Digester, name: str, row: int, uidvalidity: int, usual: tuple[int, int]

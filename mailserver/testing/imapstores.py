@@ -441,6 +441,7 @@ class ImapStoreContract(ImapSteps, PluginContract):
         store, bob = self.build(), self.account("bob")
         await self.append(store, bob, b"a", system=SEEN)
         box = await store.open(bob, INBOX)
+        self.assertEqual(box.most_keywords, self.most_keywords)
         names = [f"k{number}" for number in range(self.most_keywords + 1)]
         done = await box.store(ALL, "+", Flags(0, names))
         self.assertEqual(done.keywords, tuple(names[:-1]))

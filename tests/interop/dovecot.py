@@ -59,7 +59,8 @@ class Dovecot:
         file = folder / "dovecot.conf"
         file.write_text(CONFIGURATION.format(folder=folder, maildir=maildir, user=user))
         self._command = shlex.join([
-            "env", "-i", "PATH=/usr/bin:/bin", f"HOME={folder}", f"USER={user}", *as_nobody(), str(IMAP), "-c", str(file)
+            "env", "-i", "PATH=/usr/bin:/bin", f"HOME={folder}", f"USER={user}",
+            *as_nobody(), str(IMAP), "-c", str(file),
         ]) + f" 2>>{shlex.quote(str(self.log))}"
         give_away(folder)
 

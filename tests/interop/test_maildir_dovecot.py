@@ -199,12 +199,14 @@ class AdoptedTests(DovecotCase):
 
 class TogetherTests(DovecotCase):
     def test_at_the_same_time(self) -> None:
-        """Two of ours and two of Dovecot's append, mark, copy and expunge at once: nothing is lost, nothing is twice."""
+        """Two sessions of each append, mark and expunge at once: nothing is lost, nothing is twice."""
         self.serve()
         names = ["ours-0", "theirs-0", "ours-1", "theirs-1"]
         sessions = [self.ours(), self.theirs(), self.ours(), self.theirs()]
         wrong: list[str] = []
-        working = [threading.Thread(target=self.work, args=each) for each in zip(sessions, names, [wrong] * 4)]
+        working = [
+            threading.Thread(target=self.work, args=(*each, wrong)) for each in zip(sessions, names, strict=True)
+        ]
         for each in working:
             each.start()
         for each in working:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
+import socket
 import subprocess
 import sys
 import textwrap
@@ -12,21 +14,24 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as some
+from pysqlite3 import dbapi2
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.trial.unittest import SynchronousTestCase
 
 from mailserver.address import Address
 from mailserver.errors import NotFound, TemporaryFailure
+from mailserver.imapstore import Flags
 from mailserver.interfaces import FLAGGED, INBOX, JUNK, SEEN, Account
+from mailserver.mailbox import dotlock
 from mailserver.mailbox.keywords import MOST
 from mailserver.mailbox.lineends import LineEnds
 from mailserver.mailbox.maildir import Maildir, MaildirOptions
 from mailserver.mailbox.maildirnames import LONGEST, folder_name, mailbox_name, safe_name
 from mailserver.options import OptionError, structure
 from mailserver.testing import PluginCase
-from mailserver.testing.imapstores import ImapStoreContract
+from mailserver.testing.imapstores import ImapSteps, ImapStoreContract
 from mailserver.testing.standin import NOW
-from mailserver.testing.stores import PREFIX, RECEIVED, MailboxSteps, MailboxStoreContract, octets
+from mailserver.testing.stores import PREFIX, RECEIVED, MailboxStoreContract, octets
 from tests.needs import program
 
 
@@ -40,7 +45,7 @@ class MaildirTests(ImapStoreContract, MailboxStoreContract, PluginCase):
         return self.build()
 
 
-class MaildirCase(MailboxSteps, PluginCase):
+class MaildirCase(ImapSteps, PluginCase):
     """`self.store`, `self.bob`, and `self.folder`, where bob's mail lies."""
 
     plugin = Maildir
@@ -246,45 +251,97 @@ class UidTests(MaildirCase):
         return [(each.uid, (await self.read(box, each.uid)).decode()) for each in await box.messages()]
 
 
-class RemovalTests(MaildirCase):
-    async def test_killed(self) -> None:
-        """Killed at any moment of a removal, all is there or nothing: whoever looks next finishes it."""
-        script = textwrap.dedent("""
-            import os, sys
-            from pathlib import Path
-            from mailserver.mailbox.folder import Folder
-            folder, calls = Folder(Path(sys.argv[1])), int(sys.argv[2])
-            listed = folder.listing(0.0)[1]
+DYING = """
+import os, shutil, sys
+from pathlib import Path
+from mailserver.content import Content
+from mailserver.imapstore import Appended, Flags
+from mailserver.mailbox import maildirchanging as changing
+from mailserver.mailbox.home import Home
 
-            def dying(function):
-                def call(*args, **others):
-                    global calls
-                    calls -= 1
-                    if not calls:
-                        os._exit(9)
-                    return function(*args, **others)
-                return call
+home, what, calls = Home(Path(sys.argv[1]), 1, lambda: 1_800_000_000.0), sys.argv[2], int(sys.argv[3])
 
-            for name in ("unlink", "rename", "fsync", "open", "scandir"):
-                setattr(os, name, dying(getattr(os, name)))
-            folder.remove(listed[:3])
-            os._exit(0)
-        """)
-        for calls in range(1, 30):
+def dying(function):
+    def call(*args, **others):
+        global calls
+        calls -= 1
+        if not calls:
+            os._exit(9)
+        return function(*args, **others)
+    return call
+
+with home.locked():
+    row = home.find("INBOX")
+    home.find("Sent")
+    box = changing.Box(home, row.guid, row.uidvalidity)
+    for name in ("unlink", "rename", "fsync", "open", "scandir", "link"):
+        setattr(os, name, dying(getattr(os, name)))
+    if what == "expunge":
+        changing.expunge(box, [(1, 3)], False)
+    elif what == "append":
+        texts = [b"one", b"two", b"three"]
+        messages = [Appended(id, Content.of(text), Flags(1, ["Moon"]), 5.0) for id, text in enumerate(texts)]
+        changing.append(home, "Sent", messages, (box, 1), (0, 0))
+    elif what == "move":
+        changing.copy(box, [(1, 3)], home, "Sent", True, (0, 0))
+    elif what == "copy":
+        changing.copy(box, [(1, 3)], home, "Sent", False, (0, 0))
+    else:
+        home.rename("a", "z")
+os._exit(0)
+"""
+
+
+class KilledTests(MaildirCase):
+    """Killed at any moment, all of it is done or nothing: whoever looks next finishes it."""
+
+    timeout = 120
+
+    async def test_expunge(self) -> None:
+        await self._die("expunge", {(4, 0), (1, 0)})
+
+    async def test_append(self) -> None:
+        """What is replaced goes with it."""
+        await self._die("append", {(4, 0), (3, 3)})
+
+    async def test_move(self) -> None:
+        await self._die("move", {(4, 0), (1, 3)})
+
+    async def test_copy(self) -> None:
+        await self._die("copy", {(4, 0), (4, 3)})
+
+    async def test_rename(self) -> None:
+        """With what lies below it."""
+        await self._die("rename", {(4, 0)}, {"a", "a/b", "a/b/c"}, {"z", "z/b", "z/b/c"})
+
+    async def _die(self, what: str, allowed: set[tuple[int, int]], *names: set[str]) -> None:
+        """At the first, the fourth, the seventh ... call, until it comes to its end."""
+        for calls in range(1, 200, 3):
+            local = f"bob{calls}"
+            self.bob, self.folder = self.account(local), self.folder.parent / local
             for number in range(4):
-                self.drop(f"{number}.x", b"x\r\n")
-            await self.box()
+                await self.deliver(self.store, self.bob, b"%d" % number)
+            for name in ("a", "a/b", "a/b/c"):
+                await self.store.create(self.bob, name)
+            await self.uids(self.store, self.bob)
             died = subprocess.run(
-                [sys.executable, "-c", script, str(self.folder), str(calls)], check=False, env=_environment()
+                [sys.executable, "-c", DYING, str(self.folder), what, str(calls)], check=False, env=_environment()
             ).returncode
             self.assertIn(died, (0, 9))
-            left = len(await self.uids(self.store, self.bob))
-            self.assertIn(left, (4, 1), f"killed at call {calls}")
+            seen = len(await self.uids(self.store, self.bob)), len(await self.uids(self.store, self.bob, "Sent"))
+            self.assertIn(seen, allowed, f"killed at call {calls}")
+            if names:
+                there = {each for each in await self.store.mailboxes(self.bob) if each[0] in "az"}
+                self.assertIn(there, names)
+            for each in self.folder.rglob("tmp/*"):
+                self.assertNotEqual(died, 0, each)
             if died == 0:
-                self.assertEqual(left, 1)
+                self.assertEqual(seen, max(allowed, key=lambda each: (each[1], -each[0])))
                 return
         self.fail("it never ended")
 
+
+class OrderTests(MaildirCase):
     async def test_order(self) -> None:
         """fsync of the message, its name, fsync of the folder: in this order, before it counts as delivered."""
         script = textwrap.dedent("""
@@ -314,6 +371,196 @@ class RemovalTests(MaildirCase):
 
 def _environment() -> dict[str, str]:
     return os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+
+
+class IndexTests(MaildirCase):
+    """What lies beside the files and may be lost."""
+
+    async def test_lost(self) -> None:
+        """UIDs, flags, keywords and ids stay; mod-sequences go on, and what was expunged is not known any more."""
+        await self.append(self.store, self.bob, b"a", b"b", b"c", system=SEEN, keywords=["Moon"])
+        box = await self.box()
+        await box.copy([(1, 1)], self.bob, INBOX)
+        since = (await box.load()).modseq
+        await box.store([(2, 2)], "+", Flags(FLAGGED))
+        before = await self.flags(box), await self.columns(box, "uid", "size", "received", "content_id")
+        told = (await box.load()).modseq
+        for how in (lambda: None, lambda: self.index.write_bytes(b"garbage" * 1000), self.spoil):
+            self.lose(how)
+            self.server.clock.advance(1)
+            self.assertEqual((await self.flags(box),
+                              await self.columns(box, "uid", "size", "received", "content_id")), before)
+            changes = await box.changes(since)
+            self.assertIsNone(changes.gone)
+            self.assertEqual([uid for uid, _, _ in changes.changed], [1, 2, 3, 4])
+            self.assertGreater(changes.modseq, told)
+            told = changes.modseq
+        self.assertEqual(before[1][0][3], before[1][3][3])      # a copy is the same content
+
+    @property
+    def index(self) -> Path:
+        return self.folder / "mailserver-index"
+
+    def lose(self, then: Any) -> None:
+        """Another program takes the index away, while nobody has it open."""
+        self.store.home(self.bob).close()
+        for each in self.folder.glob("mailserver-index*"):
+            each.unlink()
+        then()
+
+    def spoil(self) -> None:
+        """A database of somebody else's."""
+        connection = dbapi2.connect(str(self.index))
+        connection.execute("PRAGMA user_version = 77")
+        connection.close()
+
+    async def test_another_process(self) -> None:
+        """Each sees what the other has changed, and neither says anything twice."""
+        other = self.build()
+        [uid] = await self.append(other, self.bob, b"a")
+        mine, yours = await self.box(), await other.open(self.bob, INBOX)
+        for number in range(5):
+            done = await (mine, yours)[number % 2].store([(uid, uid)], "+-="[number % 3], Flags(SEEN))
+            self.assertEqual((await mine.load()).modseq, (await yours.load()).modseq, number)
+            self.assertGreaterEqual((await mine.load()).modseq, done.modseq)
+
+    async def test_copied_folder(self) -> None:
+        """A folder that was copied with everything in it is another mailbox, with the same UIDs."""
+        await self.append(self.store, self.bob, b"a", b"b", name="Sent")
+        await self.store.status(self.bob)
+        shutil.copytree(self.folder / ".Sent", self.folder / ".Sent2")
+        found = {each.name: each for each in await self.store.status(self.bob)}
+        self.assertNotEqual(found["Sent"].id, found["Sent2"].id)
+        for name in ("Sent", "Sent2", "Sent"):
+            self.assertEqual(await self.all(self.store, self.bob, name), [b"a", b"b"])
+        self.assertEqual([each.id for each in await self.store.status(self.bob, {"Sent", "Sent2"})],
+                         [found["Sent"].id, found["Sent2"].id])
+
+    async def test_renamed_folder(self) -> None:
+        """A mailbox that another program has renamed is the same, for who has it open, too."""
+        await self.append(self.store, self.bob, b"a", name="Sent")
+        box = await self.store.open(self.bob, "Sent")
+        state = await box.load()
+        (self.folder / ".Sent").rename(self.folder / ".Posted")
+        [found] = await self.store.status(self.bob, {"Posted"})
+        self.assertEqual((found.id, found.modseq), (box.id, state.modseq))
+        self.assertEqual(await self.read(box, 1), b"a")
+        self.assertNotIn("Sent", await self.store.mailboxes(self.bob))
+
+
+class HostileTests(MaildirCase):
+    async def test_damaged_uidlist(self) -> None:
+        """Lines that are none are passed over; what has no UID any more gets the next one."""
+        for number in range(4):
+            self.drop(f"{number}.x", b"%d\r\n" % number)
+        await self.box()
+        uids = self.folder / "dovecot-uidlist"
+        head, *lines = uids.read_text().split("\n")[:-1]
+        for damage in ("-1 :0.x", "5000000000 :0.x", "\0\0\0", "1 0.x", "x" * 100_000, ":", "2 :", "9"):
+            uids.write_text("\n".join([head, damage, *lines[1:], "3 :again", "17"]))
+            self.store = self.build()
+            self.assertEqual(sorted(await self.all(self.store, self.bob)), [b"0\r\n", b"1\r\n", b"2\r\n", b"3\r\n"])
+            found = await self.uids(self.store, self.bob)
+            self.assertEqual(found[:3], [2, 3, 4])
+            self.assertGreater(found[3], 4)
+            head, *lines = [head, lines[0], *uids.read_text().split("\n")[1:4]]
+        for nonsense in ("", "3 V0 N1\n", "3 V99999999999 N1\n", "4 V1 N1\n", "\n\n"):
+            uids.write_text(nonsense)
+            self.assertEqual(len(await self.all(self.build(), self.bob)), 4)
+
+    async def test_first_version(self) -> None:
+        """Courier's list is read, and given its new form."""
+        self.drop("1.a", b"x\r\n", "cur")
+        self.drop("2.b", b"y\r\n", "cur")
+        (self.folder / "dovecot-uidlist").write_text("1 4711 100\n7 1.a\n9 2.b\n")
+        box = await self.box()
+        self.assertEqual((box.uidvalidity, await self.uids(self.store, self.bob)), (4711, [7, 9]))
+        self.assertRegex((self.folder / "dovecot-uidlist").read_text(),
+                         r"^3 V4711 N100 G[0-9a-f]{32}\n7 :1\.a\n9 :2\.b\n$")
+
+    async def test_damaged_keywords(self) -> None:
+        """What the file does not tell is no keyword; the letter stays in the name."""
+        for text in (b"", b"\xff\xfe\n0\n0 two words\n-1 x\n1 b\n99 z\n\n1", b"\0" * 5000, b"1 b\n1 b\n"):
+            path = self.drop("1.x:2,Sab", b"x\r\n", "cur")
+            (self.folder / "dovecot-keywords").write_bytes(text)
+            box = await self.box()
+            self.assertIn(await self.flags(box), ({1: (SEEN, set())}, {1: (SEEN, {"b"})}))
+            await box.store([(1, 1)], "+", Flags(FLAGGED))
+            self.assertTrue((self.folder / "cur" / "1.x:2,FSab").exists())
+            (self.folder / "cur" / "1.x:2,FSab").rename(path)
+
+    async def test_damaged_subscriptions(self) -> None:
+        """Either form is read, and kept; what is no name is passed over."""
+        self.drop("1.x", b"x\r\n")
+        file = self.folder / "subscriptions"
+        file.write_bytes(b"INBOX\nLists.cats\n\xff\xfe\n&broken\n\n")
+        self.assertEqual(list(await self.store.subscriptions(self.bob)), [INBOX, "Lists/cats"])
+        await self.store.subscribe(self.bob, "a/\u65e5")
+        self.assertEqual(file.read_bytes(), b"INBOX\nLists.cats\n\xff\xfe\n&broken\na.&ZeU-\n")
+        file.write_bytes(b"V\t2\n\nINBOX\nLists\tcats\n")
+        await self.store.subscribe(self.bob, INBOX, False)
+        await self.store.subscribe(self.bob, "a/b")
+        self.assertEqual(file.read_bytes(), b"V\t2\n\nLists\tcats\na\tb\n")
+
+    async def test_wrong_sizes(self) -> None:
+        """A size that a name tells wrongly is found out before anything is promised by it."""
+        self.drop("1.x,S=4,W=5", b"a\nb\n", "cur")
+        self.drop("2.x,S=4,W=999999", b"a\nb\n", "cur")
+        box = await self.box()
+        self.assertEqual([each.size for each in await box.messages()], [5, 6])
+        with self.assertRaises(TemporaryFailure):
+            [each async for each in box.octets(1, 0, 5, 100)]
+        self.assertEqual([each.size for each in await box.messages()], [6, 6])
+        self.assertEqual(b"".join([each async for each in box.octets(1, 1, 6, 2)]), b"\r\nb\r\n")
+
+    async def test_links(self) -> None:
+        """Folders and files that are links lead to others, and are not followed."""
+        self.drop("1.x", b"x\r\n")
+        secret = self.server.data / "secret"
+        for part in ("cur", "new", "tmp"):
+            (secret / part).mkdir(parents=True)
+        (secret / "cur" / "1.secret:2,").write_bytes(b"secret")
+        (self.folder / ".linked").symlink_to(secret)
+        (self.folder / ".half").mkdir()
+        (self.folder / ".half" / "cur").symlink_to(secret / "cur")
+        (self.folder / "cur" / "9.link:2,").symlink_to(secret / "cur" / "1.secret:2,")
+        os.mkfifo(self.folder / "cur" / "8.pipe:2,")
+        self.assertEqual(list(await self.store.mailboxes(self.bob)), [INBOX])
+        self.assertEqual(await self.all(self.store, self.bob), [b"x\r\n"])
+        for name in ("linked", "half"):
+            with self.assertRaises(NotFound):
+                await self.store.open(self.bob, name)
+
+    async def test_locked(self) -> None:
+        """Somebody who holds Dovecot's lock is waited for, but not for ever; a dead one is not."""
+        self.patch(dotlock, "PATIENCE", 0.1)
+        lock = self.folder / "dovecot-uidlist.lock"
+        self.drop("1.x", b"x\r\n")
+        lock.write_text("1:elsewhere")
+        os.utime(lock)
+        with self.assertRaises(TemporaryFailure):
+            await self.store.open(self.bob, INBOX)
+        dead = subprocess.Popen(["true"])
+        dead.wait()
+        lock.write_text(f"{dead.pid}:{socket.gethostname()}")
+        self.assertEqual(await self.uids(self.store, self.bob), [1])
+        self.drop("2.x", b"x\r\n")
+        lock.write_text("1:elsewhere")
+        os.utime(lock, (1.0, 1.0))
+        self.assertEqual(await self.uids(self.store, self.bob), [1, 2])
+        self.assertFalse(lock.exists())
+
+    async def test_came_back(self) -> None:
+        """A file that was gone and is there again is another message; its letters that are nobody's stay."""
+        path = self.drop("1.x:2,SP", b"x\r\n", "cur")
+        self.drop("2.x", b"x\r\n")
+        box = await self.box()
+        path.rename(self.folder / "tmp" / "aside")
+        self.assertEqual(await self.uids(self.store, self.bob), [2])
+        (self.folder / "tmp" / "aside").rename(path)
+        self.assertEqual(await self.uids(self.store, self.bob), [2, 3])
+        await box.store([(3, 3)], "=", Flags(FLAGGED))
+        self.assertTrue((self.folder / "cur" / "1.x:2,FP").exists())
 
 
 class NamesTests(SynchronousTestCase):

@@ -11,7 +11,6 @@ from mailserver.imap.commands.messages import Check, Close, Unselect
 from mailserver.imap.error import ImapError
 from mailserver.imap.flags import Flags
 from mailserver.imap.numbers import gaps
-from mailserver.imapstore import MOST_KEYWORDS
 from mailserver.interfaces import SEEN
 from mailserver.session.imap.reply import Reply
 from mailserver.session.imap.selected import Selected
@@ -47,7 +46,8 @@ async def select(session: ImapSession, command: Select) -> Reply:
         responses.exists(selected.count),
         responses.flags(known),
         responses.permanent_flags(
-            Flags() if command.read_only else known, not command.read_only and len(board.keywords) < MOST_KEYWORDS
+            Flags() if command.read_only else known,
+            not command.read_only and len(board.keywords) < board.mailbox.most_keywords,
         ),
         responses.status("OK", "these are valid", f"UIDVALIDITY {board.mailbox.uidvalidity}"),
         responses.status("OK", "the next one", f"UIDNEXT {board.uidnext}"),
