@@ -9,12 +9,14 @@ import attrs
 from zope.interface import implementer
 
 from mailserver.errors import NotFound
-from mailserver.imapstore import Appended, Copied, IImapStore, Quota, Status
+from mailserver.imapstore import Appended, Copied, Quota, Ranges, Status
 from mailserver.interfaces import INBOX, Account, Delivery, IResident, IServer, ITransactionalStore
 from mailserver.mailbox.digester import Digester
 from mailserver.mailbox.sqlmailbox import SqlMailbox
+from mailserver.mailbox.sqlview import SqlView
 from mailserver.mailbox.watches import Watches
-from mailserver.store import changing, contents, mailboxes, messages
+from mailserver.sharing import Into, ISharing, Share, Shared
+from mailserver.store import changing, contents, mailboxes, messages, putting, shares, sharing, sights
 from mailserver.store.database import Database
 
 
@@ -31,7 +33,7 @@ class SqlOptions:
     quota_messages: int = attrs.field(default=0, validator=attrs.validators.ge(0))
 
 
-@implementer(ITransactionalStore, IImapStore, IResident)
+@implementer(ITransactionalStore, ISharing, IResident)
 class Sql:
     """The tables ``mailbox`` and ``message``."""
 
@@ -103,6 +105,54 @@ class Sql:
 
     async def has_quotas(self) -> bool:
         return any(self._usual) or await self._database.read(mailboxes.has_quotas)
+
+    # -- what is shared
+
+    async def owner(self, address: str) -> Account | None:
+        return await self._database.read(sharing.owner, address)
+
+    async def rights(self, account: Account, owner: Account, name: str) -> str | None:
+        return await self._database.read(shares.rights, account.id, owner.id, name)
+
+    async def parent_rights(self, account: Account, owner: Account, name: str) -> str:
+        return await self._database.read(shares.parent_rights, account.id, owner.id, name)
+
+    async def shared(self, account: Account) -> Sequence[Shared]:
+        return await self._database.read(sharing.shared, account.id)
+
+    async def unseen(self, viewer: Account, owner: Account, name: str) -> int:
+        return await self._database.read(sights.unseen, viewer.id, owner.id, name)
+
+    async def shares(self, owner: Account, name: str) -> Sequence[Share]:
+        return await self._database.read(sharing.entries, owner.id, name)
+
+    async def share(self, owner: Account, name: str, who: str, how: str, rights: str) -> None:
+        await self._database.write(sharing.change, owner.id, name, who, how, rights)
+
+    async def known(self, who: str) -> str:
+        return await self._database.read(sharing.known, who)
+
+    async def view(self, owner: Account, name: str, viewer: Account) -> Any:
+        found = await self._database.read(mailboxes.find_mailbox, owner.id, name)
+        if found is None:
+            raise NotFound(f"there is no mailbox {name}")
+        return SqlView(self._server, self._digester, name, *found, self._usual).of(viewer)
+
+    async def put(self, mailbox: Any, uids: Ranges, into: Into, move: bool = False) -> Copied:
+        return await self._database.write(
+            putting.put, mailbox.row, mailbox.viewer, uids, into, self._server.now(), move, self._usual
+        )
+
+    async def bring(
+        self, into: Into, messages: Sequence[Appended], replaces: tuple[Any, int] | None = None
+    ) -> Copied:
+        return await self._database.write(
+            putting.bring, self._database.contents, into, messages, self._server.now(),
+            None if replaces is None else (replaces[0].row, replaces[1]), self._usual,
+            size=sum(len(each.content.beginning) for each in messages),
+        )
+
+    # -- news
 
     def watch(self, mailbox: Any, callback: Callable[[], None]) -> Callable[[], None]:
         return self._watches.watch(mailbox.row, callback)

@@ -96,7 +96,7 @@ def store(
         connection, "SELECT uid, flags FROM message WHERE mailbox_id = ? AND modseq = ?", [mailbox_id, modseq]
     )
     if changed or names != box.keywords:
-        _move(connection, box, modseq, keywords=names, unseen=unseen)
+        advance(connection, box, modseq, keywords=names, unseen=unseen)
     else:
         modseq = box.modseq
     return Stored(sorted(map(tuple, changed)), modified, modseq, tuple(names.split()))
@@ -156,14 +156,14 @@ def _take_out(
         return [], box.modseq
     if folder is not None:
         contents.release_many(connection, folder, [row[1] for row in gone])
-    _move(
+    advance(
         connection, box, modseq, messages=-len(gone), octets=-sum(row[2] for row in gone),
         unseen=-sum(not row[3] & SEEN for row in gone),
     )
     return sorted(row[0] for row in gone), modseq
 
 
-def _move(
+def advance(
     connection: Connection, box: Box, modseq: int, messages: int = 0, octets: int = 0, unseen: int = 0,
     uidnext: int | None = None, keywords: str | None = None,
 ) -> None:
@@ -217,7 +217,7 @@ def copy(
     )
     if not move:
         contents.share(connection, to.id, first)
-    _move(connection, to, modseq, len(rows), octets, unseen, end, keywords)
+    advance(connection, to, modseq, len(rows), octets, unseen, end, keywords)
     if move:
         if source.id == to.id:
             [source] = lock(connection, source.id)
@@ -296,7 +296,7 @@ def append(
         unseen += not mask & SEEN
         rows.append((box.id, uid, each.id, each.content.size, each.received, mask, b"", modseq, now))
     insert_rows(connection, message, rows)
-    _move(connection, box, modseq, len(rows), octets, unseen, first + len(rows), keywords)
+    advance(connection, box, modseq, len(rows), octets, unseen, first + len(rows), keywords)
     news(connection).contents.extend(each.id for each in messages)
     if replaces is not None:
         [source] = lock(connection, replaces[0])        # anew: it may be the same mailbox, which has just changed
