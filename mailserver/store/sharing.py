@@ -40,8 +40,11 @@ def shared(connection: Connection, account_id: int) -> list[Shared]:
             " mailbox.uidnext, mailbox.modseq, mailbox.messages, mailbox.unseen, mailbox.octets"
             f" FROM mailbox JOIN account ON account.id = mailbox.account_id WHERE mailbox.id IN ({marks})"
         )
-        for owner_id, address, enabled, id, name, uidvalidity, *counts in fetch(connection, text, values):
-            status = Status(name, object_id(id, uidvalidity), uidvalidity, *counts, 0, "")
+        for row in fetch(connection, text, values):
+            owner_id, address, enabled, id, name, uidvalidity, uidnext, modseq, messages, unseen, octets = row
+            status = Status(
+                name, object_id(id, uidvalidity), uidvalidity, uidnext, modseq, messages, unseen, octets, 0, ""
+            )
             found.append(Shared(Account(owner_id, Address.parse(address), bool(enabled)), status, rights[id]))
     return sorted(found, key=lambda each: (each.owner.address.key, each.status.name))
 

@@ -12,7 +12,7 @@ from mailserver.imap.patterns import Pattern, joined
 from mailserver.imap.reader import Reader
 
 SELECTIONS = ("SUBSCRIBED", "REMOTE", "RECURSIVEMATCH", "SPECIAL-USE")
-RETURNS = ("SUBSCRIBED", "CHILDREN", "SPECIAL-USE", "STATUS")
+RETURNS = ("SUBSCRIBED", "CHILDREN", "SPECIAL-USE", "STATUS", "MYRIGHTS")
 MOST_PATTERNS = 32
 
 

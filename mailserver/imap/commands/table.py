@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from enum import Enum
 
-from mailserver.imap.commands import append, connection, fetch, listing, mailboxes, messages, search
+from mailserver.imap.commands import acl, append, connection, fetch, listing, mailboxes, messages, search
 from mailserver.imap.error import ImapError
 from mailserver.imap.reader import Reader
 
@@ -21,6 +21,7 @@ class State(Enum):
 PARSERS: Mapping[str, Callable[[Reader], object]] = {
     **connection.PARSERS, **mailboxes.PARSERS, **listing.PARSERS, **messages.PARSERS, **fetch.PARSERS,
     **search.PARSERS, **append.BEGINNINGS,
+    **acl.PARSERS,
 }
 ALWAYS = frozenset({"CAPABILITY", "NOOP", "LOGOUT", "ID"})
 BEFORE_LOGIN = frozenset({"STARTTLS", "AUTHENTICATE", "LOGIN"})

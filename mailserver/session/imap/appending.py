@@ -12,7 +12,8 @@ from mailserver.imap.error import ImapError
 from mailserver.imap.numbers import spell as spell_numbers
 from mailserver.imap.responses import status
 from mailserver.imapstore import Appended
-from mailserver.interfaces import Account
+from mailserver.session.imap import places
+from mailserver.session.imap.places import Place
 from mailserver.session.imap.policy import ImapPolicy
 from mailserver.session.imap.reply import Reply
 from mailserver.store.contents import Incoming
@@ -48,8 +49,9 @@ class Appending:
             raise ImapError("the command is taken back", "NO")              # RFC 3502 6.3.11
         if len(self._messages) >= MOST_MESSAGES or self._in_memory > MOST_HELD:
             raise ImapError("too many messages at once", "NO", "LIMIT")
+        place = await self._place(session)
         if draft.size > WORTH_ASKING:
-            await self._ask(session.account, draft)
+            await self._ask(place, draft)
         id = self._policy.world.new_id()
         incoming = self._policy.incoming(id)
         self._kept.append(incoming)
@@ -62,11 +64,18 @@ class Appending:
             now if draft.date is None else draft.date,
         ))
 
-    async def _ask(self, account: Account, draft: Draft) -> None:
+    async def _place(self, session: ImapSession) -> Place:
+        """Where they are to go; raises `ImapError` when they may not."""
+        try:
+            return await places.place(session, self._command.mailbox, "i")
+        except NotFound as error:
+            raise ImapError(str(error), "NO", "TRYCREATE") from None
+
+    async def _ask(self, place: Place, draft: Draft) -> None:
         """What the store would refuse in the end is refused before it is sent."""
-        if not await self._policy.store.status(account, {self._command.mailbox}):
+        if not await self._policy.store.status(place.owner, {place.own_name}):
             raise ImapError("there is no such mailbox", "NO", "TRYCREATE")
-        quota = await self._policy.store.quota(account)
+        quota = await self._policy.store.quota(place.owner)
         if not isinstance(self._command, Replace) and not quota.has_room(self._held + draft.size):
             raise OverQuota("there is no room for it: the quota is used up")
 
@@ -95,8 +104,12 @@ class Appending:
                 raise self._refusal
             if isinstance(command, Replace):
                 replaces = self._replaced(session, command)
+            place = await self._place(session)
             try:
-                copied = await self._policy.store.append(account, command.mailbox, self._messages, replaces)
+                if place.is_shared:
+                    copied = await self._policy.store.bring(place.into, self._messages, replaces)
+                else:
+                    copied = await self._policy.store.append(account, command.mailbox, self._messages, replaces)
             except NotFound as error:
                 code = "TRYCREATE" if replaces is None else "NONEXISTENT"
                 raise ImapError(str(error), "NO", code) from None
@@ -118,6 +131,7 @@ class Appending:
         assert selected is not None
         if selected.read_only:
             raise ImapError("this mailbox is only read", "NO", "READ-ONLY")
+        selected.place.need("te")
         uid = command.number
         if not command.by_uid or not uid:
             number = command.number or selected.count

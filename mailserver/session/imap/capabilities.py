@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mailserver.imap.limits import MEBI
+from mailserver.imap.rights import NEW
+from mailserver.sharing import ISharing
 
 BOTH = ("IMAP4rev1", "IMAP4rev2", "LITERAL+", "SASL-IR", "ID", "ENABLE")
 INSIDE = (
@@ -14,6 +16,7 @@ INSIDE = (
     "PREVIEW", "UTF8=ACCEPT", "I18NLEVEL=1", "QUOTA", "QUOTA=RES-STORAGE", "QUOTA=RES-MESSAGE", "PARTIAL", "REPLACE",
     "UNAUTHENTICATE", "INPROGRESS",
 )
+SHARING = ("ACL", f"RIGHTS={NEW}", "LIST-MYRIGHTS")
 SWITCHES = frozenset({"CONDSTORE", "QRESYNC", "UTF8=ACCEPT", "IMAP4REV2"})
 
 
@@ -27,7 +30,9 @@ def outside(mechanisms: Sequence[str], may_log_in: bool, may_start_tls: bool) ->
     return [*words, *(f"AUTH={name}" for name in mechanisms)]
 
 
-def inside(size: int, may_compress: bool) -> list[str]:
-    """After it."""
+def inside(size: int, may_compress: bool, store: object = None) -> list[str]:
+    """After it; what only some stores can is said of those."""
     words = [*BOTH, *INSIDE, f"APPENDLIMIT={size or 64 * MEBI}"]
+    if ISharing.providedBy(store):
+        words += SHARING
     return [*words, "COMPRESS=DEFLATE"] if may_compress else words

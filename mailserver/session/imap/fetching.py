@@ -54,7 +54,7 @@ async def fetch(session: ImapSession, command: Fetch) -> Reply:
         found = _part(found, *command.partial)
     if not found:
         return Reply("there is nothing of that", lines, may_expunge=command.by_uid)
-    if any(map(_marks_seen, command.items)) and not selected.read_only:
+    if any(map(_marks_seen, command.items)) and not selected.read_only and "s" in selected.place.rights:
         try:
             await selected.board.mailbox.store(selected.ranges(found), "+", Flags(SEEN))
         except TemporaryFailure as error:

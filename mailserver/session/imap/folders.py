@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mailserver.errors import NotFound
 from mailserver.imap import listings
 from mailserver.imap.commands import mailboxes
 from mailserver.imap.error import ImapError
+from mailserver.imap.names import SEPARATOR
 from mailserver.imapstore import SPECIAL_USES
 from mailserver.interfaces import INBOX, Account
+from mailserver.session.imap import places
+from mailserver.session.imap.places import Place
 from mailserver.session.imap.reply import Reply
+from mailserver.sharing import ISharing
 
 if TYPE_CHECKING:
     from mailserver.session.imap.session import ImapSession
 
-ROOT = ""               # the one quota root: all that the account has
+ROOT = ""               # the quota root of what the account has; of others it is their address
 KIB = 1024
 
 
@@ -33,17 +38,21 @@ async def create(session: ImapSession, command: mailboxes.Create) -> Reply:
     wanted = [uses.get(each.casefold()) for each in command.uses]
     if None in wanted or len(wanted) > 1:
         raise ImapError("a mailbox here has one use, of those that there are", "NO", "USEATTR")
-    made = await session.policy.store.create(account(session), command.mailbox, (wanted or [""])[0] or "")
+    place = await places.new(session, command.mailbox)
+    if place.is_shared and wanted:
+        raise ImapError("a mailbox of others has no use", "NO", "USEATTR")
+    made = await session.policy.store.create(place.owner, place.own_name, (wanted or [""])[0] or "")
     return Reply("made", code=f"MAILBOXID ({made.id})")
 
 
 async def delete(session: ImapSession, command: mailboxes.Delete) -> Reply:
     """A mailbox and its messages; what lies below its name stays."""
-    if command.mailbox == INBOX:
+    place = await places.place(session, command.mailbox, "x")
+    if place.own_name == INBOX:
         raise ImapError("INBOX cannot be deleted", "NO", "CANNOT")
     if session.selected is not None and session.selected.name == command.mailbox:
         session.unselect()
-    await session.policy.store.delete(account(session), command.mailbox)
+    await session.policy.store.delete(place.owner, place.own_name)
     session.policy.boards.forget_names()
     return Reply("deleted")
 
@@ -52,16 +61,25 @@ async def rename(session: ImapSession, command: mailboxes.Rename) -> Reply:
     """Another name, for all below it too."""
     if command.to == INBOX:
         raise ImapError("INBOX is always there", "NO", "ALREADYEXISTS")
-    await session.policy.store.rename(account(session), command.mailbox, command.to)
+    old = await places.place(session, command.mailbox, "x")
+    new = await places.new(session, command.to)
+    if new.owner.id != old.owner.id:
+        raise ImapError("it stays with its owner; its messages can be copied", "NO", "CANNOT")
+    if old.is_shared and old.own_name == INBOX:
+        raise ImapError("INBOX cannot be renamed by others", "NO", "CANNOT")
+    await session.policy.store.rename(old.owner, old.own_name, new.own_name)
     session.policy.boards.forget_names()
     selected = session.selected
     if selected is not None and command.mailbox != INBOX and f"{selected.name}/".startswith(f"{command.mailbox}/"):
         selected.name = command.to + selected.name[len(command.mailbox):]
+        own_name = new.own_name + selected.place.own_name[len(old.own_name):]
+        selected.place = replace(selected.place, name=selected.name, own_name=own_name)
     return Reply("renamed")
 
 
 async def subscribe(session: ImapSession, command: mailboxes.Subscribe) -> Reply:
-    """The mailbox need not exist (RFC 9051 6.3.7)."""
+    """The mailbox need not exist (RFC 9051 6.3.7), unless it would be somebody else's (RFC 4314 4)."""
+    await places.place(session, command.mailbox, "l")
     await session.policy.store.subscribe(account(session), command.mailbox)
     return Reply("subscribed")
 
@@ -73,16 +91,25 @@ async def unsubscribe(session: ImapSession, command: mailboxes.Unsubscribe) -> R
 
 
 async def namespace(session: ImapSession, command: mailboxes.Namespace) -> Reply:
-    """One's own mailboxes, and nothing else."""
-    return Reply("that is all", [listings.namespaces(utf8=session.wire.utf8)])
+    """One's own mailboxes, and where those of others are."""
+    policy = session.policy
+    if not ISharing.providedBy(policy.store):
+        return Reply("that is all", [listings.namespaces(utf8=session.wire.utf8)])
+    others, shared = ([f"{each}{SEPARATOR}"] for each in (policy.other_users, policy.shared))
+    return Reply("that is all", [listings.namespaces([""], others, shared, session.wire.utf8)])
 
 
 async def get_quota(session: ImapSession, command: mailboxes.GetQuota) -> Reply:
     """How much there is, and may be."""
-    usage = await _usage(session) if command.root == ROOT else {}
+    usage = await _usage(session, account(session)) if command.root == ROOT else {}
+    if command.root != ROOT:
+        for place, _ in await places.others(session):
+            if "r" in place.rights and _root(place) == command.root:
+                usage = await _usage(session, place.owner)
+                break
     if not usage:
         raise NotFound("there is no such quota root")
-    return Reply("that is all", [listings.quota(ROOT, usage)])
+    return Reply("that is all", [listings.quota(command.root, usage)])
 
 
 async def get_quota_root(session: ImapSession, command: mailboxes.GetQuotaRoot) -> Reply:
@@ -90,12 +117,13 @@ async def get_quota_root(session: ImapSession, command: mailboxes.GetQuotaRoot) 
 
     A QUOTA names at least one resource (RFC 9208 7); at an empty one Thunderbird logs out.
     """
-    if not await session.policy.store.status(account(session), {command.mailbox}):
-        raise NotFound("there is no such mailbox")
-    usage = await _usage(session)
-    lines = [listings.quota_roots(command.mailbox, [ROOT] if usage else [], session.wire.utf8)]
+    place = await places.place(session, command.mailbox, "r")
+    if not await session.policy.store.status(place.owner, {place.own_name}):
+        raise places.missing(command.mailbox)
+    usage, root = await _usage(session, place.owner), _root(place)
+    lines = [listings.quota_roots(command.mailbox, [root] if usage else [], session.wire.utf8)]
     if usage:
-        lines.append(listings.quota(ROOT, usage))
+        lines.append(listings.quota(root, usage))
     return Reply("that is all", lines)
 
 
@@ -104,9 +132,17 @@ async def set_quota(session: ImapSession, command: mailboxes.SetQuota) -> Reply:
     raise ImapError("only the operator sets quotas", "NO", "NOPERM")
 
 
-async def _usage(session: ImapSession) -> dict[str, tuple[int, int]]:
+def _root(place: Place) -> str:
+    """All that its owner has counts together."""
+    if not place.is_shared:
+        return ROOT
+    address = place.owner.address
+    return str(address) if address.local else f"@{address.domain}"
+
+
+async def _usage(session: ImapSession, owner: Account) -> dict[str, tuple[int, int]]:
     """STORAGE in units of 1,024 octets (RFC 9208 5.1); what has no limit is not listed."""
-    found = await session.policy.store.quota(account(session))
+    found = await session.policy.store.quota(owner)
     usage = {}
     if found.most_octets:
         usage["STORAGE"] = (-(-found.octets // KIB), found.most_octets // KIB)

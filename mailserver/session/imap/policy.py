@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from mailserver.authentication import Authentication
 from mailserver.figures import Figures
-from mailserver.imapstore import IImapStore
 from mailserver.session.imap.boards import Boards
 from mailserver.store.contents import Incoming
 from mailserver.world import World
@@ -20,10 +20,13 @@ class ImapPolicy:
     hostname: str
     world: World
     authentication: Authentication
-    store: IImapStore
+    store: Any          # an `IImapStore`, perhaps an `ISharing`
     boards: Boards
     incoming: Callable[[int], Incoming]
     size: int
     tls: bool = False
     clear_passwords: bool = False
+    other_users: str = "Other Users"        # below this name are the mailboxes that others share,
+    shared: str = "Shared"                  # below this those of the domain
+    own_seen: bool = True                   # whether each has his own \Seen in mailboxes of others
     figures: Figures = field(default_factory=Figures)

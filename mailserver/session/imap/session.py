@@ -202,6 +202,8 @@ class ImapSession:
                 return await self._idle(tag)
             if isinstance(command, (connection.Login, connection.Authenticate)):
                 return await self._authenticate(tag, command)
+            if self.selected is not None:
+                await self.selected.look()
             if self._appending is not None:
                 appending, self._appending = self._appending, None
                 reply = await appending.finish(self)
@@ -298,7 +300,7 @@ class ImapSession:
         if self._login is not None:
             may_start_tls = self.policy.tls and self.client.tls is None
             return capabilities.outside(self._login.mechanisms, self._login.is_allowed(self.client), may_start_tls)
-        return capabilities.inside(self.policy.size, self._compression is None)
+        return capabilities.inside(self.policy.size, self._compression is None, self.policy.store)
 
     def enable(self, words: frozenset[str]) -> None:
         """Switch these on, for good (RFC 9051 6.3.1)."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from mailserver.imap.commands import connection, fetch, listing, mailboxes, messages, search
+from mailserver.imap.commands import acl, connection, fetch, listing, mailboxes, messages, search
+from mailserver.session.imap import acl as acl_
 from mailserver.session.imap import basic, changing, fetching, folders, listed, searching, selecting, sorting, threading
 from mailserver.session.imap.reply import Reply
 
@@ -25,4 +26,6 @@ HANDLERS: Mapping[type, Handler] = {
     messages.Store: changing.store, messages.Expunge: changing.expunge, messages.Copy: changing.copy,
     messages.Move: changing.copy, fetch.Fetch: fetching.fetch,
     search.Search: searching.search, search.Sort: sorting.sort, search.Thread: threading.thread,
+    acl.SetAcl: acl_.set_acl, acl.DeleteAcl: acl_.delete_acl, acl.GetAcl: acl_.get_acl,
+    acl.ListRights: acl_.list_rights, acl.MyRights: acl_.my_rights,
 }
