@@ -12,10 +12,12 @@ from typing import Any
 from mailserver import tomlvalues as values
 from mailserver.address import Address, domain_key
 from mailserver.errors import BadAddress, MailserverError
+from mailserver.imap.error import ImapError
+from mailserver.imap.names import INBOX, SEPARATOR, canonical
 from mailserver.net.limits import Allowance
 from mailserver.outbound import mailbox, read_outbound
 from mailserver.pop3.languages import LANGUAGES
-from mailserver.settings import Config, Http, KeyFiles, Limits, Listen, Outbound, Pop3, Smtp, TlsReport, Use
+from mailserver.settings import Config, Http, Imap, KeyFiles, Limits, Listen, Outbound, Pop3, Smtp, TlsReport, Use
 from mailserver.tomlplaces import Place, places
 from mailserver.tomltable import REQUIRED, Mistake, Mistakes, TableReader, Wrong
 
@@ -111,6 +113,7 @@ class _Reader:
         limits = self._limits()
         smtp = self._smtp()
         pop3 = self._pop3()
+        imap = self._imap()
         http = self._http()
         trace = root.table("trace")
         trace_days = trace.take("days", 30.0, values.positive)
@@ -138,7 +141,7 @@ class _Reader:
             trace_refusals, clear_passwords, filters, forward, auth, mailboxes, folders, relay_domains, workers,
             {"folders": self.mistakes.place(("plugins", "folders"))}
             | {key: self.mistakes.place((key,)) for key in ("data", "database", "tls")},
-            relay_recipients, relay_list, listeners, http, tls_report, pop3,
+            relay_recipients, relay_list, listeners, http, tls_report, pop3, imap,
         )
         if self.mistakes.found:
             raise ConfigErrors(self.mistakes.found, config)
@@ -316,6 +319,18 @@ class _Reader:
         table.end()
         return pop3
 
+    def _imap(self) -> Imap:
+        table, default = self.root.table("imap"), Imap()
+        imap = Imap(
+            other_users=table.take("other_users", default.other_users, _level),
+            shared=table.take("shared", default.shared, _level),
+            shared_seen=table.take("shared_seen", default.shared_seen, values.one_of(("own", "common"))),
+        )
+        if imap.other_users == imap.shared:
+            table.wrong("shared", '"shared" and "other_users" need different names')
+        table.end()
+        return imap
+
     def _http(self) -> Http:
         table, default = self.root.table("http"), Http()
         metrics = table.take_list("metrics", values.network)
@@ -354,3 +369,15 @@ def parse_account(text: str) -> Address:
     if not address.domain:
         raise BadAddress("the domain is missing")
     return address
+
+
+def _level(value: Any) -> str:
+    """One level of a mailbox's name, as every client can show it."""
+    name = values.text(value)
+    try:
+        is_one = canonical(name) == name
+    except ImapError:
+        is_one = False
+    if not is_one or name == INBOX or set(name) & {SEPARATOR, "*", "%"}:
+        raise Wrong("needs to be the name of a mailbox, other than INBOX, without / * or %")
+    return name

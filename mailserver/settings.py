@@ -176,6 +176,15 @@ class Pop3:
 
 
 @dataclass(frozen=True, slots=True)
+class Imap:
+    """How IMAP shows mailboxes of others."""
+
+    other_users: str = "Other Users"        # the name below which they are, by their owners' addresses,
+    shared: str = "Shared"                  # and the one below which public ones of the domain are
+    shared_seen: str = "own"                # whose \Seen it is there: own, common
+
+
+@dataclass(frozen=True, slots=True)
 class Http:
     """What the http service shows to whom."""
 
@@ -226,6 +235,7 @@ class Config:
     http: Http = field(default_factory=Http)
     tls_report: TlsReport = field(default_factory=TlsReport)
     pop3: Pop3 = field(default_factory=Pop3)
+    imap: Imap = field(default_factory=Imap)
 
     def relays(self, domain: str) -> bool:
         """Whether mail for a domain that is not ours is taken from anybody, and sent on."""

@@ -126,6 +126,7 @@ def imap_policy(house: House, listen: Listen) -> ImapPolicy:
     name, store = next(iter(house.rooms.stores.items()))
     if not IImapStore.providedBy(store):
         raise StartRefused(f"the mailbox store {name} cannot be served by IMAP; sql can")
+    imap = house.config.imap
     return ImapPolicy(
         hostname=house.config.hostname,
         world=house.world,
@@ -137,6 +138,9 @@ def imap_policy(house: House, listen: Listen) -> ImapPolicy:
         tls=listen.tls != "none",
         clear_passwords=house.config.clear_passwords,
         figures=house.figures,
+        other_users=imap.other_users,
+        shared=imap.shared,
+        own_seen=imap.shared_seen == "own",
     )
 
 
