@@ -121,7 +121,7 @@ class _Reader:
         trace.end()
         tls_report = self._tls_report()
         filters = self._uses("filter", "headers", "loops", "feedback")
-        forward = self._uses("forward", "bounces", "aliases", "accounts", "subaddress", "catchall")
+        forward = self._uses("forward", "bounces", "aliases", "accounts", "shared", "subaddress", "catchall")
         auth = self._uses("auth", "passwords")
         mailboxes = self._uses("mailbox", "sql")
         if tls_report.address:

@@ -24,6 +24,7 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "check": ("check", "Everything that is wrong with the configuration, at once."),
     "domain": ("domain", "The domains whose mail ends here."),
     "user": ("user", "The accounts."),
+    "mailbox": ("mailbox", "The mailboxes of accounts and domains."),
     "alias": ("alias", "Addresses that stand for others."),
     "suppression": ("suppression", "Who is not written to any more."),
     "feedback": ("feedback", "What others said of our mail."),

@@ -14,7 +14,7 @@ from mailserver.cli.shown import as_json, plural, show_json, show_pairs, show_ta
 from mailserver.config import parse_account
 from mailserver.errors import BadAddress, MailserverError, NotFound
 from mailserver.interfaces import Account
-from mailserver.store import directory, mailboxes
+from mailserver.store import delegates, directory, mailboxes, sharing
 from mailserver.store.credentials import ARGON2ID, derive
 
 
@@ -72,14 +72,21 @@ def show(address: str, json_wanted: bool) -> None:
         ]
         quota = mailboxes.quota(connection, account.id, *quotas.usual(config))
         about = {
-            **_row(connection, account), "aliases": aliases, "quota": quotas.as_object(quota), "mailboxes": boxes,
+            **_row(connection, account), "aliases": aliases,
+            "delegates": [str(each) for each in delegates.of(connection, account.id)],
+            "delegate_of": [
+                str(each) if each.local else f"@{each.domain}"
+                for each in delegates.in_whose_names(connection, account.id)
+            ],
+            "quota": quotas.as_object(quota), "mailboxes": boxes,
         }
     if json_wanted:
         show_json(about)
         return
     show_pairs([
         ("address", account.address), ("enabled", _yes(account.enabled)), ("password", _yes(about["password"])),
-        ("aliases", ", ".join(aliases)), *quotas.as_pairs(quota),
+        ("aliases", ", ".join(aliases)), ("delegates", ", ".join(about["delegates"])),
+        ("delegate of", ", ".join(about["delegate_of"])), *quotas.as_pairs(quota),
     ])
     for box in boxes:
         click.echo(f"mailbox {box['name']}: {plural(box['messages'], 'message', 'messages')}, {box['octets']} octets")
@@ -134,6 +141,25 @@ def quota(address: str, octets: int | None, messages: int | None, usual: bool, j
         show_json({"address": str(who), **quotas.as_object(found)})
     else:
         show_pairs(quotas.as_pairs(found))
+
+
+@command.command("delegate")
+@click.argument("owner")
+@click.argument("delegate")
+@click.option("--remove", is_flag=True, help="Not any more.")
+def delegate(owner: str, delegate: str, remove: bool) -> None:
+    """Let DELEGATE send in the name of OWNER: from its address, and from all that lead to it.
+
+    OWNER may be @DOMAIN: whose name the addresses of public mailboxes have.
+    """
+    who = named(delegate)
+    with writing() as connection:
+        account = sharing.owner(connection, owner)
+        if account is None:
+            raise NotFound(f"there is no account {owner}")
+        change = delegates.forbid if remove else delegates.allow
+        change(connection, account.id, _find(connection, who).id)
+    click.echo(f"{who} may {'not ' * remove}send as {owner}")
 
 
 @command.command("remove")

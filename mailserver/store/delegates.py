@@ -45,6 +45,12 @@ def in_whose_names(connection: Connection, account_id: int) -> list[Address]:
     return [Address.parse(each) for each in found]
 
 
+def keys(connection: Connection, key: str) -> frozenset[str]:
+    """The `mailserver.address.Address.key` of each who may send in the name of the account with this key."""
+    found = connection.execute(select(account.c.id).where(account.c.key == key)).scalar()
+    return frozenset() if found is None else frozenset(each.key for each in of(connection, found))
+
+
 def account_dropped(connection: Connection, account_id: int) -> None:
     """Nobody who comes later may what this one might."""
     connection.execute(

@@ -21,7 +21,7 @@ from mailserver.store.numbers import numbered
 from mailserver.store.publics import public_account
 from mailserver.store.revisions import changed as changed
 from mailserver.store.revisions import current as current
-from mailserver.store.schema import account, alias, credential, domain, mailbox, message
+from mailserver.store.schema import account, alias, credential, domain, mailbox, message, posting
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +82,7 @@ def remove_domain(connection: Connection, name: str) -> None:
         raise AlreadyExists(f"{name} still has shared mailboxes")
     for each in [*accounts(connection, key), *([public] if public is not None else ())]:
         _drop_account(connection, each, None)
+    connection.execute(delete(posting).where(posting.c.key.endswith(f"@{key}", autoescape=True)))
     shares.domain_dropped(connection, id)
     connection.execute(delete(domain).where(domain.c.id == id))
     changed(connection)
@@ -123,6 +124,7 @@ def add_account(connection: Connection, address: Address, now: float) -> Account
         raise AlreadyExists(f"the account {address} exists already")
     if find_alias(connection, address.key) is not None:
         raise AlreadyExists(f"{address} is an alias already")
+    _refuse_posting(connection, address.key)
     made = connection.execute(
         insert(account)
         .values(
@@ -134,6 +136,12 @@ def add_account(connection: Connection, address: Address, now: float) -> Account
     make_usual(connection, made, now)
     changed(connection)
     return Account(made, address)
+
+
+def _refuse_posting(connection: Connection, key: str) -> None:
+    """Raises `AlreadyExists` for what is the address of a mailbox."""
+    if connection.execute(select(posting.c.key).where(posting.c.key == key)).first() is not None:
+        raise AlreadyExists(f"{key} is the address of a mailbox already")
 
 
 def find_account(connection: Connection, key: str) -> Account | None:
@@ -234,6 +242,7 @@ def add_alias(connection: Connection, address: str, targets: Sequence[str], now:
         Address.parse(target)
     if find_alias(connection, key) is not None:
         raise AlreadyExists(f"the alias {address} exists already")
+    _refuse_posting(connection, key)
     there = find_account(connection, key)
     if there is not None:
         if not key.startswith("postmaster@") or _holds_mail(connection, there.id):

@@ -140,7 +140,7 @@ def change(connection: Connection, owner_id: int, mailbox_id: int, who: str, how
 
 def find(connection: Connection, who: str) -> tuple[Whom, str]:
     """Who an entry is about, and how lists spell that; raises `NotFound`."""
-    denied = who.startswith("-")
+    denied = int(who.startswith("-"))
     name = who[denied:]
     sign = "-" if denied else ""
     if name.lower() == ANYONE:

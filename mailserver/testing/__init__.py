@@ -23,6 +23,7 @@ from mailserver.testing.cases import PluginCase, a_client, an_envelope, answer
 from mailserver.testing.contracts import AuthenticatorContract, FilterContract, ForwarderContract, ListenerContract
 from mailserver.testing.dialogue import DialogueTestCase, Line
 from mailserver.testing.imapstores import ImapSteps, ImapStoreContract
+from mailserver.testing.sharing import SharingContract
 from mailserver.testing.standin import Names, StandIn
 from mailserver.testing.stores import MailboxSteps, MailboxStoreContract
 
@@ -39,6 +40,7 @@ __all__ = [
     "MailboxStoreContract",
     "Names",
     "PluginCase",
+    "SharingContract",
     "StandIn",
     "a_client",
     "an_envelope",
