@@ -83,6 +83,7 @@ class Chores:
                 pass
             while await self._database.write(suppressions.purge, self._world.now()):
                 pass
+            await self._database.write(sights.forget)
             await self._database.write(viewing.forget_expunged, self._world.now())
             await self._database.read(contents.sweep, self._database.contents)
             await self._renew()

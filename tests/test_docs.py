@@ -58,6 +58,9 @@ class PageTests(SynchronousTestCase):
     def test_imap(self) -> None:
         self.play("docs/howto/imap.rst")
 
+    def test_sharing(self) -> None:
+        self.play("docs/howto/sharing.rst")
+
     def test_outgoing_tls(self) -> None:
         self.play("docs/howto/outgoing-tls.rst")
 

@@ -229,9 +229,13 @@ def seen_of(connection: Connection, mailbox_id: int, viewer: int | None, uids: R
 
 
 def forget(connection: Connection) -> None:
-    """What was seen of messages that are gone."""
-    run_with(
-        connection,
-        "DELETE FROM sight WHERE NOT EXISTS (SELECT 1 FROM message"
-        " WHERE message.mailbox_id = sight.mailbox_id AND message.uid = sight.uid)", [],
+    """What was seen of messages that are gone: as long as it is remembered that they are."""
+    text = (
+        "SELECT DISTINCT mailbox_id FROM expunged"
+        " WHERE EXISTS (SELECT 1 FROM sight WHERE sight.mailbox_id = expunged.mailbox_id)"
     )
+    for row in fetch(connection, text):
+        run_with(
+            connection, "DELETE FROM sight WHERE mailbox_id = ?"
+            " AND uid IN (SELECT uid FROM expunged WHERE expunged.mailbox_id = ?)", [row[0], row[0]],
+        )

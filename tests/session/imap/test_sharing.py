@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from mailserver.store import publics, sharing
+from twisted.internet.endpoints import TCP4ClientEndpoint
+
+from mailserver.address import Address
+from mailserver.store import postings, publics, sharing
+from tests.serving import reactor
 from tests.session.imap.house import SMALL
 from tests.session.imap.sharinghouse import ALICE, NO_SUCH, SharingCase
 
@@ -235,6 +239,39 @@ class SeenTests(SharingCase):
         await self.alice.ok("DELETEACL Plans bob@example.org")
         await self.refused(bob, "GETQUOTA alice@example.org", NO_SUCH)
         await self.refused(bob, f"GETQUOTAROOT {self.there}", NO_SUCH)
+
+
+class PostTests(SharingCase):
+    async def test_post(self) -> None:
+        """Mail by SMTP goes into a mailbox where anyone may post, and who waits there is told of it."""
+        await self.begin("")
+        await self.public("team")
+        await self.server.database.write(_post_team)
+        bob = await self.bob('SELECT "Shared/team"')
+        idle = bob.say("IDLE")
+        await bob.response()
+        where = self.where(self.server, "smtp")
+        line = await self.over_tcp(TCP4ClientEndpoint(reactor, where.host, where.port))
+        await line.reply()
+        said = [await line.ask(each) for each in (
+            "EHLO x.example.net", "MAIL FROM:<carol@example.com>", "RCPT TO:<team@example.org>",
+            'RCPT TO:<""@example.org>', "RCPT TO:<alice+Sent@example.org>", "DATA", "Subject: x\r\n\r\nHello.\r\n.",
+        )]
+        self.assertEqual([each[:3] for each in said], ["250", "250", "250", "550", "250", "354", "250"])
+        self.assertEqual(await bob.response(), b"* 1 EXISTS")
+        self.assertEqual(await bob.response(), b"* 1 RECENT")
+        bob.line.say(b"DONE\r\n")
+        await bob.until(idle)
+        [told] = (await bob.ok("FETCH 1 BODY.PEEK[HEADER.FIELDS (SUBJECT Delivered-To)]")).lines
+        self.assertIn(b"Subject: x", told)
+        alice = await self.log_in(self.server, "alice")
+        self.assertEqual((await alice.ok("STATUS Sent (MESSAGES)")).lines, [b"* STATUS Sent (MESSAGES 0)"])
+
+
+def _post_team(connection: Any) -> None:
+    owner = publics.public_account(connection, "example.org")
+    assert owner is not None
+    postings.add(connection, Address("team", "example.org"), owner.id, "team")
 
 
 def _share_team(connection: Any) -> None:
