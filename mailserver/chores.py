@@ -13,6 +13,7 @@ from mailserver.store import (
     contents,
     feedback,
     locks,
+    sights,
     spool,
     suppressions,
     tls,

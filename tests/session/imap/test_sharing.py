@@ -16,6 +16,10 @@ LISTED = b"lrswipkxteacd"
 
 
 class ListTests(SharingCase):
+    async def test_dialogue(self) -> None:
+        server = await self.serve()
+        await self.play_file(await self.connect(server, "imap"), "imap_sharing.txt")
+
     async def test_acl(self) -> None:
         """Who has which rights: given, added, taken, denied, and gone."""
         alice = await self.begin("", "CREATE Plans")
