@@ -325,6 +325,7 @@ class _Reader:
             other_users=table.take("other_users", default.other_users, _level),
             shared=table.take("shared", default.shared, _level),
             shared_seen=table.take("shared_seen", default.shared_seen, values.one_of(("own", "common"))),
+            share_with=table.take("share_with", default.share_with, values.one_of(("domain", "anyone"))),
         )
         if imap.other_users == imap.shared:
             table.wrong("shared", '"shared" and "other_users" need different names')

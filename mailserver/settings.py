@@ -182,6 +182,7 @@ class Imap:
     other_users: str = "Other Users"        # the name below which they are, by their owners' addresses,
     shared: str = "Shared"                  # and the one below which public ones of the domain are
     shared_seen: str = "own"                # whose \Seen it is there: own, common
+    share_with: str = "domain"              # with how many one may share at once: domain (one's own), anyone
 
 
 @dataclass(frozen=True, slots=True)

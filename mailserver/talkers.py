@@ -141,6 +141,7 @@ def imap_policy(house: House, listen: Listen) -> ImapPolicy:
         other_users=imap.other_users,
         shared=imap.shared,
         own_seen=imap.shared_seen == "own",
+        with_anyone=imap.share_with == "anyone",
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mailserver.address import domain_key
 from mailserver.errors import AlreadyExists, NotFound
 from mailserver.imap import listings
 from mailserver.imap.commands import acl
@@ -12,7 +13,7 @@ from mailserver.imap.rights import RIGHTS, VISIBLE, spelled
 from mailserver.session.imap import places
 from mailserver.session.imap.places import Place
 from mailserver.session.imap.reply import Reply
-from mailserver.sharing import ISharing
+from mailserver.sharing import ANYONE, ISharing
 
 if TYPE_CHECKING:
     from mailserver.session.imap.session import ImapSession
@@ -32,6 +33,8 @@ async def delete_acl(session: ImapSession, command: acl.DeleteAcl) -> Reply:
 
 async def _change(session: ImapSession, mailbox: str, who: str, how: str, rights: str) -> Reply:
     there = await _administered(session, mailbox)
+    if how != "-" and set(rights) - {"p"} and not session.policy.with_anyone and _is_many(session, who):
+        raise ImapError("only the operator shares with so many; @ and your domain is all of that", "NO", "NOPERM")
     try:
         await session.policy.store.share(there.owner, there.own_name, who, how, rights)
     except AlreadyExists as error:
@@ -39,6 +42,15 @@ async def _change(session: ImapSession, mailbox: str, who: str, how: str, rights
     except NotFound as error:
         raise ImapError(str(error), "NO") from None
     return Reply("it is so")
+
+
+def _is_many(session: ImapSession, who: str) -> bool:
+    """Whether it gives rights to people of all domains, or of another: all of them would have to see it."""
+    assert session.account is not None
+    if who.startswith("-"):
+        return False
+    own = domain_key(session.account.address.domain)
+    return who.lower() == ANYONE or (who.startswith("@") and domain_key(who[1:]) != own)
 
 
 async def get_acl(session: ImapSession, command: acl.GetAcl) -> Reply:

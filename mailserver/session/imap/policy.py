@@ -28,5 +28,6 @@ class ImapPolicy:
     clear_passwords: bool = False
     other_users: str = "Other Users"        # below this name are the mailboxes that others share,
     shared: str = "Shared"                  # below this those of the domain
+    with_anyone: bool = False               # whether one may share with more than one's own domain at once
     own_seen: bool = True                   # whether each has his own \Seen in mailboxes of others
     figures: Figures = field(default_factory=Figures)

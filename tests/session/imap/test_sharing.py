@@ -13,6 +13,7 @@ from tests.session.imap.house import SMALL
 from tests.session.imap.sharinghouse import ALICE, NO_SUCH, SharingCase
 
 LISTED = b"lrswipkxteacd"
+ANYONE = '[imap]\nshare_with = "anyone"\n'
 
 
 class ListTests(SharingCase):
@@ -22,7 +23,7 @@ class ListTests(SharingCase):
 
     async def test_acl(self) -> None:
         """Who has which rights: given, added, taken, denied, and gone."""
-        alice = await self.begin("", "CREATE Plans")
+        alice = await self.begin(ANYONE, "CREATE Plans")
         self.assertIn(b" ACL RIGHTS=kxte LIST-MYRIGHTS", (await alice.ok("CAPABILITY")).lines[0])
         for command, told in (
             ("SETACL Plans bob@example.org lr", b'"bob@example.org" "lr"'),
@@ -62,10 +63,20 @@ class ListTests(SharingCase):
             await self.refused(alice, command, words)
         self.assertEqual(len((await alice.ok("GETACL Plans")).lines[0].split()), 5)
 
+    async def test_share_with(self) -> None:
+        """Unless it is configured, nobody fills the lists of people of other domains; taking and denying is free."""
+        alice = await self.begin("", "CREATE Plans", "SETACL Plans @example.org l")
+        for who in ("anyone", "Anyone", "@example.net", "@EXAMPLE.net"):
+            await self.refused(alice, f"SETACL Plans {who} l")
+            await self.refused(alice, f"SETACL Plans {who} +pl")
+            for change in (f"-{who} l", f"{who} p", f"{who} -l", f'{who} ""', f'-{who} ""'):
+                await alice.ok(f"SETACL Plans {change}")
+        self.assertEqual((await alice.ok("GETACL Plans")).lines[0].split(b'cd" ')[1], b'"@example.org" "l"')
+
     async def test_names(self) -> None:
         """What is shared is listed under its owner's name, without a special use; the roots are shown."""
         alice = await self.begin(
-            "", "CREATE Plans/2026", "SETACL Plans/2026 bob@example.org lr", "SETACL Sent anyone l"
+            ANYONE, "CREATE Plans/2026", "SETACL Plans/2026 bob@example.org lr", "SETACL Sent anyone l"
         )
         await self.public("team")
         bob = await self.bob()
