@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 from typing import Any
 
@@ -121,6 +122,18 @@ class RightsTests(SharingCase):
         self.assertEqual(await self.listed(bob, 'LIST "" "*"'), [
             "INBOX", "Archive", "Drafts", "Junk", "Sent", "Trash"])
         await alice.ok("SELECT hidden")
+
+    async def test_odd_names(self) -> None:
+        """Whatever stands below the names of others, and whoever is to be let in: a no, and nothing else."""
+        await self.begin("", "CREATE Plans")
+        bob = await self.bob("CREATE mine", "ENABLE UTF8=ACCEPT")
+        dice = random.Random(4314)
+        for _ in range(80):
+            odd = "".join(dice.choice("ab.-_+=%@/\u00e9\u65e5\u200d'`$&~#!xn") for _ in range(dice.randrange(1, 14)))
+            for command in (f'STATUS "Other Users/{odd}" (UNSEEN)', f'MYRIGHTS "Shared/{odd}"',
+                            f'CREATE "Other Users/{odd}"', f'SETACL mine "{odd}" l', f'GETQUOTA "@{odd}"'):
+                self.assertRegex((await bob.ask(command)).end, rb"^(NO|BAD) (?!\[(SERVERBUG|UNAVAILABLE))", command)
+        self.assertEqual(len((await bob.ok("GETACL mine")).lines[0].split()), 5)
 
     async def said(self, peer: Peer, command: str, name: str) -> Any:
         """All that is heard, but for the name; the chosen mailbox is INBOX again."""
