@@ -21,7 +21,11 @@ from mailserver.store.mailboxes import find_mailbox
 from mailserver.store.ranges import within
 from mailserver.store.statements import fetch, fetch_one, run_with
 
-_OWN = "SELECT uid FROM sight WHERE mailbox_id = ? AND account_id = ? AND seen = 1"
+# A row of ``message`` is seen by somebody: each costs a step in the index, however much he has seen.
+_SEEN = (
+    "EXISTS (SELECT 1 FROM sight WHERE sight.mailbox_id = message.mailbox_id AND sight.account_id = ?"
+    " AND sight.uid = message.uid AND sight.seen = 1)"
+)
 
 
 def load(connection: Connection, mailbox_id: int, viewer: int) -> State:
@@ -149,16 +153,17 @@ def _see(
     connection: Connection, box: Box, viewer: int, where: str, parameters: Sequence[Any], seen: bool, modseq: int
 ) -> list[int]:
     """Messages are seen by somebody, or are not; those for whom that is new."""
-    text = f"SELECT uid FROM message WHERE {where} AND uid {'NOT ' * seen}IN ({_OWN}) ORDER BY uid"
-    uids = [row[0] for row in fetch(connection, text, [*parameters, box.id, viewer])]
+    where = f"{where} AND {'NOT ' * seen}{_SEEN}"
+    text = f"SELECT uid FROM message WHERE {where} ORDER BY uid"
+    uids = [row[0] for row in fetch(connection, text, [*parameters, viewer])]
     if uids:
         run_with(
             connection,
             "INSERT INTO sight (mailbox_id, account_id, uid, seen, modseq) SELECT CAST(? AS BIGINT), CAST(? AS BIGINT),"
             " uid, CAST(? AS INTEGER), CAST(? AS BIGINT) FROM message"
-            f" WHERE {where} AND uid {'NOT ' * seen}IN ({_OWN})"
+            f" WHERE {where}"
             " ON CONFLICT (mailbox_id, account_id, uid) DO UPDATE SET seen = excluded.seen, modseq = excluded.modseq",
-            [box.id, viewer, int(seen), modseq, *parameters, box.id, viewer],
+            [box.id, viewer, int(seen), modseq, *parameters, viewer],
         )
     return uids
 
@@ -224,7 +229,7 @@ def seen_of(connection: Connection, mailbox_id: int, viewer: int | None, uids: R
     if viewer is None:
         text += f" AND (flags & {SEEN}) <> 0"
     else:
-        text, values = f"{text} AND uid IN ({_OWN})", [*values, mailbox_id, viewer]
+        text, values = f"{text} AND {_SEEN}", [*values, viewer]
     return {row[0] for row in fetch(connection, text, values)}
 
 
