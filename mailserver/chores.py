@@ -15,6 +15,7 @@ from mailserver.store import (
     contents,
     feedback,
     locks,
+    sights,
     spool,
     suppressions,
     tls,
@@ -98,6 +99,7 @@ class Chores:
                 pass
             await retain(self._database, config.keeping, config.usual_quota, self._world.now)
             await let_go(self._database, config.keeping, self._world.now())
+            await self._database.write(sights.forget)
             await self._database.write(viewing.forget_expunged, self._world.now())
             await self._database.read(contents.sweep, self._database.contents)
             await self._renew()

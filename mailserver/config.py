@@ -14,6 +14,8 @@ from mailserver.address import Address, domain_key
 from mailserver.errors import BadAddress, MailserverError
 from mailserver.imap import referrals
 from mailserver.imap.entries import LARGEST_VALUE
+from mailserver.imap.error import ImapError
+from mailserver.imap.names import INBOX, SEPARATOR, canonical
 from mailserver.kept import read_keeping
 from mailserver.net.limits import Allowance
 from mailserver.outbound import mailbox, read_outbound
@@ -123,7 +125,7 @@ class _Reader:
         trace.end()
         tls_report = self._tls_report()
         filters = self._uses("filter", "headers", "loops", "feedback")
-        forward = self._uses("forward", "bounces", "aliases", "accounts", "subaddress", "catchall")
+        forward = self._uses("forward", "bounces", "aliases", "accounts", "shared", "subaddress", "catchall")
         auth = self._uses("auth", "passwords")
         mailboxes = self._uses("mailbox", "sql")
         if tls_report.address:
@@ -331,9 +333,15 @@ class _Reader:
             hosts=tuple(map(domain_key, table.take_list("hosts", values.domain))),
             message_limit=table.take("message_limit", default.message_limit, values.count_or_none),
             save_limit=table.take("save_limit", default.save_limit, values.count_or_none),
+            other_users=table.take("other_users", default.other_users, _level),
+            shared=table.take("shared", default.shared, _level),
+            shared_seen=table.take("shared_seen", default.shared_seen, values.one_of(("own", "common"))),
+            share_with=table.take("share_with", default.share_with, values.one_of(("domain", "anyone"))),
         )
         if imap.message_limit and imap.save_limit:
             table.wrong("save_limit", 'there is a "message_limit", which is for COPY and APPEND too: have one of them')
+        if imap.other_users == imap.shared:
+            table.wrong("shared", '"shared" and "other_users" need different names')
         table.end()
         return imap
 
@@ -395,3 +403,15 @@ def parse_account(text: str) -> Address:
     if not address.domain:
         raise BadAddress("the domain is missing")
     return address
+
+
+def _level(value: Any) -> str:
+    """One level of a mailbox's name, as every client can show it."""
+    name = values.text(value)
+    try:
+        is_one = canonical(name) == name
+    except ImapError:
+        is_one = False
+    if not is_one or name == INBOX or set(name) & {SEPARATOR, "*", "%"}:
+        raise Wrong("needs to be the name of a mailbox, other than INBOX, without / * or %")
+    return name

@@ -136,6 +136,15 @@ class IDirectory(Interface):
     def catch_all(domain: str) -> Awaitable[Sequence[Address] | None]:
         """The targets of the alias ``@domain``, if there is one."""
 
+    def posting(address: Address) -> Awaitable[tuple[Address, str] | None]:
+        """The mailbox into which mail for exactly this address goes: its owner and name; None: it has none."""
+
+    def posting_below(owner: Address, name: str) -> Awaitable[tuple[Address, str] | None]:
+        """A mailbox of an account, if anyone may post there; None: there is none."""
+
+    def delegates(address: Address) -> Awaitable[Collection[str]]:
+        """The keys of the accounts that may send in the name of the account of exactly this address."""
+
     def refreshed() -> Awaitable[bool]:
         """Whether somebody changed the directory so lately that a "no" must be asked again before it is told."""
 

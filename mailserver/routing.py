@@ -187,7 +187,8 @@ def in_words(destination: Destination) -> str:
     """A destination as a story tells of it."""
     match destination:
         case Mailbox(account, store, name):
-            return f"mailbox {name} of {account} ({store})"
+            owner = account if account.local else f"@{account.domain}"      # whose public mailbox it is
+            return f"mailbox {name} of {owner} ({store})"
         case Remote(address, None):
             return f"server of {address.domain}"
         case Remote(address, host):

@@ -178,7 +178,7 @@ class Pop3:
 
 @dataclass(frozen=True, slots=True)
 class Imap:
-    """How IMAP is spoken, and what it says of this server."""
+    """How IMAP is spoken, what it says of this server, and how it shows mailboxes of others."""
 
     comment: str = ""                       # to all who log in (RFC 5464 6.2.1)
     admin: str = ""                         # a URI of who runs it; "": the postmaster of who asks
@@ -187,6 +187,10 @@ class Imap:
     hosts: tuple[str, ...] = ()             # how URLs may call this server, besides its hostname
     message_limit: int = 0                  # messages that one command may be about (RFC 9738); 0: any number
     save_limit: int = 0                     # the same, of COPY and APPEND alone
+    other_users: str = "Other Users"        # the name below which they are, by their owners' addresses,
+    shared: str = "Shared"                  # and the one below which public ones of the domain are
+    shared_seen: str = "own"                # whose \Seen it is there: own, common
+    share_with: str = "domain"              # with how many one may share at once: domain (one's own), anyone
 
 
 @dataclass(frozen=True, slots=True)

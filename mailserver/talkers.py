@@ -163,6 +163,10 @@ def imap_policy(house: House, listen: Listen) -> ImapPolicy:
         has_small_literals=imap.literals == "small",
         referral=imap.referral,
         referred=house.referred,
+        other_users=imap.other_users,
+        shared=imap.shared,
+        own_seen=imap.shared_seen == "own",
+        with_anyone=imap.share_with == "anyone",
     )
 
 

@@ -70,7 +70,8 @@ class DefaultsTests(ConfigTestCase):
         self.assertEqual(config.data, self.folder.absolute() / "data")
         self.assertEqual([each.name for each in config.filters], ["headers", "loops", "feedback"])
         self.assertEqual(
-            [each.name for each in config.forward], ["bounces", "aliases", "accounts", "subaddress", "catchall"]
+            [each.name for each in config.forward],
+            ["bounces", "aliases", "accounts", "shared", "subaddress", "catchall"],
         )
         self.assertEqual([each.name for each in config.auth], ["passwords"])
         self.assertEqual([each.name for each in config.mailbox], ["sql"])

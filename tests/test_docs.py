@@ -68,6 +68,9 @@ class PageTests(SynchronousTestCase):
     def test_maildir(self) -> None:
         self.play("docs/howto/maildir.rst")
 
+    def test_sharing(self) -> None:
+        self.play("docs/howto/sharing.rst")
+
     def test_outgoing_tls(self) -> None:
         self.play("docs/howto/outgoing-tls.rst")
 

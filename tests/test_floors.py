@@ -25,7 +25,7 @@ FLOORS: tuple[tuple[tuple[str, ...], ...], ...] = (
         ("feedback",),
         ("tomlplaces", "tomltable", "tomlvalues"),
     ),
-    (("interfaces", "imapstore", "imapmetadata", "accesskeys"),),
+    (("interfaces", "imapstore", "imapmetadata", "accesskeys", "sharing"),),
     (("net",), ("world",), ("logs",), ("notify",), ("collector",)),
     (("store",), ("control",)),
     (

@@ -85,7 +85,7 @@ def written(port_base: int | None, watch: Path | None) -> str:
     base, web = (BASE, WEB) if port_base is None else (port_base, port_base + 80)
     lines += listeners(LISTENERS, base) + listeners((("http", web - base, "none"),), base)
     lines += ["", "[plugins]", f"folders = [{_quoted(watch.absolute()) if watch is not None else ''}]"]
-    for forwarder in ("aliases", "accounts", "subaddress", "dev"):
+    for forwarder in ("aliases", "accounts", "shared", "subaddress", "dev"):
         lines += ["", "[[forward]]", f'use = "{forwarder}"']
     lines += ["", "[[auth]]", 'use = "passwords"', "", "[[auth]]", 'use = "dev"', f'password = "{PASSWORD}"']
     lines += ["", "[[filter]]", 'use = "dev"                         # name+451@, name+data-550@, name+timeout@ ...',

@@ -1,4 +1,4 @@
-"""``mailserver mailbox``: the mailboxes of an account, in the store ``sql``."""
+"""``mailserver mailbox``: the mailboxes of accounts and domains, in the store ``sql``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from mailserver.cli import quotas
+from mailserver.cli import quotas, sharing
 from mailserver.cli.chosen import seconds
 from mailserver.cli.given import configuration, reading, writing
 from mailserver.cli.restoring import restore
@@ -29,6 +29,8 @@ def command() -> None:
 
 
 command.add_command(restore)
+for each in sharing.commands:
+    command.add_command(each)
 
 
 @command.command("list")

@@ -24,7 +24,7 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "check": ("check", "Everything that is wrong with the configuration, at once."),
     "domain": ("domain", "The domains whose mail ends here."),
     "user": ("user", "The accounts."),
-    "mailbox": ("mailbox", "The mailboxes of an account."),
+    "mailbox": ("mailbox", "The mailboxes of accounts and domains."),
     "alias": ("alias", "Addresses that stand for others."),
     "annotation": ("annotation", "What is said of the server, or of a mailbox, for IMAP clients."),
     "suppression": ("suppression", "Who is not written to any more."),

@@ -14,7 +14,7 @@ from mailserver.cli.shown import as_json, plural, show_json, show_pairs, show_ta
 from mailserver.config import parse_account
 from mailserver.errors import BadAddress, MailserverError, NotFound
 from mailserver.interfaces import Account
-from mailserver.store import directory, mailboxes, referring, removed
+from mailserver.store import delegates, directory, mailboxes, referring, removed, sharing
 from mailserver.store.credentials import ARGON2ID, derive
 
 
@@ -73,7 +73,13 @@ def show(address: str, json_wanted: bool) -> None:
         quota = mailboxes.quota(connection, account.id, *quotas.usual(config))
         kept = removed.kept(connection, account.id)
         about = {
-            **_row(connection, account), "aliases": aliases, "quota": quotas.as_object(quota), "mailboxes": boxes,
+            **_row(connection, account), "aliases": aliases,
+            "delegates": [str(each) for each in delegates.of(connection, account.id)],
+            "delegate_of": [
+                str(each) if each.local else f"@{each.domain}"
+                for each in delegates.in_whose_names(connection, account.id)
+            ],
+            "quota": quotas.as_object(quota), "mailboxes": boxes,
             "removed": {"octets": kept[0], "messages": kept[1]},
             "referral": refer.as_object(referring.find(connection, account.id)),
         }
@@ -82,7 +88,8 @@ def show(address: str, json_wanted: bool) -> None:
         return
     show_pairs([
         ("address", account.address), ("enabled", _yes(account.enabled)), ("password", _yes(about["password"])),
-        ("aliases", ", ".join(aliases)), *quotas.as_pairs(quota),
+        ("aliases", ", ".join(aliases)), ("delegates", ", ".join(about["delegates"])),
+        ("delegate of", ", ".join(about["delegate_of"])), *quotas.as_pairs(quota),
         ("removed", f"{plural(kept[1], 'message', 'messages')}, {kept[0]} octets" if kept[1] else ""),
         *refer.as_pairs(about["referral"]),
     ])
@@ -166,6 +173,25 @@ def refer_(address: str, url: str | None, none: bool, here_too: bool, json_wante
         show_json({"address": str(who), "referral": found})
     else:
         show_pairs(refer.as_pairs(found) or [("referral", "none")])
+
+
+@command.command("delegate")
+@click.argument("owner")
+@click.argument("delegate")
+@click.option("--remove", is_flag=True, help="Not any more.")
+def delegate(owner: str, delegate: str, remove: bool) -> None:
+    """Let DELEGATE send in the name of OWNER: from its address, and from all that lead to it.
+
+    OWNER may be @DOMAIN: whose name the addresses of public mailboxes have.
+    """
+    who = named(delegate)
+    with writing() as connection:
+        account = sharing.owner(connection, owner)
+        if account is None:
+            raise NotFound(f"there is no account {owner}")
+        change = delegates.forbid if remove else delegates.allow
+        change(connection, account.id, _find(connection, who).id)
+    click.echo(f"{who} may {'not ' * remove}send as {owner}")
 
 
 @command.command("remove")

@@ -32,4 +32,6 @@ class Accounts:
 
     async def forward(self, recipient: Address) -> Sequence[Destination] | None:
         account = await self._directory.account(recipient)
-        return None if account is None else (Mailbox(account.address, self._options.store, INBOX),)
+        if account is None or not account.address.local:        # who has public mailboxes gets no mail
+            return None
+        return (Mailbox(account.address, self._options.store, INBOX),)

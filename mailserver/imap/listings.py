@@ -79,6 +79,23 @@ def _namespace(prefixes: Sequence[str], utf8: bool) -> bytes:
     )
 
 
+def acl(name: str, pairs: Iterable[tuple[str, str]], utf8: bool = False) -> bytes:
+    """Who, and with which rights (RFC 4314 3.6)."""
+    words = [string(each.encode(), True) for pair in pairs for each in pair]
+    return b"* ACL %b\r\n" % b" ".join([mailbox(name, utf8), *words])
+
+
+def list_rights(name: str, who: str, required: str, optional: Iterable[str], utf8: bool = False) -> bytes:
+    """What somebody has in any case, and what he can be given, each by itself (RFC 4314 3.7)."""
+    words = [string(each.encode(), True) for each in (who, required)]
+    return b"* LISTRIGHTS %b\r\n" % b" ".join([mailbox(name, utf8), *words, *(each.encode() for each in optional)])
+
+
+def my_rights(name: str, rights: str, utf8: bool = False) -> bytes:
+    """RFC 4314 3.8."""
+    return b"* MYRIGHTS %b %b\r\n" % (mailbox(name, utf8), rights.encode("ascii"))
+
+
 def quota(root: str, usage: Mapping[str, tuple[int, int]]) -> bytes:
     """For each resource what is used and how much there may be (RFC 9208 4.2.1)."""
     words = " ".join(f"{resource} {used} {limit}" for resource, (used, limit) in usage.items())

@@ -15,10 +15,10 @@ from mailserver.imapstore import (
     Appended,
     Copied,
     IAccountWatcher,
-    IImapStore,
     IMailboxQuotas,
     IUndelete,
     Quota,
+    Ranges,
     Removed,
     Status,
 )
@@ -27,8 +27,23 @@ from mailserver.mailbox.digester import AT_ONCE, Digester, digest_many
 from mailserver.mailbox.indexer import Indexer
 from mailserver.mailbox.sqlmailbox import SqlMailbox
 from mailserver.mailbox.sqlmetadata import SqlMetadata
+from mailserver.mailbox.sqlview import SqlView
 from mailserver.mailbox.watches import Watches
-from mailserver.store import accesskeys, changing, contents, mailboxes, mailboxquotas, messages, restoring, viewing
+from mailserver.sharing import Into, ISharing, Share, Shared
+from mailserver.store import (
+    accesskeys,
+    changing,
+    contents,
+    mailboxes,
+    mailboxquotas,
+    messages,
+    putting,
+    restoring,
+    shares,
+    sharing,
+    sights,
+    viewing,
+)
 from mailserver.store.database import Database
 from mailserver.store.digests import Digest
 
@@ -50,7 +65,7 @@ class SqlOptions:
 
 
 @implementer(
-    ITransactionalStore, IImapStore, IMailboxQuotas, IUndelete, IResident, IAccessKeys, IAccountWatcher
+    ITransactionalStore, ISharing, IMailboxQuotas, IUndelete, IResident, IAccessKeys, IAccountWatcher
 )
 class Sql(SqlMetadata):
     """The tables ``mailbox`` and ``message``."""
@@ -149,6 +164,54 @@ class Sql(SqlMetadata):
         return await self._database.write(
             restoring.restore, account.id, wanted, into, self._server.now(), self._usual
         )
+
+    # -- what is shared
+
+    async def owner(self, address: str) -> Account | None:
+        return await self._database.read(sharing.owner, address)
+
+    async def rights(self, account: Account, owner: Account, name: str) -> str | None:
+        return await self._database.read(shares.rights, account.id, owner.id, name)
+
+    async def parent_rights(self, account: Account, owner: Account, name: str) -> str:
+        return await self._database.read(shares.parent_rights, account.id, owner.id, name)
+
+    async def shared(self, account: Account) -> Sequence[Shared]:
+        return await self._database.read(sharing.shared, account.id)
+
+    async def unseen(self, viewer: Account, owner: Account, name: str) -> int:
+        return await self._database.read(sights.unseen, viewer.id, owner.id, name)
+
+    async def shares(self, owner: Account, name: str) -> Sequence[Share]:
+        return await self._database.read(sharing.entries, owner.id, name)
+
+    async def share(self, owner: Account, name: str, who: str, how: str, rights: str) -> None:
+        await self._database.write(sharing.change, owner.id, name, who, how, rights)
+
+    async def known(self, who: str) -> str:
+        return await self._database.read(sharing.known, who)
+
+    async def view(self, owner: Account, name: str, viewer: Account) -> Any:
+        found = await self._database.read(mailboxes.find_mailbox, owner.id, name)
+        if found is None:
+            raise NotFound(f"there is no mailbox {name}")
+        return SqlView(self._server, self._digester, name, *found, self._usual).of(viewer)
+
+    async def put(self, mailbox: Any, uids: Ranges, into: Into, move: bool = False) -> Copied:
+        return await self._database.write(
+            putting.put, mailbox.row, mailbox.viewer, uids, into, self._server.now(), move, self._usual
+        )
+
+    async def bring(
+        self, into: Into, messages: Sequence[Appended], replaces: tuple[Any, int] | None = None
+    ) -> Copied:
+        return await self._database.write(
+            putting.bring, self._database.contents, into, messages, self._server.now(),
+            None if replaces is None else (replaces[0].row, replaces[1]), self._usual,
+            size=sum(len(each.content.beginning) for each in messages),
+        )
+
+    # -- news
 
     def watch(self, mailbox: Any, callback: Callable[[], None]) -> Callable[[], None]:
         return self._watches.watch(mailbox.row, callback)

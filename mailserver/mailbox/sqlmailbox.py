@@ -20,7 +20,6 @@ from mailserver.imapstore import (
     Clues,
     Copied,
     Flags,
-    IImapMailbox,
     IIndexed,
     Ranges,
     Seek,
@@ -30,7 +29,8 @@ from mailserver.imapstore import (
 )
 from mailserver.interfaces import Account, IServer, Message
 from mailserver.mailbox.digester import Digester
-from mailserver.store import changing, contents, messages, removed, rendering, searching, viewing
+from mailserver.sharing import ISharedMailbox
+from mailserver.store import changing, contents, messages, removed, rendering, searching, sights, viewing
 from mailserver.store.database import Database
 from mailserver.store.mailboxes import object_id
 from mailserver.store.ranges import ranges_of
@@ -41,7 +41,7 @@ SCANNED = 4 * 1024 * 1024           # octets of one step of a scan
 Work = Callable[[int, bytes, Any], Any]
 
 
-@implementer(IImapMailbox, IIndexed)
+@implementer(ISharedMailbox, IIndexed)
 class SqlMailbox:
     """One mailbox; its rows are read in the readers' threads.  `row` is its number in the table."""
 
@@ -58,6 +58,7 @@ class SqlMailbox:
         self._digester = digester
         self._database: Database = server.database
         self._usual = usual
+        self.viewer: int | None = None      # whose own \\Seen this shows; None: its owner's
 
     @classmethod
     def of_row(cls, server: IServer, row: int) -> SqlMailbox:
@@ -102,6 +103,13 @@ class SqlMailbox:
     async def store(self, uids: Ranges, how: str, flags: Flags, unchanged_since: int | None = None) -> Stored:
         return await self._database.write(changing.store, self.row, uids, how, flags, unchanged_since)
 
+    async def change(
+        self, uids: Ranges, how: str, flags: Flags, may_set: int, unchanged_since: int | None = None
+    ) -> Stored:
+        return await self._database.write(
+            sights.store, self.row, self.viewer, uids, how, flags, may_set, unchanged_since
+        )
+
     async def expunge(self, uids: Ranges | None = None) -> tuple[Sequence[int], int]:
         return await self._expunge(uids, True, removed.EXPUNGE)
 
@@ -135,7 +143,7 @@ class SqlMailbox:
         left, after = list(uids), 0
         while left:
             some = left[:RANGES]
-            step = (self.row, some, wanted.columns, after, wanted.at_once)
+            step = (self.row, some, wanted.columns, after, wanted.at_once, self.viewer)
             made, last, unknown = await self._database.read(_rendered, wanted.render, *step)
             if unknown:
                 await self._digester.understand(unknown)
@@ -204,13 +212,15 @@ def _behind(ranges: Sequence[tuple[int, int]], last: int) -> list[tuple[int, int
 
 def _rendered(
     connection: Connection, render: Callable[[Sequence[tuple[Any, ...]]], Any], mailbox_id: int,
-    uids: Sequence[tuple[int, int]], columns: Sequence[str], after: int, limit: int,
+    uids: Sequence[tuple[int, int]], columns: Sequence[str], after: int, limit: int, viewer: int | None = None,
 ) -> tuple[Any, int, list[int]]:
     """What `render` makes of some rows, the last UID of them if there may be more, and contents not yet understood."""
     rows = viewing.rows(connection, mailbox_id, uids, columns, after, limit)
     if not rows:
         return None, 0, []
     last = rows[-1][0] if len(rows) == limit else 0
+    if viewer is not None and not {"flags", "modseq"}.isdisjoint(columns):
+        rows = sights.seen_rows(connection, mailbox_id, viewer, columns, rows)
     unknown = [row[1] for row in rows if row[2] is None]
     known = [row[3:] for row in rows if row[2] is not None]
     return render(known) if known else None, last, unknown

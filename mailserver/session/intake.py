@@ -67,8 +67,10 @@ class Intake:
         self.transaction = transaction = Transaction(envelope, Story(id))
         transaction.story.verdicts += said.verdicts
         transaction.story.forwarded, said.forwarded = said.forwarded, None
-        if client.login is not None and (refusal := await self._refuses(client.login, command.sender)) is not None:
-            return refusal
+        if client.login is not None:
+            refusal = await self._refuses(client.login, command.sender, transaction.story)
+            if refusal is not None:
+                return refusal
         if policy.pipeline.asks("sender", origin):
             outcome = await policy.pipeline.run("sender", origin, transaction.story, client, envelope)
             if outcome.refusal is not None:
@@ -105,8 +107,10 @@ class Intake:
             by_mode=command.by_mode,
         )
 
-    async def _refuses(self, login: Address, sender: Address | None) -> Reply | None:
-        """Why somebody logged in may not send as `sender`: it may as itself, as what leads to it, and as nobody (<>).
+    async def _refuses(self, login: Address, sender: Address | None, story: Story) -> Reply | None:
+        """Why somebody logged in may not send as `sender`.
+
+        It may as itself, as what leads to it, as nobody (<>), and in the name of those whose delegate it is.
 
         The login may be hours old, and the account disabled meanwhile.
         """
@@ -118,11 +122,23 @@ class Intake:
             return replies.DISABLED
         if sender is None or sender.key == login.key:
             return None
-        if login.key in await self._policy.router.owners(sender):
+        if await self._may_send_as(login, sender, story):
             return None
-        if await directory.refreshed() and login.key in await self._policy.router.owners(sender):
+        if await directory.refreshed() and await self._may_send_as(login, sender, story):
             return None
         return replies.NOT_YOUR_SENDER
+
+    async def _may_send_as(self, login: Address, sender: Address, story: Story) -> bool:
+        owners = await self._policy.router.owners(sender)
+        if login.key in owners:
+            return True
+        for each in sorted(owners):
+            owner = Address.parse(each)
+            if login.key in await self._policy.directory.delegates(owner):
+                name = str(owner) if owner.local else f"@{owner.domain}"
+                story.verdict("sender", "delegation", 0.0, f"{login} sends in the name of {name}", str(sender))
+                return True
+        return False
 
     # -- RCPT
 

@@ -15,12 +15,13 @@ from mailserver.address import Address, domain_key, parse_domain
 from mailserver.errors import AlreadyExists, NotFound
 from mailserver.imapstore import Quota
 from mailserver.interfaces import Account
-from mailserver.store import referring
-from mailserver.store.mailboxes import drop_all, make_usual, used_in_domain
+from mailserver.store import delegates, referring, shares
+from mailserver.store.mailboxes import drop_all, mailboxes, make_usual, used_in_domain
 from mailserver.store.numbers import numbered
-from mailserver.store.schema import account, alias, credential, domain, mailbox, message, quota_told, revision
-
-NAME = "directory"
+from mailserver.store.publics import public_account
+from mailserver.store.revisions import changed as changed
+from mailserver.store.revisions import current as current
+from mailserver.store.schema import account, alias, credential, domain, mailbox, message, posting, quota_told
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,20 +38,6 @@ def alias_key(address: str) -> str:
     if address.startswith("@"):
         return "@" + domain_key(parse_domain(address[1:]))
     return Address.parse(address).key
-
-
-def changed(connection: Connection) -> None:
-    """Tell everybody that the directory is another one now."""
-    moved = connection.execute(
-        update(revision).where(revision.c.name == NAME).values(number=revision.c.number + 1)
-    )
-    if not moved.rowcount:
-        connection.execute(insert(revision).values(name=NAME, number=1))
-
-
-def current(connection: Connection) -> int:
-    """The number of the directory's last change."""
-    return connection.execute(select(revision.c.number).where(revision.c.name == NAME)).scalar() or 0
 
 
 # -- domains
@@ -90,9 +77,14 @@ def remove_domain(connection: Connection, name: str) -> None:
         raise AlreadyExists(f"{name} still has accounts, {others[0].address} for one")
     if connection.execute(select(func.count()).select_from(alias).where(alias.c.domain_id == id)).scalar():
         raise AlreadyExists(f"{name} still has aliases")
-    for each in accounts(connection, key):
+    public = public_account(connection, key)
+    if public is not None and mailboxes(connection, public.id):
+        raise AlreadyExists(f"{name} still has shared mailboxes")
+    for each in [*accounts(connection, key), *([public] if public is not None else ())]:
         _drop_account(connection, each, None)
     connection.execute(delete(quota_told).where(quota_told.c.kind == "domain", quota_told.c.id == id))
+    connection.execute(delete(posting).where(posting.c.key.endswith(f"@{key}", autoescape=True)))
+    shares.domain_dropped(connection, id)
     connection.execute(delete(domain).where(domain.c.id == id))
     changed(connection)
 
@@ -133,6 +125,7 @@ def add_account(connection: Connection, address: Address, now: float) -> Account
         raise AlreadyExists(f"the account {address} exists already")
     if find_alias(connection, address.key) is not None:
         raise AlreadyExists(f"{address} is an alias already")
+    _refuse_posting(connection, address.key)
     made = connection.execute(
         insert(account)
         .values(
@@ -146,6 +139,12 @@ def add_account(connection: Connection, address: Address, now: float) -> Account
     return Account(made, address)
 
 
+def _refuse_posting(connection: Connection, key: str) -> None:
+    """Raises `AlreadyExists` for what is the address of a mailbox."""
+    if connection.execute(select(posting.c.key).where(posting.c.key == key)).first() is not None:
+        raise AlreadyExists(f"{key} is the address of a mailbox already")
+
+
 def find_account(connection: Connection, key: str) -> Account | None:
     """The account with this `Address.key`."""
     row = connection.execute(
@@ -155,8 +154,9 @@ def find_account(connection: Connection, key: str) -> Account | None:
 
 
 def accounts(connection: Connection, domain_name: str | None = None) -> list[Account]:
-    """All accounts, or those of one domain, by address."""
+    """All accounts, or those of one domain, by address; not those that only have its public mailboxes."""
     query = select(account.c.id, account.c.address, account.c.enabled).order_by(account.c.key)
+    query = query.where(~account.c.key.startswith(shares.NOBODY, autoescape=True))
     if domain_name is not None:
         query = query.join(domain).where(domain.c.name == domain_key(domain_name))
     return [Account(row.id, Address.parse(row.address), bool(row.enabled)) for row in connection.execute(query)]
@@ -203,6 +203,8 @@ def remove_account(connection: Connection, address: Address, contents: Path) -> 
 
 def _drop_account(connection: Connection, found: Account, contents: Path | None) -> None:
     drop_all(connection, contents or Path(), found.id)
+    shares.account_dropped(connection, found.id)
+    delegates.account_dropped(connection, found.id)
     connection.execute(delete(credential).where(credential.c.account_id == found.id))
     referring.put(connection, found.id, None)
     connection.execute(delete(account).where(account.c.id == found.id))
@@ -242,6 +244,7 @@ def add_alias(connection: Connection, address: str, targets: Sequence[str], now:
         Address.parse(target)
     if find_alias(connection, key) is not None:
         raise AlreadyExists(f"the alias {address} exists already")
+    _refuse_posting(connection, key)
     there = find_account(connection, key)
     if there is not None:
         if not key.startswith("postmaster@") or _holds_mail(connection, there.id):

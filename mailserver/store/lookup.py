@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, TypeVar
 
 from twisted.internet.task import LoopingCall
@@ -12,7 +12,7 @@ from zope.interface import implementer
 
 from mailserver.address import Address, domain_key
 from mailserver.interfaces import Account, IDirectory
-from mailserver.store import directory
+from mailserver.store import delegates, directory, postings
 from mailserver.store.database import Database
 
 log = Logger()
@@ -69,6 +69,18 @@ class Directory:
     async def catch_all(self, domain: str) -> Sequence[Address] | None:
         key = "@" + domain_key(domain)
         return await self._answer("alias", key, directory.find_alias, key)
+
+    async def posting(self, address: Address) -> tuple[Address, str] | None:
+        key = address.key
+        return await self._answer("posting", key, postings.find, key)
+
+    async def posting_below(self, owner: Address, name: str) -> tuple[Address, str] | None:
+        which = (owner.key, name)
+        return await self._answer("below", which, postings.below, which)
+
+    async def delegates(self, address: Address) -> Collection[str]:
+        key = address.key
+        return await self._answer("delegates", key, delegates.keys, key) or frozenset()
 
     async def credentials(self, account: Account, kind: str) -> Sequence[bytes]:
         return await self._database.read(directory.find_credentials, account.id, kind)

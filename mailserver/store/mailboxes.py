@@ -12,7 +12,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from mailserver.errors import AlreadyExists, NotFound, OverQuota, PermanentFailure, TemporaryFailure
 from mailserver.imapstore import LONGEST_NAME, SPECIAL_USES, Quota, Status
 from mailserver.interfaces import INBOX
-from mailserver.store import accesskeys, removed
+from mailserver.store import accesskeys, removed, shares
 from mailserver.store.annotation import forget_account, forget_mailboxes
 from mailserver.store.contents import release_many
 from mailserver.store.mailboxquotas import has_mailbox_quotas
@@ -145,6 +145,9 @@ def create(connection: Connection, account_id: int, name: str, special_use: str,
     if not _insert(connection, account_id, name, special_use, now):
         raise AlreadyExists(f"there is a mailbox {name} already")
     [made] = status(connection, account_id, {name})
+    found = find_mailbox(connection, account_id, name)
+    assert found is not None
+    shares.inherit(connection, account_id, name, found[0])
     return made
 
 
@@ -184,6 +187,7 @@ def _drop(connection: Connection, contents: Path, ids: Sequence[int]) -> None:
     connection.execute(delete(expunged).where(expunged.c.mailbox_id.in_(ids)))
     forget_mailboxes(connection, ids)
     accesskeys.drop(connection, ids)
+    shares.dropped(connection, ids)
     connection.execute(delete(mailbox).where(mailbox.c.id.in_(ids)))
     news(connection).mailboxes.update(ids)
 
@@ -223,6 +227,7 @@ def rename(connection: Connection, account_id: int, old: str, new: str, now: flo
         _check_name(now_called)
     for name, now_called in moved.items():
         connection.execute(update(mailbox).where(mailbox.c.id == names[name]).values(name=now_called))
+    shares.moved(connection, [names[name] for name in moved])
     names_moved(connection, account_id)
 
 

@@ -262,6 +262,49 @@ digest = Table(
     Column("thread", _Number, nullable=False),                  # THREADID (RFC 8474): made of the first of all these
 )
 
+# What others may do in a mailbox (RFC 4314): an account, all of a domain, or, with neither, everybody.
+share = Table(
+    "share",
+    metadata,
+    Column("mailbox_id", _Number, primary_key=True, autoincrement=False),
+    Column("account_id", _Number, primary_key=True, autoincrement=False),       # 0 none
+    Column("domain_id", _Number, primary_key=True, autoincrement=False),        # 0 none
+    Column("denied", Integer, primary_key=True, autoincrement=False),           # 1: they have these rights not
+    Column("rights", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+Index("share_whom", share.c.account_id, share.c.domain_id)
+
+# What somebody has read in a mailbox of others, where each has his own \Seen; the owner's is a message's flag.
+sight = Table(
+    "sight",
+    metadata,
+    Column("mailbox_id", _Number, primary_key=True, autoincrement=False),
+    Column("account_id", _Number, primary_key=True, autoincrement=False),
+    Column("uid", _Number, primary_key=True, autoincrement=False),
+    Column("seen", Integer, nullable=False),
+    Column("modseq", _Number, nullable=False),                  # the mailbox's, when that was last changed
+    sqlite_with_rowid=False,
+)
+Index("sight_modseq", sight.c.mailbox_id, sight.c.account_id, sight.c.modseq)
+
+# Addresses whose mail goes into a mailbox that is no INBOX.
+posting = Table(
+    "posting",
+    metadata,
+    Column("key", Text, primary_key=True),                      # Address.key
+    Column("address", Text, nullable=False),
+    Column("mailbox_id", _Number, nullable=False, index=True),
+)
+
+# Who may send as whom.
+delegate = Table(
+    "delegate",
+    metadata,
+    Column("account_id", _Number, primary_key=True, autoincrement=False),       # in whose name
+    Column("delegate_id", _Number, primary_key=True, autoincrement=False, index=True),
+)
+
 # One row a destination that is still to be reached.
 spool = Table(
     "spool",

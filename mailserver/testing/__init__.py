@@ -24,6 +24,7 @@ from mailserver.testing.contracts import AuthenticatorContract, FilterContract, 
 from mailserver.testing.dialogue import DialogueTestCase, Line
 from mailserver.testing.imapstores import ImapSteps, ImapStoreContract
 from mailserver.testing.metadata import MetadataContract
+from mailserver.testing.sharing import SharingContract
 from mailserver.testing.standin import Names, StandIn
 from mailserver.testing.stores import MailboxSteps, MailboxStoreContract
 
@@ -41,6 +42,7 @@ __all__ = [
     "MetadataContract",
     "Names",
     "PluginCase",
+    "SharingContract",
     "StandIn",
     "a_client",
     "an_envelope",

@@ -103,7 +103,7 @@ class PluginsTests(HouseTestCase):
         rows = self.done("plugins", "--kind", "forward", "--json").json
         self.assertEqual(
             [each["name"] for each in rows if each["order"]],
-            ["bounces", "aliases", "accounts", "subaddress", "catchall"],
+            ["bounces", "aliases", "accounts", "shared", "subaddress", "catchall"],
         )
         self.assertTrue(all(each["file"] for each in rows))
         self.assertIn("headers", self.done("plugins").out)

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from sqlalchemy import select
+
 from mailserver.address import Address
 from mailserver.service import MailServer
-from mailserver.store import directory, queue
+from mailserver.store import delegates, directory, postings, publics, queue
+from mailserver.store.schema import trace
 from mailserver.testing import Line
 from tests.session.test_extensions import Talking
 
@@ -124,6 +127,44 @@ class SenderTests(Talking):
         await self.check(line, no=["new@example.org"])
         await self.alias(server, "new@example.org", "alice@example.org")
         await self.check(line, yes=["new@example.org"])
+
+    async def test_delegates(self) -> None:
+        """In the name of who allowed it, by all that leads to him, as long as it is allowed; the story tells of it."""
+        server = await self.serve()
+        await self.alias(server, "press@example.org", "bob@example.org")
+        line = await self.logged_in(server)
+        theirs = ["bob@example.org", "Bob+x@example.org", "press@example.org"]
+        await self.check(line, no=theirs)
+        [alice, bob] = [await server.directory.account(Address(each, "example.org")) for each in ("alice", "bob")]
+        assert alice is not None and bob is not None
+        await server.database.write(delegates.allow, bob.id, alice.id)
+        await self.check(line, yes=[*theirs, "alice@example.org"], no=["postmaster@example.org", "carol@example.net"])
+        for each in ("MAIL FROM:<press@example.org>", "RCPT TO:<bob@example.org>", "DATA"):
+            await line.ask(each)
+        await line.ask("Subject: x\r\n\r\nx\r\n.")
+        await server.database.write(delegates.forbid, bob.id, alice.id)
+        await server.directory.refreshed()
+        await self.check(line, no=theirs)
+        with server.database.reading() as connection:
+            told = [row[0] for row in connection.execute(select(trace.c.record))]
+        self.assertIn("alice@example.org sends in the name of bob@example.org", told[-1])
+
+    async def test_public_delegates(self) -> None:
+        """Whose mailbox it is, a domain, may let somebody send as the address of the mailbox."""
+        server = await self.serve()
+
+        def prepare(connection: Any) -> None:
+            publics.create_public(connection, "example.org", "team", 0.0)
+            owner = publics.public_account(connection, "example.org")
+            alice = directory.find_account(connection, "alice@example.org")
+            assert owner is not None and alice is not None
+            postings.add(connection, Address("team", "example.org"), owner.id, "team")
+            delegates.allow(connection, owner.id, alice.id)
+
+        line = await self.logged_in(server)
+        await self.check(line, no=["team@example.org"])
+        await server.database.write(prepare)
+        await self.check(line, yes=["team@example.org"], no=["bob@example.org"])
 
     async def test_disabled(self) -> None:
         """Who was logged in when the account was disabled sends nothing more; who was removed neither."""

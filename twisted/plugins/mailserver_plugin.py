@@ -20,6 +20,7 @@ bounces = ForwarderOffer("bounces", "mailserver.forwarding.bounces.Bounces", "Ta
 accounts = ForwarderOffer("accounts", "mailserver.forwarding.accounts.Accounts", "Deliver to an account's mailbox.")
 aliases = ForwarderOffer("aliases", "mailserver.forwarding.aliases.Aliases", "Send an alias's mail to its targets.")
 catchall = ForwarderOffer("catchall", "mailserver.forwarding.catchall.CatchAll", "Send everybody else's mail there.")
+shared = ForwarderOffer("shared", "mailserver.forwarding.shared.Shared", "Put mail into mailboxes open to all.")
 subaddress = ForwarderOffer("subaddress", "mailserver.forwarding.subaddress.Subaddress", "Take user+detail for user.")
 smarthost = ForwarderOffer("smarthost", "mailserver.forwarding.smarthost.Smarthost", "Send through one server.")
 tls_reports = ForwarderOffer(

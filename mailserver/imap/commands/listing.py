@@ -13,10 +13,7 @@ from mailserver.imap.patterns import Pattern, joined
 from mailserver.imap.reader import Reader
 
 SELECTIONS = ("SUBSCRIBED", "REMOTE", "RECURSIVEMATCH", "SPECIAL-USE")
-RETURNS = (
-    "SUBSCRIBED", "CHILDREN", "SPECIAL-USE", "STATUS",
-    "METADATA",
-)
+RETURNS = ("SUBSCRIBED", "CHILDREN", "SPECIAL-USE", "STATUS", "METADATA", "MYRIGHTS")
 MOST_PATTERNS = 32
 
 

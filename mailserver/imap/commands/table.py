@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from enum import Enum
 
 from mailserver.imap.commands import (
+    acl,
     append,
     batches,
     connection,
@@ -38,6 +39,7 @@ PARSERS: Mapping[str, Callable[[Reader], object]] = {
     **search.PARSERS, **append.BEGINNINGS,
     **metadata.PARSERS, **urls.PARSERS, **batches.PARSERS,
     **notify.PARSERS, **contexts.PARSERS, **multisearch.PARSERS,
+    **acl.PARSERS,
 }
 ALWAYS = frozenset({"CAPABILITY", "NOOP", "LOGOUT", "ID"})
 BEFORE_LOGIN = frozenset({"STARTTLS", "AUTHENTICATE", "LOGIN"})

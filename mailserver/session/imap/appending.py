@@ -13,7 +13,8 @@ from mailserver.imap.numbers import spell as spell_numbers
 from mailserver.imap.responses import status
 from mailserver.imap.urls import LONGEST_URL, BadUrl
 from mailserver.imapstore import Appended
-from mailserver.interfaces import Account
+from mailserver.session.imap import places
+from mailserver.session.imap.places import Place
 from mailserver.session.imap.policy import ImapPolicy
 from mailserver.session.imap.reply import Reply
 from mailserver.store.contents import Incoming
@@ -59,8 +60,9 @@ class Appending:
             return
         if not draft.size:
             raise ImapError("the command is taken back", "NO")              # RFC 3502 6.3.11
+        place = await self._place(session)
         if draft.size > WORTH_ASKING:
-            await self._ask(session.account, draft)
+            await self._ask(place, draft)
         self._begin(draft)
 
     def _begin(self, draft: Draft) -> None:
@@ -82,11 +84,18 @@ class Appending:
             now if draft.date is None else draft.date,
         ))
 
-    async def _ask(self, account: Account, draft: Draft) -> None:
+    async def _place(self, session: ImapSession) -> Place:
+        """Where they are to go; raises `ImapError` when they may not."""
+        try:
+            return await places.place(session, self._command.mailbox, "i")
+        except NotFound as error:
+            raise ImapError(str(error), "NO", "TRYCREATE") from None
+
+    async def _ask(self, place: Place, draft: Draft) -> None:
         """What the store would refuse in the end is refused before it is sent."""
-        if not await self._policy.store.status(account, {self._command.mailbox}):
+        if not await self._policy.store.status(place.owner, {place.own_name}):
             raise ImapError("there is no such mailbox", "NO", "TRYCREATE")
-        quota = await self._policy.store.quota(account)
+        quota = await self._policy.store.quota(place.owner)
         if not isinstance(self._command, Replace) and not quota.has_room(self._held + draft.size):
             raise OverQuota("there is no room for it: the quota is used up")
 
@@ -137,7 +146,7 @@ class Appending:
         if self._parts > MOST_PARTS:
             raise ImapError("too many parts at once", "NO", "LIMIT")
         if before <= WORTH_ASKING < self._joint:
-            await self._ask(session.account, Draft(self._joint, False))
+            await self._ask(await self._place(session), Draft(self._joint, False))
         self._held += size
         self._in_memory += max(0, min(self._joint, LARGE) - min(before, LARGE))
 
@@ -172,8 +181,12 @@ class Appending:
                 raise self._refusal
             if isinstance(command, Replace):
                 replaces = self._replaced(session, command)
+            place = await self._place(session)
             try:
-                copied = await self._policy.store.append(account, command.mailbox, self._messages, replaces)
+                if place.is_shared:
+                    copied = await self._policy.store.bring(place.into, self._messages, replaces)
+                else:
+                    copied = await self._policy.store.append(account, command.mailbox, self._messages, replaces)
             except NotFound as error:
                 code = "TRYCREATE" if replaces is None else "NONEXISTENT"
                 raise ImapError(str(error), "NO", code) from None
@@ -197,6 +210,7 @@ class Appending:
         assert selected is not None
         if selected.read_only:
             raise ImapError("this mailbox is only read", "NO", "READ-ONLY")
+        selected.place.need("te")
         uid = command.number
         if not command.by_uid or not uid:
             number = command.number or selected.count

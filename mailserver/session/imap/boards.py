@@ -21,31 +21,36 @@ class Boards:
         """`seconds` is a clock's."""
         self._store = store
         self._seconds = seconds
-        self._names: dict[tuple[int, str], tuple[str, float]] = {}      # the MAILBOXID, and when that was looked up
-        self._used: dict[str, list[Any]] = {}                   # by MAILBOXID: the board, and how many look at it
+        self._names: dict[tuple[int, str, int], tuple[str, float]] = {}     # its `_id`, and when looked up
+        self._used: dict[str, list[Any]] = {}                   # by `_id`: the board, and how many look at it
         self._kept: OrderedDict[str, Board] = OrderedDict()
 
-    async def open(self, account: Account, name: str) -> Board:
-        """The board of a mailbox, as it is now.  Raises `NotFound`."""
-        id, looked = self._names.get((account.id, name), ("", 0.0))
+    async def open(self, account: Account, name: str, viewer: Account | None = None) -> Board:
+        """The board of a mailbox, as it is now; with a `viewer`, his own (`mailserver.sharing`).  Raises `NotFound`."""
+        asked = (account.id, name, 0 if viewer is None else viewer.id)
+        id, looked = self._names.get(asked, ("", 0.0))
         entry = self._used.get(id)
         if entry is not None and self._seconds() - looked < FRESH and not entry[0].is_gone:
             entry[1] += 1
             return await self._current(entry[0], force=False)           # whoever looks at it is told of changes
-        mailbox = await self._store.open(account, name)
+        if viewer is None:
+            mailbox = await self._store.open(account, name)
+        else:
+            mailbox = await self._store.view(account, name, viewer)
+        id = _id(mailbox)
         if len(self._names) > MOST_NAMES:
             self._names.clear()
-        self._names[account.id, name] = (mailbox.id, self._seconds())
-        entry = self._used.get(mailbox.id)
+        self._names[asked] = (id, self._seconds())
+        entry = self._used.get(id)
         if entry is None:
-            kept = self._kept.pop(mailbox.id, None)
+            kept = self._kept.pop(id, None)
             state = await mailbox.load() if kept is None else None
-            entry = self._used.get(mailbox.id)                  # somebody else may have opened it meanwhile
+            entry = self._used.get(id)                  # somebody else may have opened it meanwhile
             if entry is None:
                 if kept is None:
                     assert state is not None
                     kept = Board(mailbox, state)
-                entry = self._used[mailbox.id] = [kept, 0]
+                entry = self._used[id] = [kept, 0]
                 kept.watch(self._store.watch(mailbox, kept.heard))
         entry[1] += 1
         return await self._current(entry[0], force=True)
@@ -64,7 +69,7 @@ class Boards:
 
     def give_back(self, board: Board) -> None:
         """One session fewer looks at it."""
-        id = board.mailbox.id
+        id = _id(board.mailbox)
         entry = self._used[id]
         entry[1] -= 1
         if entry[1]:
@@ -78,3 +83,9 @@ class Boards:
                 kept -= len(self._kept.popitem(last=False)[1].uids)
         while len(self._kept) > 1000:
             self._kept.popitem(last=False)
+
+
+def _id(mailbox: Any) -> str:
+    """The MAILBOXID, and whose view of it that is."""
+    viewer = getattr(mailbox, "viewer", None)
+    return mailbox.id if viewer is None else f"{mailbox.id} {viewer}"

@@ -8,9 +8,11 @@ from typing import Any
 from zope.interface import Interface
 
 from mailserver.imap.limits import MEBI
+from mailserver.imap.rights import NEW
 from mailserver.imapmetadata import IMetadata
 from mailserver.imapstore import IAccountWatcher
 from mailserver.session.imap.policy import ImapPolicy
+from mailserver.sharing import ISharing
 
 BOTH = ("IMAP4rev1", "IMAP4rev2", "LITERAL+", "SASL-IR", "ID", "ENABLE", "LOGIN-REFERRALS")
 INSIDE = (
@@ -26,6 +28,7 @@ INSIDE = (
 # What only some stores can do: what they provide, and what that is called.
 OF_STORES: tuple[tuple[type[Interface], tuple[str, ...]], ...] = (
     (IMetadata, ("METADATA", "LIST-METADATA", "FILTERS")), (IAccountWatcher, ("NOTIFY",)),
+    (ISharing, ("ACL", f"RIGHTS={NEW}", "LIST-MYRIGHTS")),
 )
 SWITCHES = frozenset({"CONDSTORE", "QRESYNC", "UTF8=ACCEPT", "IMAP4REV2", "UIDONLY"})
 SWITCHES_OF_STORES: tuple[tuple[type[Interface], str], ...] = ((IMetadata, "METADATA"),)

@@ -11,8 +11,11 @@ from mailserver.imap.commands.messages import Copy, Expunge, Move, Store
 from mailserver.imap.error import ImapError
 from mailserver.imap.numbers import SequenceSet
 from mailserver.imap.numbers import spell as spell_numbers
+from mailserver.imap.rights import changeable
 from mailserver.interfaces import DELETED
+from mailserver.session.imap import places as places_
 from mailserver.session.imap.limited import newest, refuse, told
+from mailserver.session.imap.places import Place
 from mailserver.session.imap.reply import Reply
 from mailserver.session.imap.selected import Selected
 
@@ -44,9 +47,14 @@ async def store(session: ImapSession, command: Store) -> Reply:
         return Reply("there is nothing to store", may_expunge=command.by_uid)
     flags = imapstore.Flags(command.flags.bits, command.flags.keywords)
     before, untold = selected.board.modseq, frozenset(selected.board.changed_since(selected.modseq))
-    stored = await selected.board.mailbox.store(
-        selected.ranges(found), command.how or "=", flags, command.unchanged_since
-    )
+    how = command.how or "="
+    if selected.place.is_shared:
+        may_set = _changeable(selected.place, how, flags)
+        stored = await selected.board.mailbox.change(
+            selected.ranges(found), how, flags, may_set, command.unchanged_since
+        )
+    else:
+        stored = await selected.board.mailbox.store(selected.ranges(found), how, flags, command.unchanged_since)
     await selected.catch_up()
     changed = [uid for uid, _ in stored.changed]
     lines, quiet = [], frozenset[int]()
@@ -64,6 +72,15 @@ async def store(session: ImapSession, command: Store) -> Reply:
         "stored", lines, code, quiet=quiet, may_expunge=command.by_uid, with_uid=command.by_uid,
     )
     return told(session, reply, lowest)
+
+
+def _changeable(place: Place, how: str, flags: imapstore.Flags) -> int:
+    """The bits that may be changed; raises `ImapError` when none of those may that are named (RFC 4314 4, STORE)."""
+    may_set = changeable(place.rights)
+    named = may_set if how == "=" else flags.system & may_set
+    if not named and not (flags.keywords and "w" in place.rights) and (how == "=" or flags.system or flags.keywords):
+        raise ImapError("you have no right to do that here", "NO", "NOPERM")
+    return may_set
 
 
 def _unchanged(
@@ -87,6 +104,7 @@ def _unchanged(
 async def expunge(session: ImapSession, command: Expunge) -> Reply:
     """What is \\Deleted goes, of all or of these (UID EXPUNGE)."""
     selected = chosen(session, writes=True)
+    selected.place.need("e")
     ranges, lowest = None, 0
     if command.uids is not None:
         found = selected.by_uid(command.uids)
@@ -117,6 +135,8 @@ async def copy(session: ImapSession, command: Copy | Move) -> Reply:
     moves = isinstance(command, Move)
     selected = chosen(session, writes=moves)
     assert session.account is not None
+    if moves:
+        selected.place.need("te")           # it is a STORE and an EXPUNGE as well (RFC 6851 4.4)
     found, lowest = places(selected, command.numbers, command.by_uid), 0
     if moves:
         found, lowest = newest(session, found)
@@ -125,9 +145,15 @@ async def copy(session: ImapSession, command: Copy | Move) -> Reply:
     if not found:
         return Reply("there is nothing of that", may_expunge=command.by_uid)
     try:
-        copied = await selected.board.mailbox.copy(
-            selected.ranges(found), session.account, command.mailbox, move=moves
-        )
+        there = await places_.place(session, command.mailbox, "i")
+        if there.is_shared or selected.place.is_shared:
+            copied = await session.policy.store.put(
+                selected.board.mailbox, selected.ranges(found), there.into, moves
+            )
+        else:
+            copied = await selected.board.mailbox.copy(
+                selected.ranges(found), session.account, command.mailbox, move=moves
+            )
     except NotFound as error:
         raise ImapError(str(error), "NO", "TRYCREATE") from None
     await selected.catch_up()

@@ -57,7 +57,7 @@ async def fetch(session: ImapSession, command: Fetch) -> Reply:
     found, lowest = newest(session, found)
     if not found:
         return Reply("there is nothing of that", lines, may_expunge=command.by_uid)
-    if any(map(marks_seen, command.items)) and not selected.read_only:
+    if any(map(marks_seen, command.items)) and not selected.read_only and "s" in selected.place.rights:
         try:
             await selected.board.mailbox.store(selected.ranges(found), "+", Flags(SEEN))
         except TemporaryFailure as error:

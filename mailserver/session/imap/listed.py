@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from mailserver.errors import NotFound
 from mailserver.imap import listings
 from mailserver.imap.commands import listing, mailboxes
 from mailserver.imap.error import ImapError
 from mailserver.imap.names import SEPARATOR
 from mailserver.imap.patterns import Pattern
+from mailserver.imap.rights import spelled
 from mailserver.imapstore import Status, Wanted
 from mailserver.interfaces import DELETED
-from mailserver.session.imap import annotating
+from mailserver.session.imap import annotating, places
 from mailserver.session.imap.folders import account
+from mailserver.session.imap.places import Place
 from mailserver.session.imap.reply import Reply
 
 if TYPE_CHECKING:
@@ -29,7 +30,10 @@ async def list_them(session: ImapSession, command: listing.List) -> Reply:
     if command.asks_for_separator:
         return Reply("listed", [listings.separator()])
     store, utf8 = session.policy.store, session.wire.utf8
-    there = {each.name: each for each in await store.status(account(session))}
+    of_others = {each.name: (place, each) for place, each in await places.others(session)}
+    there = {name: box for name, (_, box) in of_others.items()}
+    own = {each.name: each for each in await store.status(account(session))}
+    there.update(own)
     subscribed = set(await store.subscriptions(account(session)))
     selects = command.selections
     meant = subscribed if "SUBSCRIBED" in selects else there.keys()
@@ -52,9 +56,14 @@ async def list_them(session: ImapSession, command: listing.List) -> Reply:
         lines.append(listings.listed(
             name, _attributes(command, name, box, parents, subscribed), utf8, child_info,
         ))
-        if command.status and box is not None:
-            lines.append(listings.counted(name, await _items(session, box, command.status), utf8))
-        if command.metadata and box is not None:
+        if box is None:
+            continue
+        place = Place(name, account(session), name) if name in own else of_others[name][0]
+        if "MYRIGHTS" in command.returns:
+            lines.append(listings.my_rights(name, spelled(place.rights), utf8))        # RFC 8440
+        if command.status and "r" in place.rights:
+            lines.append(listings.counted(name, await _items(session, place, box, command.status), utf8))
+        if command.metadata and not place.is_shared:
             found = annotations.get(name, {})
             lines.append(listings.annotated(name, {each: found.get(each.lower()) for each in command.metadata}, utf8))
     return Reply("listed", lines)
@@ -126,29 +135,34 @@ async def lsub(session: ImapSession, command: listing.Lsub) -> Reply:
 
 async def status(session: ImapSession, command: mailboxes.Status) -> Reply:
     """Counts of a mailbox."""
-    found = await session.policy.store.status(account(session), {command.mailbox})
+    place = await places.place(session, command.mailbox, "r")
+    found = await session.policy.store.status(place.owner, {place.own_name})
     if not found:
-        raise NotFound(f"there is no mailbox {command.mailbox}")
+        raise places.missing(command.mailbox)
     if "HIGHESTMODSEQ" in command.items:
         session.enable(frozenset({"CONDSTORE"}))
-    items = await _items(session, found[0], command.items)
+    items = await _items(session, place, found[0], command.items)
     return Reply("counted", [listings.counted(command.mailbox, items, session.wire.utf8)])
 
 
-async def _items(session: ImapSession, box: Status, items: Iterable[str]) -> dict[str, int | str]:
+async def _items(session: ImapSession, place: Place, box: Status, items: Iterable[str]) -> dict[str, int | str]:
     found: dict[str, int | str] = {
         "MESSAGES": box.messages, "RECENT": box.recent, "UIDNEXT": box.uidnext, "UIDVALIDITY": box.uidvalidity,
         "UNSEEN": box.unseen, "SIZE": box.size, "HIGHESTMODSEQ": box.modseq, "MAILBOXID": box.id,
         "APPENDLIMIT": session.policy.size,
     }
+    if place.viewer is not None:
+        found["RECENT"] = 0
+        if "UNSEEN" in items:
+            found["UNSEEN"] = await session.policy.store.unseen(place.viewer, place.owner, place.own_name)
     if {"DELETED", "DELETED-STORAGE"} & set(items):
-        board = await session.policy.boards.open(account(session), box.name)
+        board = await places.board(session, place)
         try:
-            places = [place for place, flags in enumerate(board.flags) if flags & DELETED]
-            found["DELETED"] = len(places)
+            uids = [board.uids[at] for at, flags in enumerate(board.flags) if flags & DELETED]
+            found["DELETED"] = len(uids)
             found["DELETED-STORAGE"] = 0
-            if "DELETED-STORAGE" in items and places:
-                found["DELETED-STORAGE"] = await _octets(board.mailbox, [board.uids[place] for place in places])
+            if "DELETED-STORAGE" in items and uids:
+                found["DELETED-STORAGE"] = await _octets(board.mailbox, uids)
         finally:
             session.policy.boards.give_back(board)
     return {each: found[each] for each in items}

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from mailserver.authentication import Authentication
 from mailserver.figures import Figures
 from mailserver.imap.referrals import Referral
-from mailserver.imapstore import IImapStore
 from mailserver.interfaces import Account
 from mailserver.session.imap.boards import Boards
 from mailserver.session.links import Links
@@ -28,7 +28,7 @@ class ImapPolicy:
     hostname: str
     world: World
     authentication: Authentication
-    store: IImapStore
+    store: Any          # an `IImapStore`, perhaps an `ISharing`
     boards: Boards
     incoming: Callable[[int], Incoming]
     size: int
@@ -37,6 +37,10 @@ class ImapPolicy:
     links: Links | None = None          # where URLs of messages lead to
     message_limit: int = 0              # messages that one command may be about (RFC 9738); 0: any number
     save_limit: int = 0                 # the same, of COPY and APPEND alone
+    other_users: str = "Other Users"        # below this name are the mailboxes that others share,
+    shared: str = "Shared"                  # below this those of the domain
+    with_anyone: bool = False               # whether one may share with more than one's own domain at once
+    own_seen: bool = True                   # whether each has his own \Seen in mailboxes of others
     figures: Figures = field(default_factory=Figures)
     comment: str = ""
     admin: str = ""

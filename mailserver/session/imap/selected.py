@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 
 from mailserver.errors import NotFound, TemporaryFailure
@@ -13,8 +13,10 @@ from mailserver.imap.error import ImapError
 from mailserver.imap.flags import SYSTEM as NAMES
 from mailserver.imap.flags import Flags, spell
 from mailserver.imap.numbers import SequenceSet
+from mailserver.imap.rights import changeable
 from mailserver.imapstore import KEYWORD, SYSTEM, Ranges
 from mailserver.session.imap.board import Board
+from mailserver.session.imap.places import Place
 
 ALL_FLAGS = sum(NAMES.values())
 BLOCK = 512                 # UIDs that are compared at a time
@@ -29,16 +31,21 @@ class Selected:
     """
 
     __slots__ = (
-        "_flags", "_keywords", "_recent", "board", "claims", "count", "is_rev2", "keywords", "modseq", "name",
-        "read_only", "saved", "uid_only", "uids",
+        "_asks", "_flags", "_keywords", "_recent", "_told", "board", "claims", "count", "is_rev2", "keywords",
+        "modseq", "name", "place", "read_only", "saved", "uid_only", "uids",
     )
 
     def __init__(
-        self, board: Board, name: str, read_only: bool, is_rev2: bool = False, uid_only: bool = False
+        self, board: Board, place: Place, read_only: bool, is_rev2: bool = False, uid_only: bool = False,
+        asks: Callable[[], Awaitable[Place]] | None = None,
     ) -> None:
+        """`asks` says what may be done there by now; None: that stays."""
         self.board = board
-        self.name = name
+        self.place = place
+        self.name = place.name
         self.read_only = read_only
+        self._asks = asks
+        self._told = place.rights
         self.is_rev2 = is_rev2
         self.uid_only = uid_only
         self.keywords = board.keywords
@@ -107,6 +114,16 @@ class Selected:
         """Those that messages here can have."""
         return Flags(ALL_FLAGS, self.board.keywords)
 
+    def permanent_flags(self) -> bytes:
+        """Those that the session may change (RFC 4314 5.1.1)."""
+        if self.read_only:
+            return responses.permanent_flags(Flags(), False)
+        may_set = changeable(self.place.rights)
+        names_too = bool(may_set >> KEYWORD)
+        known = Flags(ALL_FLAGS & may_set, self.board.keywords if names_too else ())
+        has_room = len(self.board.keywords) < self.board.mailbox.most_keywords
+        return responses.permanent_flags(known, names_too and has_room)
+
     def spelled(self, flags: int, uid: int = 0) -> bytes:
         """Flags as they are sent."""
         if self._keywords is not self.board.keywords:
@@ -145,7 +162,7 @@ class Selected:
     def claim(self) -> None:
         """What nobody was told of is recent for this session, unless it only looks."""
         board = self.board
-        if self.read_only or self.is_rev2 or board.recent >= board.uidnext:
+        if self.read_only or self.is_rev2 or board.recent >= board.uidnext or "s" not in self.place.rights:
             return
         self._recent.append((board.recent, board.uidnext - 1))
         board.recent = self.claims = board.uidnext
@@ -167,8 +184,16 @@ class Selected:
 
     # -- what the session is told
 
+    async def look(self) -> None:
+        """See what may be done here by now; who may not read any more is told what he is when it is gone."""
+        if self._asks is not None:
+            self.place = await self._asks()
+            if "r" not in self.place.rights:
+                raise ImapError("the mailbox has been deleted", fatal=True)
+
     async def refresh(self, force: bool = False) -> None:
         """See what is new; raises `ImapError`, which ends the conversation, when the mailbox is gone."""
+        await self.look()
         try:
             await self.board.refresh(force)
         except NotFound:
@@ -201,6 +226,9 @@ class Selected:
         if self.keywords != board.keywords:
             self.keywords = board.keywords
             told.append(responses.flags(self.known_flags))
+        if self._told != self.place.rights:
+            self._told = self.place.rights
+            told += [responses.flags(self.known_flags), self.permanent_flags()]
         if not tells_flags:
             return told
         # Where it may not be said now who is gone, what is new behind them waits too, but not the flags.

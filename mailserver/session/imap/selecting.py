@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from mailserver.imap import fetched, listings, responses
 from mailserver.imap.commands.mailboxes import Qresync, Select
 from mailserver.imap.commands.messages import Check, Close, Unselect
 from mailserver.imap.error import ImapError
-from mailserver.imap.flags import Flags
 from mailserver.imap.numbers import gaps
 from mailserver.interfaces import SEEN
+from mailserver.session.imap import places
+from mailserver.session.imap.places import Place
 from mailserver.session.imap.reply import Reply
 from mailserver.session.imap.selected import Selected
 from mailserver.session.imap.urls import mechanisms
@@ -28,27 +30,25 @@ async def select(session: ImapSession, command: Select) -> Reply:
         raise ImapError("ENABLE QRESYNC first")
     closed = [responses.status("OK", "the one before is closed", "CLOSED")] if had is not None else []
     try:
-        board = await session.policy.boards.open(session.account, command.mailbox)
+        place = await places.place(session, command.mailbox, "r")
+        board = await places.board(session, place)
     except Exception as error:
         session.unselect()              # whatever comes of this one (RFC 9051 6.3.2)
         return replace(session.refusal(error), lines=closed)
     session.unselect()
+    asks = partial(_asked, session, place) if place.is_shared else None
     session.selected = selected = Selected(
-        board, command.mailbox, command.read_only, rev2, "UIDONLY" in session.enabled
+        board, place, command.read_only, rev2, "UIDONLY" in session.enabled, asks
     )
     session.wire.state = type(session.wire.state).SELECTED
     if command.condstore:
         session.enable(frozenset({"CONDSTORE"}))
     selected.claim()
     lines = closed
-    known = selected.known_flags
     lines += [
         responses.exists(selected.count),
-        responses.flags(known),
-        responses.permanent_flags(
-            Flags() if command.read_only else known,
-            not command.read_only and len(board.keywords) < board.mailbox.most_keywords,
-        ),
+        responses.flags(selected.known_flags),
+        selected.permanent_flags(),
         responses.status("OK", "these are valid", f"UIDVALIDITY {board.mailbox.uidvalidity}"),
         responses.status("OK", "the next one", f"UIDNEXT {board.uidnext}"),
         responses.status("OK", "the newest change", f"HIGHESTMODSEQ {board.modseq}"),
@@ -65,8 +65,12 @@ async def select(session: ImapSession, command: Select) -> Reply:
             lines.append(responses.status("OK", "the first that is not seen", f"UNSEEN {unseen}"))
     if command.qresync is not None and command.qresync.uidvalidity == board.mailbox.uidvalidity:
         lines += await _resync(selected, command.qresync)
-    how = "READ-ONLY" if command.read_only else "READ-WRITE"
+    how = "READ-ONLY" if command.read_only or place.is_only_read else "READ-WRITE"
     return Reply(f"{'examined' if command.read_only else 'selected'}", lines, how)
+
+
+async def _asked(session: ImapSession, place: Place) -> Place:
+    return await places.again(session, place)
 
 
 async def _resync(selected: Selected, known: Qresync) -> list[bytes]:
@@ -113,7 +117,7 @@ async def close(session: ImapSession, command: Close) -> Reply:
     """The deleted ones go, and nobody is told here (RFC 9051 6.4.1)."""
     selected = session.selected
     assert selected is not None
-    if not selected.read_only:
+    if not selected.read_only and "e" in selected.place.rights:
         await selected.board.mailbox.expunge()
     session.unselect()
     return Reply("closed")

@@ -305,6 +305,8 @@ class ImapSession:
                 return await self._authenticate(tag, command)
             if "UIDONLY" in self.enabled:
                 uidonly.check(command)
+            if self.selected is not None:
+                await self.selected.look()
             if self._appending is not None:
                 appending, self._appending = self._appending, None
                 reply = await appending.finish(self)

@@ -11,6 +11,7 @@ from mailserver.imap.commands.keys import And, Key, Not, Numbers, Or, Uids
 from mailserver.imap.commands.multisearch import ESearch
 from mailserver.imap.error import ImapError
 from mailserver.imap.found import Place
+from mailserver.session.imap import places as places_
 from mailserver.session.imap.folders import account
 from mailserver.session.imap.matching import matching
 from mailserver.session.imap.progress import EVERY
@@ -101,11 +102,12 @@ async def _in_one(session: ImapSession, command: ESearch, name: str) -> tuple[Se
         lines = reply.lines if places else ()
         return followed(session, command, sight, places, Reply(lines=lines), place).lines, True
     try:
-        board = await session.policy.boards.open(account(session), name)
+        where = places_.Place(name, account(session), name)         # those of others are not looked into
+        board = await places_.board(session, where)
     except NotFound:                    # it has just gone
         return (), False
     try:
-        looked = Selected(board, name, read_only=True, is_rev2=True)
+        looked = Selected(board, where, read_only=True, is_rev2=True)
         place = Place(name, board.mailbox.uidvalidity, session.wire.utf8)
         sight, places = await matching(session, looked, command.key)
         return answered(session, command, results, sight, places, place).lines if places else (), False

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from mailserver.imap.commands import batches as batching
 from mailserver.imap.commands import (
+    acl,
     connection,
     contexts,
     fetch,
@@ -18,7 +18,9 @@ from mailserver.imap.commands import (
     notify,
     search,
 )
+from mailserver.imap.commands import batches as batching
 from mailserver.imap.commands import urls as commands_of_urls
+from mailserver.session.imap import acl as acl_
 from mailserver.session.imap import (
     annotating,
     basic,
@@ -59,4 +61,6 @@ HANDLERS: Mapping[type, Handler] = {
     commands_of_urls.UrlFetch: urls.url_fetch, batching.UidBatches: batches.uid_batches,
     search.UnknownCharset: searching.refuse, contexts.CancelUpdate: updating.cancel,
     notify.Notify: notifying.notify, multisearch.ESearch: several.esearch,
+    acl.SetAcl: acl_.set_acl, acl.DeleteAcl: acl_.delete_acl, acl.GetAcl: acl_.get_acl,
+    acl.ListRights: acl_.list_rights, acl.MyRights: acl_.my_rights,
 }

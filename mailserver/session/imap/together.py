@@ -54,6 +54,8 @@ async def answers(session: ImapSession, group: Sequence[Request]) -> AsyncIterat
     """Each one's line, if there is such a message, and its end; what is new is told before the last end."""
     left = [(uid_of(each.command), each) for each in group]
     try:
+        if session.selected is not None:
+            await session.selected.look()
         while left:
             uids, lines = await _lines(session, group[0].command, [uid for uid, _ in left])
             if lines is None:
