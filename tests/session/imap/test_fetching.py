@@ -240,7 +240,8 @@ class InterruptedTests(FetchCase):
 class SlowReaderTests(FetchCase):
     async def test_memory(self) -> None:
         """Who asks for much and does not read costs little, and disturbs nobody."""
-        self.server = await self.serve()
+        # An index of it would be made meanwhile.
+        self.server = await self.serve('[[mailbox]]\nuse = "sql"\nsearch = false\n')
         small = [b"Subject: %d\r\n\r\n%b" % (number, b"x" * 3000) for number in range(200)]
         await self.fill(self.server, *[LARGE] * 3, *small)
         polite = await self.log_in(self.server, "bob")

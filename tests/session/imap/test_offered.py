@@ -72,6 +72,23 @@ EXCHANGES: dict[str, tuple[tuple[str, ...], str, str] | str] = {
         ('SETMETADATA "" (/private/filters/values/x "SUBJECT two")', "SELECT INBOX"), "SEARCH FILTER x",
         r"^\* SEARCH 2$",
     ),
+    "ACL": (("SETACL INBOX anyone p",), "GETACL INBOX", r"^\* ACL INBOX .*anyone p"),
+    "RIGHTS=kxte": ((), "LISTRIGHTS INBOX anyone", r"^\* LISTRIGHTS INBOX anyone .*\bk\b"),
+    "LIST-MYRIGHTS": ((), 'LIST "" INBOX RETURN (MYRIGHTS)', r"^\* MYRIGHTS INBOX \w+$"),
+    "CATENATE": ((), "APPEND INBOX CATENATE (TEXT {3+}\r\nx\r\n TEXT {3+}\r\ny\r\n)", r"^OK \[APPENDUID \d+ 3\]"),
+    "URL-PARTIAL": (
+        ('APPEND INBOX CATENATE (URL "/INBOX/;UID=1/;PARTIAL=0.4")', "SELECT INBOX"), "FETCH 3 (RFC822.SIZE)",
+        r"^\* 3 FETCH \(RFC822.SIZE 4\)$",
+    ),
+    "MULTISEARCH": (
+        (), "ESEARCH IN (personal) RETURN (COUNT) ALL",
+        r'^\* ESEARCH \(TAG "\w+" MAILBOX INBOX UIDVALIDITY \d+\) UID COUNT 2$',
+    ),
+    "CONTEXT=SEARCH": "test_contexts.UpdateTests.test_by_uid", "CONTEXT=SORT": "test_contexts.UpdateTests.test_sorted",
+    "URLAUTH": "test_urlauth.UrlAuthTests.test_read", "URLAUTH=BINARY": "test_urlauth.BinaryTests.test_decoded",
+    "NOTIFY": ((), "NOTIFY SET STATUS (personal (MessageNew MessageExpunge))", r"^\* STATUS INBOX \(MESSAGES 2"),
+    "UIDONLY": (("ENABLE UIDONLY", "SELECT INBOX"), "UID FETCH 1 (FLAGS)", r"^\* 1 UIDFETCH \(FLAGS"),
+    "UIDBATCHES": (("SELECT INBOX",), "UIDBATCHES 500", r'^\* UIDBATCHES \(TAG "\w+"\) 2:1$'),
     "COMPRESS=DEFLATE": "test_login.CompressionTests.test_conversation",
 }
 
