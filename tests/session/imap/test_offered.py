@@ -72,8 +72,8 @@ EXCHANGES: dict[str, tuple[tuple[str, ...], str, str] | str] = {
         ('SETMETADATA "" (/private/filters/values/x "SUBJECT two")', "SELECT INBOX"), "SEARCH FILTER x",
         r"^\* SEARCH 2$",
     ),
-    "ACL": (("SETACL INBOX anyone p",), "GETACL INBOX", r"^\* ACL INBOX .*anyone p"),
-    "RIGHTS=kxte": ((), "LISTRIGHTS INBOX anyone", r"^\* LISTRIGHTS INBOX anyone .*\bk\b"),
+    "ACL": (("SETACL INBOX anyone p",), "GETACL INBOX", r'^\* ACL INBOX .*"anyone" "p"'),
+    "RIGHTS=kxte": ((), "LISTRIGHTS INBOX anyone", r'^\* LISTRIGHTS INBOX "anyone" "" .* k x t e'),
     "LIST-MYRIGHTS": ((), 'LIST "" INBOX RETURN (MYRIGHTS)', r"^\* MYRIGHTS INBOX \w+$"),
     "CATENATE": ((), "APPEND INBOX CATENATE (TEXT {3+}\r\nx\r\n TEXT {3+}\r\ny\r\n)", r"^OK \[APPENDUID \d+ 3\]"),
     "URL-PARTIAL": (
