@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mailserver.errors import NotFound
@@ -11,6 +12,7 @@ from mailserver.imap.commands.keys import And, Key, Not, Numbers, Or, Uids
 from mailserver.imap.commands.multisearch import ESearch
 from mailserver.imap.error import ImapError
 from mailserver.imap.found import Place
+from mailserver.session.imap import filtering
 from mailserver.session.imap import places as places_
 from mailserver.session.imap.folders import account
 from mailserver.session.imap.matching import matching
@@ -39,6 +41,7 @@ async def esearch(session: ImapSession, command: ESearch) -> Reply:
         raise ImapError("what was kept is of the mailbox that is selected")
     refuse_reuse(session, results)
     try:
+        command = replace(command, key=await filtering.expanded(session, command.key))
         names = await _names(session, command)
     except Exception:
         forget(session, results)

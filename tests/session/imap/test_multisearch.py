@@ -46,6 +46,14 @@ class MultisearchTests(ImapCase):
         self.assertEqual(heard.lines, [self.line("t7", "folder22", "ALL 1:3")])
         self.assertEqual((await peer.ok("ESEARCH IN (personal) SUBJECT nothing")).lines, [])
 
+    async def test_filter(self) -> None:
+        """A search with a name (RFC 5466) means the same in each of them."""
+        peer = await self.folders()
+        await peer.ok('SETMETADATA "" (/private/filters/values/rare "SUBJECT frobozz")')
+        heard = await peer.ok("ESEARCH IN (mailboxes (folder1 folder2)) FILTER rare")
+        self.assertEqual(heard.lines, [self.line("t3", each, "ALL 3") for each in ("folder1", "folder2")])
+        self.assertRegex((await peer.ask("ESEARCH IN (personal) FILTER none")).end, rb"^NO \[UNDEFINED-FILTER")
+
     async def test_selected(self) -> None:
         """It stays selected, and is searched as its session sees it, whatever else is."""
         peer = await self.folders()
