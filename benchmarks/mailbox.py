@@ -10,6 +10,9 @@ mbsync  the first time that isync's mbsync copies the mailbox
 write   flags on all, COPY and MOVE of all, APPEND one by one by one connection and by eight, and in one command
 idle    1,000 sessions in IDLE, in clear and inside TLS: memory for each, and the time until all have heard of a message
 
+What a server does by itself with mail that has come (ours understands it, and makes an index) is waited for before the
+first line; the cost of that shows where mail is brought, and in `benchmarks.search`.
+
 The servers take turns, each begins each round with empty folders, and the middle of the rounds is told.  CPU and memory
 are the kernel's figures for all processes of a server; the client, which looks at nothing that it hears, runs on the
 same cores.  `--drop` empties the kernel's page cache before each line of `cold`, which the whole machine feels.
@@ -89,6 +92,7 @@ class Bench:
             if self.lines:
                 stage.peer.fill(mails(self.messages))
                 os.sync()
+                stage.settle()
                 for mailbox in (b"Drawer", b"Copies", b"Moved"):
                     made = stage.peer.session(mailbox=None)
                     made.do(b"CREATE " + mailbox)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,9 @@ from benchmarks import measure
 from benchmarks.larder import Larder
 from benchmarks.mailboxes import USERS, Mailboxes
 
+LONGEST = 300.0             # seconds that a server may work of its own
+LOOK = 3.0                  # seconds in which it has to be idle
+IDLE = 0.02                 # seconds of CPU in a second
 PAGE_CACHE = Path("/proc/sys/vm/drop_caches")
 
 
@@ -51,6 +55,15 @@ class Stage:
             PAGE_CACHE.write_text("1")
         with self._counted():
             self.peer.run()
+
+    def settle(self) -> None:
+        """Until it does nothing any more of its own, or for so long."""
+        until = time.monotonic() + LONGEST
+        while time.monotonic() < until:
+            before = self.meter.cpu()
+            time.sleep(LOOK)
+            if self.meter.cpu() - before < IDLE * LOOK:
+                return
 
     def close(self) -> None:
         self.peer.stop()

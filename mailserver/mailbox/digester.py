@@ -1,9 +1,9 @@
 """Understands messages a moment after they were delivered, so that listing them is reading rows (`mailserver.mime`).
 
 It waits until nothing more comes, for mail that comes in has the first claim on the processor; whoever asks for a
-message that is not understood yet waits for that one.  What a client brings, which it will want to see, is understood
-before it is kept (`digest_many`).  What nobody got to before a server ended is found at its next
-start.
+message that is not understood yet waits for that one.  A message that a client brings, which it will want to see, is
+understood before it is kept (`digest_many`), and many at once are begun with when they are kept (`begin`).  What nobody
+got to before a server ended is found at its next start.
 """
 
 from __future__ import annotations
@@ -51,6 +51,7 @@ class Digester:
         self._working: Deferred[None] | None = None
         self._pause: Deferred[None] | None = None
         self._listening: Any = None
+        self._begun: set[Deferred[None]] = set()
         self._making: dict[int, Deferred[None]] = {}    # contents that are being understood, and when that is over
 
     def start(self) -> None:
@@ -71,6 +72,8 @@ class Digester:
             pause.cancel()
         if self._working is not None:
             await self._working
+        for each in list(self._begun):
+            await each
 
     def _heard(self, news: News) -> None:
         if not news.contents:
@@ -129,6 +132,23 @@ class Digester:
         except CancelledError:
             pass
         self._pause = None
+
+    def begin(self, ids: Sequence[int]) -> None:
+        """Understand these now, though more may come."""
+        work = Deferred.fromCoroutine(self._begun_with(ids))
+        self._begun.add(work)
+
+        def finish(result: Any) -> None:
+            self._begun.discard(work)
+            if result is not None and self._running:
+                log.failure("some messages are not understood yet", result)
+
+        work.addBoth(finish)
+
+    async def _begun_with(self, ids: Sequence[int]) -> None:
+        for start in range(0, len(ids), AT_ONCE):
+            if self._running:
+                await self.understand(ids[start : start + AT_ONCE])
 
     async def understand(self, ids: Sequence[int]) -> None:
         """Understand these contents and write it down; those that are gone are passed over."""

@@ -132,11 +132,19 @@ class Indexer:
         clock = self._server.clock
         began = clock.seconds()
         while self._running and self._waiting:
-            quiet = clock.seconds() - self._came
-            if quiet < QUIET and clock.seconds() - began < LONGEST:
-                await self._wait(max(QUIET - quiet, 0.01))
-                continue
-            await self.index(self._waiting.pop(), FEW)
+            await self._rest(began)
+            if self._running and self._waiting:
+                await self.index(self._waiting.pop(), FEW)
+
+    async def _rest(self, began: float) -> None:
+        """Until nothing more comes, or it has waited for long."""
+        clock = self._server.clock
+        while self._running:
+            now = clock.seconds()
+            quiet = now - self._came
+            if quiet >= QUIET or now - began >= LONGEST:
+                return
+            await self._wait(max(QUIET - quiet, 0.01))
 
     async def _catch_up(self) -> None:
         await self._wait(QUIET)
@@ -172,6 +180,8 @@ class Indexer:
         database: Database = self._server.database
         done = 0
         while True:
+            if few:
+                await self._rest(self._server.clock.seconds())
             after = await database.read(searching.last, row)
             uids, octets = await database.read(searching.behind, row, after, AT_ONCE)
             if not uids or (len(uids) <= few and octets <= FEW_OCTETS and few):

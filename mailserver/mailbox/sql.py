@@ -23,7 +23,7 @@ from mailserver.imapstore import (
     Status,
 )
 from mailserver.interfaces import INBOX, Account, Delivery, IResident, IServer, ITransactionalStore
-from mailserver.mailbox.digester import AT_ONCE, Digester, digest_many
+from mailserver.mailbox.digester import Digester, digest_many
 from mailserver.mailbox.indexer import Indexer
 from mailserver.mailbox.sqlmailbox import SqlMailbox
 from mailserver.mailbox.sqlmetadata import SqlMetadata
@@ -46,6 +46,8 @@ from mailserver.store import (
 )
 from mailserver.store.database import Database
 from mailserver.store.digests import Digest
+
+FEW = 8                 # messages of one APPEND that are understood before they are kept
 
 
 @attrs.frozen
@@ -139,12 +141,15 @@ class Sql(SqlMetadata):
         wholes = [(each.id, each.content.beginning) for each in messages if each.content.path is None]
         size = sum(len(whole) for _, whole in wholes)
         made: list[tuple[int, Digest]] = []
-        for start in range(0, len(wholes), AT_ONCE):
-            made += await self._server.in_thread(digest_many, wholes[start : start + AT_ONCE])
-        return await self._database.write(
+        if len(wholes) <= FEW:
+            made = await self._server.in_thread(digest_many, wholes)
+        copied = await self._database.write(
             changing.append, self._database.contents, (account.id, name), messages, self._server.now(),
             None if replaces is None else (replaces[0].row, replaces[1]), self._usual, made, size=size,
         )
+        if not made:
+            self._digester.begin([each.id for each in messages])
+        return copied
 
     async def quota(self, account: Account) -> Quota:
         return await self._database.read(mailboxes.quota, account.id, *self._usual)

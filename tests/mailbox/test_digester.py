@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.task import deferLater
 
 from mailserver.content import LARGE
@@ -122,7 +122,8 @@ class DigesterContract(_Case):
     async def test_gone_meanwhile(self) -> None:
         """What is expunged while it is being understood leaves nothing behind."""
         store, bob = await self.running(), self.account("bob")
-        await self.append(store, bob, PLAIN, PLAIN)
+        for _ in range(2):
+            await self.deliver(store, bob, PLAIN)
         box = await store.open(bob, INBOX)
         real = digester.understand
 
@@ -141,6 +142,30 @@ class DigesterContract(_Case):
         freed.set()
         await self.until(lambda: self.known() == 1)
         self.check_contents()
+
+    async def test_what_a_client_brings(self) -> None:
+        """It is understood when it is kept, or soon after where it is much, though the clock stands still."""
+        store, bob = await self.running(), self.account("bob")
+        await self.append(store, bob, PLAIN)
+        self.assertEqual(self.known(), 1)
+        await self.append(store, bob, *[PLAIN] * 120)
+        await self.until(lambda: self.known() == 121)
+
+    async def test_once(self) -> None:
+        """Who asks for what is being understood waits for that."""
+        store, bob = await self.running(), self.account("bob")
+        for _ in range(3):
+            await self.deliver(store, bob, PLAIN)
+        asked, real = list[object](), digester.understand
+
+        def noted(content: Any) -> Any:
+            asked.append(content)
+            return real(content)
+
+        self.patch(digester, "understand", noted)
+        ids = [row[0] for row in self.ask("SELECT id FROM content")]
+        await gatherResults([Deferred.fromCoroutine(store._digester.understand(ids)) for _ in range(3)])
+        self.assertEqual((len(asked), self.known()), (3, 3))
 
     async def test_stops_at_once(self) -> None:
         """Whatever it does, and though the clock stands still."""
