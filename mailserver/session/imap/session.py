@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from dataclasses import replace
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from mailserver.envelope import Client, Tls
-from mailserver.errors import AlreadyExists, NotFound, OverQuota, PermanentFailure, TemporaryFailure
 from mailserver.ident import spell
 from mailserver.imap import responses
 from mailserver.imap.commands import append, connection, messages
@@ -31,10 +30,9 @@ from mailserver.imap.events import (
 from mailserver.imap.limits import MOST_SIZE, UNASKED, after_login
 from mailserver.imap.wire import ServerWire
 from mailserver.interfaces import Account
-from mailserver.net.answer import About, Answer, Over, Then
-from mailserver.session.imap import annotating, capabilities, together, uidonly
+from mailserver.net.answer import About, Answer, Then
+from mailserver.session.imap import capabilities, ending, together, uidonly
 from mailserver.session.imap.appending import Appending
-from mailserver.session.imap.bodies import Interrupted
 from mailserver.session.imap.compression import Compression
 from mailserver.session.imap.contexts import Contexts
 from mailserver.session.imap.idling import Idling
@@ -42,10 +40,11 @@ from mailserver.session.imap.login import Login
 from mailserver.session.imap.notifying import Notifying
 from mailserver.session.imap.policy import ImapPolicy
 from mailserver.session.imap.progress import LONG, Working, with_progress
+from mailserver.session.imap.refusing import refusal
 from mailserver.session.imap.reply import Reply
 from mailserver.session.imap.selected import Selected
 from mailserver.session.imap.table import HANDLERS
-from mailserver.session.imap.telling import Telling, tell, unasked
+from mailserver.session.imap.telling import unasked
 
 log = Logger()
 
@@ -59,9 +58,9 @@ class ImapSession:
     """A `mailserver.net.answer.Talker` for IMAP."""
 
     __slots__ = (
-        "_appending", "_compression", "_errors", "_held", "_id", "_idling", "_is_due", "_is_streaming", "_login",
+        "_appending", "_compression", "_errors", "_held", "_id", "_idling", "_is_due", "_login",
         "_wake", "_will_compress", "account", "annotated", "at_work", "client", "contexts", "enabled", "is_lost",
-        "notifying", "policy", "selected", "tag", "wire",
+        "is_streaming", "notifying", "policy", "selected", "tag", "wire",
     )
 
     def __init__(self, policy: ImapPolicy, address: str, port: int) -> None:
@@ -85,7 +84,7 @@ class ImapSession:
         self._wake: Callable[[], None] | None = None
         self._is_due = False            # something is to be said that nobody asked for
         self._will_compress = False     # from the answer after this one on
-        self._is_streaming = False
+        self.is_streaming = False
         self.is_lost = False
         self._errors = 0
 
@@ -160,7 +159,7 @@ class ImapSession:
                 group = self._said_ahead(event) if together.is_one(event.command) and not self.follows else ()
                 if len(group) > 1:
                     return Answer(b"", stream=together.answers(self, group))
-                work = self._request(event.tag, event.command)
+                work = self.request(event.tag, event.command)
                 return await (with_progress(self, event.tag, work) if isinstance(event.command, LONG) else work)
             if isinstance(event, Wanted):
                 self.wire.grant()
@@ -233,7 +232,7 @@ class ImapSession:
         return responses.status("BYE", "too many connections from your address", "LIMIT")
 
     def failed(self) -> bytes:
-        if self._is_streaming:
+        if self.is_streaming:
             return b""          # in the middle of a message there is nothing to say: no end of it is what tells
         return self._last("BYE", f"internal error ({spell(self._id)})", "SERVERBUG")
 
@@ -288,14 +287,15 @@ class ImapSession:
         return Answer(b"", stream=self._spoken())
 
     async def _spoken(self) -> AsyncIterator[bytes]:
-        self._is_streaming = True
+        self.is_streaming = True
         async for piece in unasked(self):
             yield piece
-        self._is_streaming = False
+        self.is_streaming = False
 
     # -- commands
 
-    async def _request(self, tag: str, command: object) -> Answer:
+    async def request(self, tag: str, command: object) -> Answer:
+        """What a command comes to."""
         self.tag = tag
         try:
             handler = HANDLERS.get(type(command))
@@ -313,145 +313,27 @@ class ImapSession:
             else:
                 assert handler is not None, command
                 reply = await handler(self, command)
-            answer = await self._end(tag, reply, isinstance(command, OWN))
+            answer = await ending.end(self, tag, reply, isinstance(command, OWN))
         except Exception as error:
             self._forget_appending()
             reply = self.refusal(error)
             answer = self._refused(tag, reply)
-        self._count(command, reply)
+        self.count(command, reply)
         return answer
 
-    async def answer_of(self, request: Request) -> AsyncIterator[bytes]:
-        """All of the answer to one of those that were said ahead."""
-        answer = await self._request(request.tag, request.command)
-        yield answer.data
-        if answer.stream is not None:
-            async for piece in answer.stream:
-                yield piece
-        if answer.then is not Then.GO_ON:
-            raise Over
-
-    async def end_of(self, request: Request, is_last: bool) -> tuple[bytes, bool]:
-        """The end of the answer to one of them, with what is new behind the last; and whether it goes on."""
-        reply = Reply("fetched", with_uid=True)
-        self._count(request.command, reply)
-        return await self._ending(request.tag, reply) if is_last else (self._tagged(request.tag, reply), True)
-
-    def refused(self, request: Request, error: Exception) -> bytes:
-        """What is said of one of them that failed."""
-        reply = self.refusal(error)
-        self._count(request.command, reply)
-        return self._tagged(request.tag, reply)
-
-    def _count(self, command: object, reply: Reply) -> None:
+    def count(self, command: object, reply: Reply) -> None:
+        """It is among the figures."""
         self.policy.figures.commands["imap", type(command).__name__.upper(), reply.condition] += 1
 
     def refusal(self, error: Exception) -> Reply:
         """What the peer hears of what went wrong."""
-        if isinstance(error, ImapError):
-            if error.fatal:
-                return Reply(str(error), condition="BYE", then=Then.LINGER)
-            return Reply(str(error), condition=error.condition, code=error.code)
-        if isinstance(error, NotFound):
-            return Reply(str(error), condition="NO", code="NONEXISTENT")
-        if isinstance(error, AlreadyExists):
-            return Reply(str(error), condition="NO", code="ALREADYEXISTS")
-        if isinstance(error, OverQuota):
-            return Reply(str(error), condition="NO", code="OVERQUOTA")
-        if isinstance(error, PermanentFailure):
-            return Reply(str(error), condition="NO", code="CANNOT")
-        if isinstance(error, TemporaryFailure):
-            log.warn("{id}: not now: {error}", id=spell(self._id), error=str(error))
-            return Reply(f"not now, try again later ({spell(self._id)})", condition="NO", code="UNAVAILABLE")
-        log.failure("{id}: IMAP command failed", id=spell(self._id))
-        return Reply(f"not now, try again later ({spell(self._id)})", condition="NO", code="SERVERBUG")
+        return refusal(error, self._id)
 
     def _refused(self, tag: str, reply: Reply) -> Answer:
-        answer = b"".join([*reply.lines, self._tagged(tag, reply)])
+        answer = b"".join([*reply.lines, ending.tagged(tag, reply)])
         if self.account is None and reply.then is Then.GO_ON:
             return self._counted(answer)
         return Answer(answer, reply.then)
-
-    async def _end(self, tag: str, reply: Reply, is_own: bool = False) -> Answer:
-        """The answer that a reply comes to."""
-        if reply.stream is None and not self.follows:
-            end, goes_on = await self._ending(tag, reply)
-            return Answer(b"".join([*reply.lines, end]), reply.then if goes_on else Then.LINGER)
-        telling = Telling(reply.may_expunge, reply.quiet, reply.with_uid, is_own or reply.is_news)
-        return Answer(b"".join(reply.lines), reply.then, self._streamed(tag, reply, telling))
-
-    def _tagged(self, tag: str, reply: Reply) -> bytes:
-        if reply.condition == "BYE":
-            return responses.status("BYE", reply.text, reply.code)
-        return responses.status(reply.condition, reply.text, reply.code, tag)
-
-    async def _streamed(self, tag: str, reply: Reply, telling: Telling) -> AsyncIterator[bytes]:
-        self._is_streaming, stream = True, reply.stream
-        try:
-            if stream is not None:
-                async for piece in stream:
-                    yield piece
-            if not self.follows:
-                end, goes_on = await self._ending(tag, reply)
-                yield end
-                if not goes_on:
-                    raise Over
-            else:
-                async for piece in self._following(tag, reply, telling):
-                    yield piece
-        except (Interrupted, Over):
-            raise           # in the middle of an answer there is nothing to be said
-        except Exception as error:
-            refusal = self.refusal(error)
-            yield self._tagged(tag, refusal)
-            if refusal.then is not Then.GO_ON:
-                raise Over from None
-        finally:
-            if isinstance(stream, AsyncGenerator):
-                await stream.aclose()
-        self._is_streaming = False
-
-    async def _following(self, tag: str, reply: Reply, telling: Telling) -> AsyncIterator[bytes]:
-        """The same as `_ending`, of a session that has said what it wants to hear of."""
-        code = reply.code
-        try:
-            if reply.condition != "BYE" and reply.then is Then.GO_ON:
-                async for piece in tell(self, telling):
-                    yield piece
-        except TemporaryFailure as error:
-            log.warn("{id}: what is new has to wait: {error}", id=spell(self._id), error=str(error))
-            code = "" if code.startswith("HIGHESTMODSEQ") else code
-        except ImapError as error:
-            yield self._tagged(tag, reply) + responses.failure(error)
-            raise Over from None
-        yield self._tagged(tag, replace(reply, code=code))
-
-    async def _ending(self, tag: str, reply: Reply) -> tuple[bytes, bool]:
-        """What is new and the tagged end, and whether the conversation goes on.
-
-        What a command has done is done, though nobody can look at the mailbox now: after a NO it would be done again.
-        """
-        try:
-            told = await self._news(reply)
-        except TemporaryFailure as error:
-            log.warn("{id}: what is new has to wait: {error}", id=spell(self._id), error=str(error))
-            # Of changes that it was not told of the peer must not believe that it has heard (RFC 7162 3.2.7).
-            code = "" if reply.code.startswith("HIGHESTMODSEQ") else reply.code
-            return self._tagged(tag, replace(reply, code=code)), True
-        except ImapError as error:
-            return self._tagged(tag, reply) + responses.failure(error), False
-        return b"".join([*told, self._tagged(tag, reply)]), True
-
-    async def _news(self, reply: Reply) -> list[bytes]:
-        if reply.condition == "BYE":
-            return []
-        annotations = await annotating.news(self)
-        if self.selected is None:
-            return annotations
-        await self.selected.refresh()
-        if self.selected is None:               # the peer has gone meanwhile
-            return annotations
-        return annotations + self.told(reply.may_expunge, reply.quiet, reply.with_uid)
 
     def told(
         self, may_expunge: bool, quiet: Collection[int] = (), with_uid: bool = False, tells_flags: bool = True
@@ -607,4 +489,4 @@ class ImapSession:
     async def _end_idle(self) -> Answer:
         assert self._idling is not None
         idling, self._idling = self._idling, None
-        return await self._end(idling.tag, Reply("idled"))
+        return await ending.end(self, idling.tag, Reply("idled"))

@@ -14,10 +14,12 @@ from mailserver.imap.commands.sections import Attribute, Body
 from mailserver.imap.error import ImapError
 from mailserver.imap.events import Request
 from mailserver.imap.numbers import STAR
-from mailserver.net.answer import Over
+from mailserver.net.answer import Over, Then
+from mailserver.session.imap import ending
 from mailserver.session.imap.bodies import Interrupted
 from mailserver.session.imap.columns import name_of
 from mailserver.session.imap.fetching import IN_UTF_8, MOST_SPELLINGS, STEP, marks_seen
+from mailserver.session.imap.reply import Reply
 from mailserver.session.imap.selected import Selected
 
 if TYPE_CHECKING:
@@ -60,13 +62,13 @@ async def answers(session: ImapSession, group: Sequence[Request]) -> AsyncIterat
             uids, lines = await _lines(session, group[0].command, [uid for uid, _ in left])
             if lines is None:
                 _, request = left.pop(0)
-                async for piece in session.answer_of(request):
+                async for piece in _answer_of(session, request):
                     yield piece
                 continue
             written: list[bytes] = []
             goes_on = True
             while left and ((uid := left[0][0]) in lines or uid not in uids):
-                end, goes_on = await session.end_of(left.pop(0)[1], not left)
+                end, goes_on = await _end_of(session, left.pop(0)[1], not left)
                 written += lines.get(uid, b""), end
             yield b"".join(written)
             if not goes_on:
@@ -75,9 +77,34 @@ async def answers(session: ImapSession, group: Sequence[Request]) -> AsyncIterat
         if isinstance(error, (Over, Interrupted)):
             raise
         for _, request in left:
-            yield session.refused(request, error)
+            yield _refused(session, request, error)
         if isinstance(error, ImapError) and error.fatal:
             raise Over from None
+
+
+async def _answer_of(session: ImapSession, request: Request) -> AsyncIterator[bytes]:
+    """All of the answer to one that cannot be read with the others."""
+    answer = await session.request(request.tag, request.command)
+    yield answer.data
+    if answer.stream is not None:
+        async for piece in answer.stream:
+            yield piece
+    if answer.then is not Then.GO_ON:
+        raise Over
+
+
+async def _end_of(session: ImapSession, request: Request, is_last: bool) -> tuple[bytes, bool]:
+    """The end of the answer to one of them, with what is new behind the last; and whether it goes on."""
+    reply = Reply("fetched", with_uid=True)
+    session.count(request.command, reply)
+    return await ending.end_of(session, request.tag, reply) if is_last else (ending.tagged(request.tag, reply), True)
+
+
+def _refused(session: ImapSession, request: Request, error: Exception) -> bytes:
+    """What is said of one of them that failed."""
+    reply = session.refusal(error)
+    session.count(request.command, reply)
+    return ending.tagged(request.tag, reply)
 
 
 async def _lines(
