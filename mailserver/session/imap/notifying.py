@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 from twisted.logger import Logger
 
 from mailserver.errors import TemporaryFailure
-from mailserver.imap import responses
-from mailserver.imap.commands.notify import Group, Notify
+from mailserver.imap import listings, responses
+from mailserver.imap.commands.notify import ABOUT_METADATA, Group, Notify
 from mailserver.imap.commands.sections import Item
 from mailserver.imap.error import ImapError
+from mailserver.imapmetadata import IMetadata
 from mailserver.imapstore import IAccountWatcher
 from mailserver.session.imap.board import Board
 from mailserver.session.imap.reply import Reply
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
 
 log = Logger()
 
-# Those that are told; with METADATA, MailboxMetadataChange and ServerMetadataChange belong here (RFC 5465 5.6, 5.7).
 EVENTS = ("MessageNew", "MessageExpunge", "FlagChange", "MailboxName", "SubscriptionChange")
+OF_METADATA = ("MailboxMetadataChange", "ServerMetadataChange")     # where there is METADATA (RFC 5465 5.6, 5.7)
 GAP = 0.1                   # seconds in which what happens is told together
 AGAIN = 5.0                 # seconds after which is asked again what could not be read
 MOST_MAILBOXES = 2000       # of which one session hears
@@ -64,8 +65,8 @@ class Notifying:
     """
 
     __slots__ = (
-        "_board", "_end", "_groups", "_is_stale", "_own", "_selected", "_session", "_timer", "around",
-        "wanted",
+        "_annotated", "_board", "_end", "_end_annotations", "_groups", "_is_stale", "_own", "_selected", "_session",
+        "_timer", "around", "wanted",
     )
 
     def __init__(self, session: ImapSession, groups: tuple[Group, ...]) -> None:
@@ -75,6 +76,8 @@ class Notifying:
         self._groups = tuple(each for each in groups if not each.scope.is_selected and each.events)
         self._board: Board | None = None
         self._end: Callable[[], None] | None = None
+        self._annotated: int | None = None      # the last change of annotations that was told of; None: none is
+        self._end_annotations: Callable[[], None] | None = None
         self._is_stale = False
         self._selected = ""                 # MAILBOXID
         self._own: set[int] = set()         # UIDs of messages that this session has put there itself
@@ -91,6 +94,9 @@ class Notifying:
         try:
             around = Surroundings(session, self._groups)
             await around.read()
+            if any(each.events & ABOUT_METADATA for each in self._groups):
+                self._end_annotations = store.watch_annotations(session.account, self._heard)
+                self._annotated = (await store.annotated(session.account, None)).number
             if around.count > MOST_MAILBOXES:
                 raise ImapError("that is too much to be told of", "NO", "NOTIFICATIONOVERFLOW")
         except BaseException:
@@ -101,9 +107,11 @@ class Notifying:
     def close(self) -> None:
         """Nothing more is told."""
         self.look_at(None)
-        end, self._end = self._end, None
-        if end is not None:
-            end()
+        ends = self._end, self._end_annotations
+        self._end = self._end_annotations = None
+        for end in ends:
+            if end is not None:
+                end()
         timer, self._timer = self._timer, None
         if timer is not None:
             timer.cancel()
@@ -160,7 +168,7 @@ class Notifying:
             return
         self._is_stale = False
         try:
-            lines = await around.news()
+            lines = await around.news() + await self._of_metadata(around)
         except TemporaryFailure as error:
             log.warn("a session is told of other mailboxes later: {words}", words=str(error))
             self.try_again()
@@ -171,6 +179,22 @@ class Notifying:
             return
         async for piece in in_pieces(lines):
             yield piece
+
+
+    async def _of_metadata(self, around: Surroundings) -> list[bytes]:
+        """Which annotations others have changed, for who does not hear of all of them in any case (RFC 5464 4.1)."""
+        session = self._session
+        if self._annotated is None or session.annotated is not None:
+            return []
+        assert session.account is not None
+        store: Any = session.policy.store
+        found = await store.annotated(session.account, self._annotated, session.id)
+        self._annotated = found.number
+        changed: dict[str, list[str]] = {}
+        for mailbox, entry in found.changed:
+            if around.tells_metadata(mailbox):
+                changed.setdefault(mailbox or "", []).append(entry)
+        return [listings.annotations_changed(name, entries, session.wire.utf8) for name, entries in changed.items()]
 
 
 async def in_pieces(lines: Iterable[bytes]) -> AsyncIterator[bytes]:
@@ -191,9 +215,10 @@ async def notify(session: ImapSession, command: Notify) -> Reply:
     """What was wanted before is wanted no more, unless this one fails (RFC 5465 3.1)."""
     if not can_notify(session.policy.store):
         raise ImapError("this mailbox store cannot tell of other mailboxes")
-    known = {each.upper() for each in EVENTS}
+    events = (*EVENTS, *OF_METADATA) if IMetadata.providedBy(session.policy.store) else EVENTS
+    known = {each.upper() for each in events}
     if any(each.events - known for each in command.groups):
-        raise ImapError("there is no such event", "NO", f"BADEVENT ({' '.join(EVENTS)})")
+        raise ImapError("there is no such event", "NO", f"BADEVENT ({' '.join(events)})")
     notifying = Notifying(session, command.groups)
     await notifying.begin()
     if session.is_lost:

@@ -80,6 +80,12 @@ class Surroundings:
             items["HIGHESTMODSEQ"] = box.modseq
         return listings.counted(box.name, items, self._session.wire.utf8)
 
+    def tells_metadata(self, mailbox: str | None) -> bool:
+        """Whether it is to be told that an annotation of a mailbox has changed; None: one of the server."""
+        if mailbox is None:
+            return any("SERVERMETADATACHANGE" in each.events for each in self._groups)
+        return "MAILBOXMETADATACHANGE" in self._events(mailbox, self._subscribed)
+
     # -- what is new
 
     async def news(self) -> list[bytes]:

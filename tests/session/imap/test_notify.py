@@ -166,6 +166,33 @@ class SelectedTests(NotifyCase):
         self.assertEqual(found, b'* LIST (\\HasNoChildren) "/" new\r\n')
 
 
+class MetadataTests(NotifyCase):
+    async def test_annotations(self) -> None:
+        """Those of mailboxes that were named, and of the server; not what the session itself has changed."""
+        server = await self.serve()
+        peer, other = await self.log_in(server), await self.log_in(server)
+        await peer.ok("NOTIFY SET (mailboxes (INBOX) (MailboxMetadataChange)) (personal (ServerMetadataChange))")
+        for each in ("Sent", "INBOX", '""'):
+            await other.ok(f'SETMETADATA {each} (/private/comment "read this")')
+        await self.hears(peer, "METADATA INBOX /private/comment", 'METADATA "" /private/comment')
+        self.assertEqual((await peer.ok('SETMETADATA INBOX (/private/comment "mine")')).lines, [])
+        await peer.ok("NOTIFY SET (personal (MailboxName))")
+        await other.ok("SETMETADATA INBOX (/private/comment NIL)")
+        await other.ok("CREATE Now")
+        self.assertRegex((await peer.response()).decode(), r"^\* LIST .*Now$")
+
+    async def test_all_in_any_case(self) -> None:
+        """Who has said ENABLE METADATA hears of each once."""
+        server = await self.serve()
+        peer, other = await self.log_in(server, "alice", "ENABLE METADATA"), await self.log_in(server)
+        await peer.ok("NOTIFY SET (personal (MailboxMetadataChange MailboxName))")
+        await other.ok('SETMETADATA INBOX (/private/comment "x")')
+        await other.ok("CREATE Now")
+        heard = await peer.response(), await peer.response()
+        self.assertIn(b"* METADATA INBOX /private/comment", heard)
+        self.assertEqual((await peer.ok("NOOP")).lines, [])
+
+
 class OtherTests(NotifyCase):
     async def test_status(self) -> None:
         """How the others are now, and each change of them; the selected one is not among them."""
@@ -304,10 +331,11 @@ class RefusedTests(NotifyCase):
         ):
             heard = await peer.ask(f"NOTIFY {words}".rstrip() if not words.endswith(" ") else f"NOTIFY {words}x")
             self.assertTrue(heard.end.startswith(b"BAD"), (words, heard.end))
-        for event in ("AnnotationChange", "MailboxMetadataChange", "Sunrise"):
+        for event in ("AnnotationChange", "Sunrise"):
             await self.refused(
                 peer, f"NOTIFY SET (personal (MessageNew MessageExpunge {event}))",
-                r"^NO \[BADEVENT \(MessageNew MessageExpunge FlagChange MailboxName SubscriptionChange\)\]",
+                r"^NO \[BADEVENT \(MessageNew MessageExpunge FlagChange MailboxName SubscriptionChange "
+                r"MailboxMetadataChange ServerMetadataChange\)\]",
             )
         await peer.ok("NOTIFY SET (mailboxes ({3+}\r\na b \"c\") (mailboxname)) (personal NONE)")
 
