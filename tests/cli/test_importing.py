@@ -327,7 +327,8 @@ class LyingServerTests(MovingCase):
 
     START = (
         b"* CAPABILITY IMAP4rev1\r\n%b OK done\r\n", b"%b OK in\r\n", b"%b OK done\r\n",
-        b'* LIST () "/" INBOX\r\n* LIST () "/" {3}\r\na/b\r\n* LIST nonsense\r\n* LIST (\\Noselect) "/" no\r\n%b OK done\r\n',
+        b'* LIST () "/" INBOX\r\n* LIST () "/" {3}\r\na/b\r\n* LIST nonsense\r\n'
+        b'* LIST (\\Noselect) "/" no\r\n%b OK done\r\n',
         b"* STATUS INBOX (MESSAGES 2)\r\n%b OK done\r\n", b"%b NO never\r\n",
         b"* 2 EXISTS\r\n* OK [UIDVALIDITY 7] x\r\n%b OK [READ-ONLY]\r\n", b"* SEARCH 1 2 x 2\r\n%b OK done\r\n",
     )
@@ -338,7 +339,8 @@ class LyingServerTests(MovingCase):
             *self.START,
             b'* 1 FETCH (UID 1 FLAGS (\\Seen \\Odd \x01) INTERNALDATE "nonsense" RFC822.SIZE 5)\r\n'
             b'* 9 FETCH (UID 9 FLAGS () INTERNALDATE "x" RFC822.SIZE 5)\r\n'
-            b'* 2 FETCH (UID 2 FLAGS ($Label1) INTERNALDATE "14-Nov-2023 22:13:20 +0000" RFC822.SIZE 5)\r\n%b OK done\r\n',
+            b'* 2 FETCH (UID 2 FLAGS ($Label1) INTERNALDATE "14-Nov-2023 22:13:20 +0000" RFC822.SIZE 5)\r\n'
+            b"%b OK done\r\n",
             b"* 2 FETCH (UID 2 BODY[] {5}\r\nx\r\ny\n)\r\n* 3 FETCH (UID 8 BODY[] {1}\r\nz)\r\n%b OK done\r\n",
             b"%b NO no such mailbox\r\n", b"* BYE\r\n%b OK done\r\n",
         )
