@@ -327,8 +327,8 @@ class LyingServerTests(MovingCase):
 
     START = (
         b"* CAPABILITY IMAP4rev1\r\n%b OK done\r\n", b"%b OK in\r\n", b"%b OK done\r\n",
-        b'* LIST () "/" INBOX\r\n* LIST () "/" {3}\r\na/b\r\n* LIST nonsense\r\n'
-        b'* LIST (\\Noselect) "/" no\r\n%b OK done\r\n',
+        (b'* LIST () "/" INBOX\r\n* LIST () "/" {3}\r\na/b\r\n* LIST nonsense\r\n'
+        b'* LIST (\\Noselect) "/" no\r\n%b OK done\r\n'),
         b"* STATUS INBOX (MESSAGES 2)\r\n%b OK done\r\n", b"%b NO never\r\n",
         b"* 2 EXISTS\r\n* OK [UIDVALIDITY 7] x\r\n%b OK [READ-ONLY]\r\n", b"* SEARCH 1 2 x 2\r\n%b OK done\r\n",
     )
