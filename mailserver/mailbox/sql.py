@@ -207,11 +207,13 @@ class Sql(SqlMetadata):
     async def bring(
         self, into: Into, messages: Sequence[Appended], replaces: tuple[Any, int] | None = None
     ) -> Copied:
-        return await self._database.write(
+        copied = await self._database.write(
             putting.bring, self._database.contents, into, messages, self._server.now(),
             None if replaces is None else (replaces[0].row, replaces[1]), self._usual,
             size=sum(len(each.content.beginning) for each in messages),
         )
+        self._digester.begin([each.id for each in messages])
+        return copied
 
     # -- news
 
@@ -229,6 +231,7 @@ class Sql(SqlMetadata):
     async def forget_access_keys(self, account: Account, mailbox: Any | None = None) -> None:
         row = None if mailbox is None else mailbox.row
         await self._database.write(accesskeys.forget, account.id, row)
+
     def watch_account(self, account: Account, callback: Callable[[], None]) -> Callable[[], None]:
         return self._accounts.watch(account.id, callback)
 
