@@ -14,8 +14,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import compress, groupby
 
-FIRST_PAGE = 256            # words; each other page has twice as many ...
-LARGEST_PAGE = 8192         # ... up to this
+FIRST_PAGE = 32             # words; each other page has twice as many ...
+LARGEST_PAGE = 2048         # ... up to this: whoever looks for one word reads the lists of its whole page
 MOST_MESSAGES = 0xFFFF      # of a piece
 ENOUGH = 16                 # lists of bits that are read before it is asked whether more are needed
 
