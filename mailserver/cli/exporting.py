@@ -16,7 +16,7 @@ from mailserver.moving.taking import Taking
 from mailserver.store import directory, mailboxes
 
 
-@click.command()
+@click.command("export")
 @click.argument("address")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--mailbox", "only", multiple=True, metavar="NAME", help="Only this; may be given several times.")

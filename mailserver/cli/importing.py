@@ -28,7 +28,7 @@ again = click.option("--again", is_flag=True, help="Bring all of it, though it w
 CONFIRMED = {"tls": 993, "starttls": 143, "none": 143}
 
 
-@click.group()
+@click.group("import")
 def command() -> None:
     """Mail of a Maildir, an mbox file, or another server comes into an account.
 
