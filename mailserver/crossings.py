@@ -79,8 +79,10 @@ def _write(connection: Connection, used: Used, percent: int, report: Accepting |
 
 def letter(used: Used, percent: int, hostname: str, now: float, id: str) -> bytes:
     """A whole message, in plain English."""
+    name = _word(used.name)
     whose = {
-        "account": "Your mailboxes have", "mailbox": f"Your mailbox {_word(used.name)} has",
+        "account": f"The public mailboxes of {name} have" if used.is_public else "Your mailboxes have",
+        "mailbox": f"{'The public' if used.is_public else 'Your'} mailbox {name} has",
         "domain": f"All accounts of {used.name} together have",
     }[used.kind]
     quota = used.quota

@@ -6,8 +6,10 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from mailserver.content import Content
 from mailserver.crossings import Crossings, threshold
-from mailserver.store import crossings, directory, mailboxes, mailboxquotas
+from mailserver.interfaces import Delivery
+from mailserver.store import crossings, directory, mailboxes, mailboxquotas, publics
 from tests.session.imap.house import ImapCase
 
 
@@ -86,6 +88,27 @@ class CrossingsTests(ImapCase):
         self.assertEqual(await self.look(server), 0)
         for kind in crossings.KINDS:
             self.assertEqual(await database.read(crossings.used, kind, 0, (0, 0)), [])
+
+    async def test_public(self) -> None:
+        """Of public mailboxes the postmaster of their domain hears: nobody reads mail as their owner."""
+        server = await self.serve('[[mailbox]]\nuse = "sql"\nquota_messages = 5\n')
+        database = server.database
+        await database.write(publics.create_public, "example.org", "team", 0.0)
+        owner = await database.read(publics.public_account, "example.org")
+        row, _ = await database.read(mailboxes.find_mailbox, owner.id, "team")
+        await database.write(mailboxquotas.set_mailbox_quota, row, 0, 4)
+        for _ in range(4):
+            await self.delivered(server, owner)
+        self.assertEqual(await self.look(server), 2)
+        told = b"".join(await self.letters(server, "postmaster"))
+        self.assertIn(b"The public mailboxes of example.org have used 80 %", told)
+        self.assertIn(b"The public mailbox team has used 100 %", told)
+        self.assertEqual(await self.store(server).mailboxes(owner), ["team"])
+
+    async def delivered(self, server: Any, owner: Any) -> None:
+        id = server.world.new_id()
+        content = Content.of(b"Subject: x\r\n\r\nx\r\n")
+        await self.store(server).deliver(Delivery(id, id, owner, "team", b"", content, 1_700_000_000.0))
 
     async def test_nobody_there(self) -> None:
         """Where the postmaster is an alias that leads nowhere the log alone hears it, once."""

@@ -6,6 +6,8 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import click
 from twisted.trial.unittest import SynchronousTestCase
@@ -64,6 +66,9 @@ class PageTests(SynchronousTestCase):
 
     def test_urls(self) -> None:
         self.play("docs/howto/urls.rst")
+
+    def test_moving_in(self) -> None:
+        self.play("docs/howto/moving-in.rst")
 
     def test_maildir(self) -> None:
         self.play("docs/howto/maildir.rst")
@@ -128,14 +133,20 @@ class ReferenceTests(SynchronousTestCase):
         """What IMAP offers stands in the table, and nothing else does."""
         page = (ROOT / "docs/reference/imap.rst").read_text("utf-8").partition("\nAnnotations\n")[0]
         offered = {
-            each.partition("=")[0] if each.startswith(("AUTH=", "APPENDLIMIT=")) else each
+            each.partition("=")[0] if each.partition("=")[0].endswith(("AUTH", "LIMIT")) and "=B" not in each else each
             for words in (
                 capabilities.outside(["PLAIN"], True, True), capabilities.outside(["PLAIN"], False, True),
-                capabilities.inside(1, True), *(names for _, names in capabilities.OF_STORES),
+                *(capabilities.inside(self.policy(*limits), True) for limits in ((1000, 0), (0, 1000))),
+                *(names for _, names in capabilities.OF_STORES),
             )
             for each in words
         } | {"LITERAL-"}
         self.assertEqual(sorted(re.findall(r"^``(\S+)`` ", page, re.MULTILINE)), sorted(offered))
+
+    def policy(self, message_limit: int, save_limit: int) -> Any:
+        """All that can be configured, over a store that can do nothing more than it has to."""
+        links = SimpleNamespace(keys=object())
+        return SimpleNamespace(size=1, store=None, links=links, message_limit=message_limit, save_limit=save_limit)
 
     def test_every_key(self) -> None:
         """Each key that the configuration takes stands on its page, as ``key``."""

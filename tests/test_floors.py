@@ -36,7 +36,7 @@ FLOORS: tuple[tuple[tuple[str, ...], ...], ...] = (
         ("mailbox",), ("auth",), ("forwarding",), ("filters",),
     ),
     (("acceptance",), ("config", "kept", "outbound", "settings")),
-    (("session",), ("delivery",), ("rooms",), ("web",)),
+    (("session",), ("delivery",), ("rooms",), ("web",), ("moving",)),
     ((
         "service", "chores", "crossings", "retaining", "orders", "renewal", "residents", "station", "talkers",
         "metering",

@@ -13,7 +13,6 @@ from mailserver.cli.chosen import seconds
 from mailserver.cli.given import configuration, reading, writing
 from mailserver.cli.restoring import restore
 from mailserver.cli.shown import as_json, period, plural, show_json, show_pairs, show_table
-from mailserver.cli.user import named
 from mailserver.errors import NotFound
 from mailserver.imap.names import canonical
 from mailserver.imapstore import Quota, Status
@@ -25,7 +24,7 @@ from mailserver.tomltable import Wrong
 
 @click.group("mailbox")
 def command() -> None:
-    """The mailboxes of an account: what is in them, for how long, and how much may be."""
+    """The mailboxes of an account, or of @DOMAIN: what is in them, for how long, and how much may be."""
 
 
 command.add_command(restore)
@@ -39,7 +38,7 @@ for each in sharing.commands:
 def list_(address: str, json_wanted: bool) -> None:
     """All mailboxes of an account."""
     with reading() as connection:
-        account = owner(connection, address)
+        account = sharing.owned(connection, address)
         subscribed = set(mailboxes.subscriptions(connection, account.id))
         found = [_row(connection, account, each, subscribed) for each in mailboxes.status(connection, account.id)]
     if json_wanted:
@@ -59,7 +58,7 @@ def list_(address: str, json_wanted: bool) -> None:
 def show(address: str, mailbox: str, json_wanted: bool) -> None:
     """One mailbox."""
     with reading() as connection:
-        account = owner(connection, address)
+        account = sharing.owned(connection, address)
         subscribed = set(mailboxes.subscriptions(connection, account.id))
         about = _row(connection, account, existing(connection, account, mailbox), subscribed)
     if json_wanted:
@@ -84,7 +83,7 @@ def create(address: str, mailbox: str, use: str | None) -> None:
     """A new, empty mailbox, to which the account is subscribed."""
     name = canonical(mailbox)
     with writing() as connection:
-        account = owner(connection, address)
+        account = sharing.owned(connection, address)
         mailboxes.create(connection, account.id, name, _use(use) if use else "", time.time())
         mailboxes.subscribe(connection, account.id, name, True)
     click.echo(f"the mailbox {name} is there")
@@ -98,7 +97,7 @@ def rename(address: str, mailbox: str, to: str) -> None:
     """Another name, also for what lies below it; of INBOX only its messages go there."""
     old, new = canonical(mailbox), canonical(to)
     with writing() as connection:
-        account = owner(connection, address)
+        account = sharing.owned(connection, address)
         change = changing.rename_inbox if old == INBOX else mailboxes.rename
         change(connection, account.id, old, new, time.time())
     click.echo(f"the mailbox {old} is called {new}" if old != INBOX else f"the messages of INBOX are in {new}")
@@ -113,7 +112,7 @@ def delete(address: str, mailbox: str) -> None:
     config = configuration()
     keeps = config.keeping.undelete
     with writing(config) as connection:
-        account = owner(connection, address)
+        account = sharing.owned(connection, address)
         count = sum(each.messages for each in mailboxes.status(connection, account.id, {name}))
         mailboxes.drop(
             connection, config.data / "contents", account.id, name, time.time() if keeps else None,
@@ -136,7 +135,7 @@ def quota(address: str, mailbox: str, octets: int | None, messages: int | None, 
     """
     if octets is not None or messages is not None:
         with writing() as connection:
-            account = owner(connection, address)
+            account = sharing.owned(connection, address)
             name = existing(connection, account, mailbox).name
             before = mailboxquotas.named_mailbox_quota(connection, account.id, name) or Quota(0, 0, 0, 0)
             mailboxquotas.set_mailbox_quota(
@@ -145,11 +144,11 @@ def quota(address: str, mailbox: str, octets: int | None, messages: int | None, 
             )
             directory.changed(connection)           # who remembers that nobody has a limit looks again
     with reading() as connection:
-        account = owner(connection, address)
+        account = sharing.owned(connection, address)
         status = existing(connection, account, mailbox)
         found = _quota(connection, account, status)
     if json_wanted:
-        show_json({"address": str(account.address), "mailbox": status.name, **quotas.as_object(found)})
+        show_json({"address": sharing.shown(account), "mailbox": status.name, **quotas.as_object(found)})
     else:
         show_pairs(quotas.as_pairs(found))
 
@@ -171,27 +170,19 @@ def retention_(
     longest = None if older_than is None else 0.0 if older_than == "0" else seconds(older_than, "--older-than")
     if usual or changes:
         with writing() as connection:
-            account = owner(connection, address)
+            account = sharing.owned(connection, address)
             id = _id(connection, account, existing(connection, account, mailbox).name)
             before = retention.retention_of(connection, id) or (0.0, 0)
             says = (before[0] if longest is None else longest, before[1] if at_most is None else at_most)
             retention.set_retention(connection, id, None if usual else says)
     with reading() as connection:
-        account = owner(connection, address)
+        account = sharing.owned(connection, address)
         status = existing(connection, account, mailbox)
         found = retention.retention_of(connection, _id(connection, account, status.name))
     if json_wanted:
-        show_json({"address": str(account.address), "mailbox": status.name, **_retention(found)})
+        show_json({"address": sharing.shown(account), "mailbox": status.name, **_retention(found)})
     else:
         click.echo("as configured" if found is None else _kept_in_words(found))
-
-
-def owner(connection: Any, address: str) -> Account:
-    """Whose mailboxes are meant; raises `NotFound`."""
-    account = directory.find_account(connection, named(address).key)
-    if account is None:
-        raise NotFound(f"there is no account {address}")
-    return account
 
 
 def existing(connection: Any, account: Account, mailbox: str) -> Status:

@@ -25,6 +25,8 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "domain": ("domain", "The domains whose mail ends here."),
     "user": ("user", "The accounts."),
     "mailbox": ("mailbox", "The mailboxes of accounts and domains."),
+    "import": ("importing", "Mail of a Maildir, an mbox file, or another server."),
+    "export": ("exporting", "An account in one file."),
     "alias": ("alias", "Addresses that stand for others."),
     "annotation": ("annotation", "What is said of the server, or of a mailbox, for IMAP clients."),
     "suppression": ("suppression", "Who is not written to any more."),

@@ -11,8 +11,8 @@ import click
 
 from mailserver.cli.chosen import seconds
 from mailserver.cli.given import configuration, opened_database
+from mailserver.cli.sharing import owned
 from mailserver.cli.shown import as_json, plural, show_json, show_json_array, show_rows, when
-from mailserver.cli.user import named
 from mailserver.config import Config
 from mailserver.errors import NotFound
 from mailserver.imap.names import canonical
@@ -20,7 +20,7 @@ from mailserver.imapstore import Removed
 from mailserver.mime.folding import fold
 from mailserver.mime.headers import collect
 from mailserver.mime.words import decode
-from mailserver.store import contents, directory
+from mailserver.store import contents
 from mailserver.store.database import Database
 from mailserver.store.restoring import RESTORED, removed_messages
 from mailserver.store.restoring import restore as bring_back
@@ -50,9 +50,7 @@ def restore(
     )
     with opened_database(config) as database:
         with database.reading() as connection:
-            account = directory.find_account(connection, named(address).key)
-        if account is None:
-            raise NotFound(f"there is no account {address}")
+            account = owned(connection, address)
         pages = _pages(database, account.id, name, earliest, subject, only_list)
         if only_list:
             _show((each for page in pages for each in page), json_wanted)

@@ -88,9 +88,12 @@ def _row(owner: Account, name: str, entry: Share) -> dict[str, str]:
 @click.command("public")
 @click.argument("domain")
 @click.argument("mailbox")
-@click.option("--remove", is_flag=True, help="It goes, with all mail in it.")
+@click.option("--remove", is_flag=True, help="It goes, with all mail in it, which can be restored.")
 def public(domain: str, mailbox: str, remove: bool) -> None:
-    """Make a public mailbox of a domain, in which all accounts there may read ("lrs")."""
+    """Make a public mailbox of a domain, in which all accounts there may read ("lrs").
+
+    What is in one that goes can be restored for a while, as `mailserver mailbox delete` says of it.
+    """
     name, config = domain.removeprefix("@"), configuration()
     try:
         level = canonical(mailbox)
@@ -98,7 +101,10 @@ def public(domain: str, mailbox: str, remove: bool) -> None:
         raise MailserverError(f"{mailbox!r} is no name for a mailbox: {error}") from None
     with writing(config) as connection:
         if remove:
-            mailboxes.drop(connection, config.data / "contents", owned(connection, f"@{name}").id, level)
+            mailboxes.drop(
+                connection, config.data / "contents", owned(connection, f"@{name}").id, level,
+                time.time() if config.keeping.undelete else None, config.usual_quota,
+            )
         else:
             publics.create_public(connection, name, level, time.time())
     click.echo(f"the public mailbox {level} of {name} is {'gone' if remove else 'there'}")

@@ -20,7 +20,8 @@ from mailserver.mime.terms import terms
 from mailserver.store import searching
 from mailserver.store.database import Database
 from mailserver.store.news import News
-from mailserver.store.pieces import Growing, Kind, Piece, Said
+from mailserver.store.pages import MOST_MESSAGES
+from mailserver.store.pieces import Growing, Kind, Said, joined
 from mailserver.store.ranges import ranges_of
 
 log = Logger()
@@ -29,17 +30,18 @@ QUIET = 1.0                 # seconds in which nothing came, before what came is
 LONGEST = 60.0              # seconds that it waits for that
 FEW = 64                    # messages of a mailbox that may be looked at each time ...
 FEW_OCTETS = 512 * 1024     # ... as long as they are no more than this
-AT_ONCE = 512               # messages of one step
+AT_ONCE = 4096              # messages of one piece when it is made ...
+MOST_WORDS = 2_000_000      # ... and words of them all, from which on it is written, for they are in memory
 SCANNED = 1024 * 1024       # octets of messages that are at hand at a time
 MOST_TERMS = 50_000         # of one message; one with more is looked at each time
 # Messages: pieces of fewer become one when there are eight of them, or as many messages in them.
-LEVELS = (512, 4096, 16384)
+LEVELS = (512, 4096, 32768)
 ALIKE = 8
 TIDYING = 3600.0            # seconds between two looks at what is worn
 MOST_MAILBOXES = 1000       # that are listed at a time
 WORN = 0.25                 # of the messages in a mailbox's index are gone: it is made anew
 
-KEPT = ((b"from", Kind.FROM), (b"to", Kind.TO), (b"cc", Kind.CC), (b"subject", Kind.SUBJECT))
+KEPT = {b"from": Kind.FROM, b"to": Kind.TO, b"cc": Kind.CC, b"subject": Kind.SUBJECT}
 
 
 def said(prefix: bytes, octets: Any) -> Said:
@@ -52,20 +54,19 @@ def said(prefix: bytes, octets: Any) -> Said:
 
 
 def _said(prefix: bytes, octets: Any) -> Said:
-    found: dict[Kind, Collection[str]] = {}
-    is_all = True
-    named: set[str] = set()
-    values = Looked(b"", octets).said(*(name for name, _ in KEPT))
-    for (_, kind), value in zip(KEPT, values, strict=True):
-        is_all = is_all and len(value) < LONGEST_SAID
-        found[kind], _ = terms((value,), MOST_TERMS)
-        named |= set(found[kind])
     looked = Looked(prefix, octets)
-    header, is_whole = terms(looked.header_texts(), MOST_TERMS)
+    kept, others = looked.apart(KEPT)
+    found: dict[Kind, Collection[str]] = {}
+    header, is_all = terms(others, MOST_TERMS)
+    for name, value in kept.items():
+        is_all = is_all and len(value) < LONGEST_SAID
+        found[KEPT[name]], is_whole = terms((value,), MOST_TERMS)
+        header.add(name.decode("ascii").upper())
+        is_all = is_all and is_whole
     # Whoever asks for a header asks for these too.
-    found[Kind.HEADER] = header - named
-    found[Kind.BODY], is_all_of_it = terms(looked.body_texts(), MOST_TERMS)
-    return Said({kind: some for kind, some in found.items() if some}, is_all and is_whole and is_all_of_it)
+    found[Kind.HEADER] = header.difference(*found.values())
+    found[Kind.BODY], is_whole = terms(looked.body_texts(), MOST_TERMS)
+    return Said({kind: some for kind, some in found.items() if some}, is_all and is_whole)
 
 
 class Indexer:
@@ -186,22 +187,27 @@ class Indexer:
             uids, octets = await database.read(searching.behind, row, after, AT_ONCE)
             if not uids or (len(uids) <= few and octets <= FEW_OCTETS and few):
                 return done
-            growing = await self._read(row, uids)
-            piece = await self._server.in_thread(growing.piece, uids[0], uids[-1])
+            growing, last = await self._read(row, uids)
+            piece = await self._server.in_thread(growing.piece, uids[0], last)
             if not await database.write(searching.put, row, after, piece, size=piece.octets):
                 return done                     # another process was at it, or the mailbox has gone
-            done += len(uids)
+            done += len(piece.uids)
             await self._join(row)
             if few and not self._running:
                 return done
 
-    async def _read(self, row: int, uids: Sequence[int]) -> Growing:
+    async def _read(self, row: int, uids: Sequence[int]) -> tuple[Growing, int]:
+        """What these messages say, or so many of them as may be in memory; and the UID of the last."""
         box = SqlMailbox.of_row(self._server, row)
         growing = Growing()
-        async for step in box.scan(ranges_of(uids), _of_message, SCANNED):
-            for uid, each in step:
-                growing.add(uid, each)
-        return growing
+
+        def add(uid: int, prefix: bytes, octets: Any) -> None:
+            growing.add(uid, said(prefix, octets))
+
+        async for step in box.scan(ranges_of(uids), add, SCANNED):
+            if growing.size > MOST_WORDS:
+                return growing, step[-1][0]
+        return growing, uids[-1]
 
     async def _join(self, row: int) -> None:
         """Make one of the last pieces where there are many small ones."""
@@ -211,7 +217,7 @@ class Indexer:
         if firsts:
             some = await database.read(searching.load, row, firsts)
             if len(some) == len(firsts):
-                piece = await self._server.in_thread(_joined, some, None)
+                piece = await self._server.in_thread(joined, some, None)
                 await database.write(searching.replace, row, firsts, piece, size=piece.octets)
 
     # -- keeping
@@ -227,14 +233,10 @@ class Indexer:
                 if len(left) < size:
                     some = await database.read(searching.load, row, [first])
                     if some:
-                        piece = await self._server.in_thread(_joined, some, frozenset(left)) if left else None
+                        piece = await self._server.in_thread(joined, some, frozenset(left)) if left else None
                         await database.write(
                             searching.replace, row, [first], piece, size=piece.octets if piece is not None else 0
                         )
-
-
-def _of_message(uid: int, prefix: bytes, octets: Any) -> Said:
-    return said(prefix, octets)
 
 
 def to_join(pieces: Sequence[tuple[int, int, int]]) -> list[int]:
@@ -243,17 +245,10 @@ def to_join(pieces: Sequence[tuple[int, int, int]]) -> list[int]:
         some: list[int] = []
         messages = 0
         for first, _, size in reversed(pieces):
-            if size >= level:
+            if size >= level or messages + size > MOST_MESSAGES:
                 break
             some.append(first)
             messages += size
         if len(some) > 1 and (len(some) >= ALIKE or messages >= level):
             return some[::-1]
     return []
-
-
-def _joined(pieces: Sequence[Piece], alive: Collection[int] | None) -> Piece:
-    growing = Growing()
-    for each in pieces:
-        growing.join(each, alive)
-    return growing.piece(pieces[0].first, pieces[-1].last)

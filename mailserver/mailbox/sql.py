@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from operator import attrgetter
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -45,7 +46,6 @@ from mailserver.store import (
     viewing,
 )
 from mailserver.store.database import Database
-from mailserver.store.digests import Digest
 
 FEW = 8                 # messages of one APPEND that are understood before they are kept
 
@@ -138,16 +138,13 @@ class Sql(SqlMetadata):
     async def append(
         self, account: Account, name: str, messages: Sequence[Appended], replaces: tuple[Any, int] | None = None
     ) -> Copied:
-        wholes = [(each.id, each.content.beginning) for each in messages if each.content.path is None]
-        size = sum(len(whole) for _, whole in wholes)
-        made: list[tuple[int, Digest]] = []
-        if len(wholes) <= FEW:
-            made = await self._server.in_thread(digest_many, wholes)
+        are_few = len(messages) <= FEW
         copied = await self._database.write(
-            changing.append, self._database.contents, (account.id, name), messages, self._server.now(),
-            None if replaces is None else (replaces[0].row, replaces[1]), self._usual, made, size=size,
+            _append if are_few else changing.append, self._database.contents, (account.id, name), messages,
+            self._server.now(), None if replaces is None else (replaces[0].row, replaces[1]), self._usual,
+            size=sum(len(each.content.beginning) for each in messages),
         )
-        if not made:
+        if not are_few:
             self._digester.begin([each.id for each in messages])
         return copied
 
@@ -210,11 +207,13 @@ class Sql(SqlMetadata):
     async def bring(
         self, into: Into, messages: Sequence[Appended], replaces: tuple[Any, int] | None = None
     ) -> Copied:
-        return await self._database.write(
+        copied = await self._database.write(
             putting.bring, self._database.contents, into, messages, self._server.now(),
             None if replaces is None else (replaces[0].row, replaces[1]), self._usual,
             size=sum(len(each.content.beginning) for each in messages),
         )
+        self._digester.begin([each.id for each in messages])
+        return copied
 
     # -- news
 
@@ -232,8 +231,18 @@ class Sql(SqlMetadata):
     async def forget_access_keys(self, account: Account, mailbox: Any | None = None) -> None:
         row = None if mailbox is None else mailbox.row
         await self._database.write(accesskeys.forget, account.id, row)
+
     def watch_account(self, account: Account, callback: Callable[[], None]) -> Callable[[], None]:
         return self._accounts.watch(account.id, callback)
+
+
+def _append(
+    connection: Any, folder: Path, target: tuple[int, str], messages: Sequence[Appended], now: float,
+    replaces: tuple[int, int] | None, usual: tuple[int, int],
+) -> Copied:
+    """A few messages, understood in the same transaction."""
+    small = [(each.id, each.content.beginning) for each in messages if each.content.path is None]
+    return changing.append(connection, folder, target, messages, now, replaces, usual, digest_many(small))
 
 
 def _deliver(connection: Any, delivery: Delivery) -> None:

@@ -6,7 +6,7 @@ What is plain ASCII, as most of what machines write, is searched as the octets t
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 
 from mailserver.mime import words
@@ -32,7 +32,7 @@ _SAYS_PLAIN = re.compile(
     rb"\nCONTENT-(?:TRANSFER-ENCODING:[ \t]*(?:7BIT|8BIT|BINARY)|LENGTH:[ \t]*[0-9]++|LANGUAGE:[ \t]*[A-Z-]++"
     rb"|TYPE:[ \t]*TEXT/PLAIN(?:[ \t]*;(?:\r?\n)?[ \t]*(?:"
     rb"CHARSET=\"?(?:US-ASCII|UTF-8|ISO-8859-(?:1|15)|WINDOWS-1252)\"?"
-    rb"|FORMAT=\"?(?:FLOWED|FIXED)\"?|DELSP=\"?(?:YES|NO)\"?))*+)[ \t]*\r?\n(?![ \t])"
+    rb"|FORMAT=\"?(?:FLOWED|FIXED)\"?|DELSP=\"?(?:YES|NO)\"?))*+)[ \t]*(?=\r?\n(?![ \t]))"
 )
 
 
@@ -59,8 +59,8 @@ class Looked:
     """
 
     __slots__ = (
-        "_bare", "_body", "_end", "_header", "_is_literal", "_literal", "_long", "_octets", "_pieces", "_said",
-        "_upper",
+        "_bare", "_body", "_end", "_header", "_is_literal", "_literal", "_long", "_octets", "_own", "_pieces",
+        "_said", "_upper",
     )
 
     def __init__(self, prefix: bytes, octets: Octets) -> None:
@@ -68,6 +68,7 @@ class Looked:
         end, self._body = _header_end(octets)
         self._end = min(end, MOST_HEADER)
         self._header = prefix + octets[: self._end]
+        self._own = len(prefix)
         self._upper: bytes | None = None        # of the header
         self._said: list[str] | None = None     # the fields of the header, folded
         self._pieces: list[str] | None = None   # of the body, folded ...
@@ -101,18 +102,31 @@ class Looked:
             found[name].append(fold(words.decode(unfolded(value))))
         return ["\n".join(found[name])[:LONGEST_SAID] for name in names]
 
+    def apart(self, names: Container[bytes]) -> tuple[dict[bytes, str], list[str]]:
+        """Of the content's fields the values of those with these names, as they are searched, a line for each field.
+
+        And the texts of the fields with other names, and of those that its recipient alone has.
+        """
+        kept: dict[bytes, list[str]] = {}
+        others: list[str] = []
+        for name, start, value, end in self._fields():
+            if name in names and start >= self._own:
+                kept.setdefault(name, []).append(fold(words.decode(unfolded(self._header[value:end]))))
+            else:
+                others.append(self._text(name, start, value, end))
+        return {name: "\n".join(some)[:LONGEST_SAID] for name, some in kept.items()}, others
+
     def header_texts(self) -> list[str]:
         """The fields with their names, in order, as they are searched; of signatures the names alone.
 
         Nobody looks for the digits of a signature, and "servers may implement flexible matching" (RFC 9051 6.4.4).
         """
         if self._said is None:
-            self._said = [
-                fold(words.decode(unfolded(self._header[start:end])))
-                for name, start, value, end in self._fields()
-                for end in (value if name in SIGNATURES else end,)
-            ]
+            self._said = [self._text(*each) for each in self._fields()]
         return self._said
+
+    def _text(self, name: bytes, start: int, value: int, end: int) -> str:
+        return fold(words.decode(unfolded(self._header[start : value if name in SIGNATURES else end])))
 
     def _fields(self) -> Iterator[Field]:
         for each in fields(self._header, 0, len(self._header)):

@@ -8,9 +8,10 @@ that it lies in are those of all texts that have it, and of no other.  Texts are
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Set
+from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import islice
+from operator import add
 
 LONGEST = 64                # characters of a word; a longer one is cut into pieces ...
 SURE = 32                   # ... that overlap by so many, so that nothing shorter than that is cut
@@ -22,32 +23,33 @@ _WIDE = (
 )
 _NEITHER = "\0-/:-@\\[-`{-\u00bf\u2000-\u206f\u3000-\u3004\u3008-\u3040\ud800-\udfff"
 _RUN = re.compile(f"[{_WIDE}]+|[^{_WIDE}{_NEITHER}]+")
-_NARROW = re.compile("[0-9A-Z]+")
+_NARROW = re.compile(f"[^{_WIDE}{_NEITHER}]+")
+_ASCII = re.compile("[0-9A-Z]+")
+_RUN_OF_WIDE = re.compile(f"[{_WIDE}]+")
 _IS_WIDE = re.compile(f"[{_WIDE}]")
 
 
-def terms(texts: Iterable[str], most: int) -> tuple[Set[str], bool]:
+def terms(texts: Iterable[str], most: int) -> tuple[set[str], bool]:
     """Those of some texts, and whether these are all; when there are more than `most`, they are not."""
     found: set[str] = set()
-    wide: list[str] = []
+    pairs: set[str] = set()
     for text in texts:
         if text.isascii():
-            some = _NARROW.findall(text)
+            found.update(_ASCII.findall(text))
         else:
-            some = []
-            for run in _RUN.findall(text):
-                (wide if _IS_WIDE.match(run) else some).append(run)
-        found.update(some)
-        if len(found) > most:
+            found.update(_NARROW.findall(text))
+            for run in _RUN_OF_WIDE.findall(text):
+                if len(run) == 1:
+                    pairs.add(run)
+                else:
+                    pairs.update(map(add, run, islice(run, 1, None)))
+        if len(found) + len(pairs) > most:
             return found, False
-    for word in [each for each in found if len(each) > LONGEST]:
-        found.discard(word)
-        found.update(_pieces(word))
-    for run in wide:
-        if len(run) == 1:
-            found.add(run)
-        else:
-            found.update(map("".join, pairwise(run)))
+    if max(map(len, found), default=0) > LONGEST:
+        for word in [each for each in found if len(each) > LONGEST]:
+            found.discard(word)
+            found.update(_pieces(word))
+    found |= pairs
     return found, len(found) <= most
 
 

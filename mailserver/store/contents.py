@@ -41,7 +41,7 @@ class Incoming:
 
     def __init__(self, folder: Path, name: str, in_thread: InThread) -> None:
         self._in_thread = in_thread
-        self._file = _File(folder, name)
+        self._file = LargeFile(folder, name)
         self._gathered: list[bytes] = []
         self._size = 0                      # octets gathered and not yet handed to a write
         self._start: bytes | None = None    # the beginning of a content that has become large
@@ -97,8 +97,11 @@ class Incoming:
             await writing
 
 
-class _File:
-    """The file of a large content, for threads: one at a time, and nothing is written any more once it is removed."""
+class LargeFile:
+    """The file of a large content, for threads: one at a time, and nothing is written any more once it is removed.
+
+    Raises `OSError` when it cannot be written.
+    """
 
     __slots__ = ("_descriptor", "_folder", "_lock", "_name", "_path", "_removed")
 
@@ -111,6 +114,7 @@ class _File:
         self._removed = False
 
     def write(self, block: bytes) -> None:
+        """More octets."""
         with self._lock:
             if self._removed:
                 return
@@ -136,6 +140,7 @@ class _File:
             return size, final
 
     def remove(self) -> None:
+        """It comes to nothing."""
         with self._lock:
             self._removed = True
             self._close()

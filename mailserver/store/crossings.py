@@ -9,6 +9,7 @@ from sqlalchemy import Connection, delete
 from mailserver.imapstore import Quota
 from mailserver.store.mailboxes import used_in_domain
 from mailserver.store.schema import quota_told
+from mailserver.store.shares import NOBODY
 from mailserver.store.statements import fetch, run_with
 
 STEP = 1000                 # rows of one look
@@ -24,6 +25,7 @@ class Used(NamedTuple):
     name: str               # what it is about
     quota: Quota
     told: int
+    is_public: bool = False     # it is the domain's: its postmaster is told
 
     @property
     def percent(self) -> float:
@@ -73,10 +75,16 @@ def used(connection: Connection, kind: str, after: int, usual: tuple[int, int]) 
             " OR COALESCE(a.quota_messages, CAST(? AS BIGINT)) > 0 OR t.percent > 0) ORDER BY a.id LIMIT ?"
         )
         rows = fetch(connection, text, [*usual, after, *usual, STEP])
-    return [
-        Used(kind, id, address, name, Quota(int(octets), most or 0, int(messages), many or 0), told or 0)
-        for id, address, name, octets, most, messages, many, told in rows
-    ]
+    found = []
+    for id, address, name, octets, most, messages, many, told in rows:
+        quota = Quota(int(octets), most or 0, int(messages), many or 0)
+        if address.startswith(NOBODY):
+            domain = address.removeprefix(NOBODY)
+            name = domain if kind == "account" else name
+            found.append(Used(kind, id, f"postmaster@{domain}", name, quota, told or 0, True))
+        else:
+            found.append(Used(kind, id, address, name, quota, told or 0))
+    return found
 
 
 def tell(connection: Connection, kind: str, id: int, percent: int) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from mailserver.errors import AlreadyExists, NotFound, OverQuota, PermanentFailure, TemporaryFailure
 from mailserver.imapstore import LONGEST_NAME, SPECIAL_USES, Quota, Status
 from mailserver.interfaces import INBOX
-from mailserver.store import accesskeys, removed, shares
+from mailserver.store import accesskeys, imported, removed, shares
 from mailserver.store.annotation import forget_account, forget_mailboxes
 from mailserver.store.contents import release_many
 from mailserver.store.mailboxquotas import has_mailbox_quotas
@@ -202,6 +202,7 @@ def drop_all(connection: Connection, contents: Path, account_id: int) -> None:
     connection.execute(delete(quota_told).where(quota_told.c.kind == "account", quota_told.c.id == account_id))
     connection.execute(delete(subscription).where(subscription.c.account_id == account_id))
     forget_account(connection, account_id)
+    imported.forget(connection, account_id)
     accesskeys.forget(connection, account_id)
 
 

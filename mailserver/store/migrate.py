@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Engine, inspect, text
 
 from mailserver.errors import StartRefused
 
-HEAD = "0013"       # the newest file in migrations/versions
+HEAD = "0014"       # the newest file in migrations/versions
 
 
 def revision(connection: Connection) -> str | None:

@@ -10,16 +10,17 @@ from __future__ import annotations
 
 import sys
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import groupby
-from operator import itemgetter
+from itertools import compress, groupby
 
-FIRST_PAGE = 256            # words; each other page has twice as many ...
-LARGEST_PAGE = 8192         # ... up to this
+FIRST_PAGE = 32             # words; each other page has twice as many ...
+LARGEST_PAGE = 2048         # ... up to this: whoever looks for one word reads the lists of its whole page
 MOST_MESSAGES = 0xFFFF      # of a piece
+ENOUGH = 16                 # lists of bits that are read before it is asked whether more are needed
 
-_BITS = [bytes(octet >> bit & 1 for bit in range(8)) for octet in range(256)]
+_DIGITS = bytes.maketrans(b"01", b"\0\1")
+_AS_DIGITS = bytes.maketrans(b"\0\1", b"01")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +36,22 @@ class Page:
 
         With `most`, which is a set too, it may end once all of these are found.
         """
-        found = 0
         lists = _Lists(self.size, self.lists)
+        bits, few = 0, []
+        wanted = _bits_of(most.to_bytes(self.size, "little")) if most else 0
+        # Those that most messages have come first, and those are written in bits.
         for count, number in enumerate(self._numbers(pattern), 1):
-            found |= lists.marks(number)
-            if most and not count & 15 and found & most == most:
-                break
-        return found
+            octets, is_bits = lists.of(number)
+            if not is_bits:
+                few.append(octets)
+                continue
+            bits |= int.from_bytes(octets, "little")
+            if wanted and not count % ENOUGH and bits & wanted == wanted:
+                return most
+        marks = _marks(bits, self.size)
+        for place in array_of(b"".join(few)):
+            marks[place] = 1
+        return int.from_bytes(marks, "little")
 
     def _numbers(self, pattern: bytes) -> Iterator[int]:
         words, number, counted = self.words, -1, 0
@@ -54,11 +64,19 @@ class Page:
             yield number
             at = words.find(pattern, words.index(b"\n", start))
 
-    def all(self) -> Iterator[tuple[bytes, Sequence[int]]]:
-        """Each word, and who has it."""
-        lists = _Lists(self.size, self.lists)
-        for number, word in enumerate(self.words[1:-1].split(b"\n")):
-            yield word, lists.places(number)
+    def all(self, after: int = 0) -> Iterator[tuple[bytes, bytes]]:
+        """Each word, and the places of those who have it, two octets each; `after` is added to each of these."""
+        words = iter(self.words[1:-1].split(b"\n"))
+        for octets, length in _Lists(self.size, self.lists).runs():
+            if 2 * length <= (self.size + 7) // 8:
+                octets = _moved(octets, after)
+                for at, word in zip(range(0, len(octets), 2 * length), words, strict=False):
+                    yield word, octets[at : at + 2 * length]
+                continue
+            each = (self.size + 7) // 8
+            for at, word in zip(range(0, len(octets), each), words, strict=False):
+                marks = _marks(int.from_bytes(octets[at : at + each], "little"), self.size)
+                yield word, octets_of(array("H", compress(range(after, after + self.size), marks)))
 
 
 class _Lists:
@@ -77,7 +95,8 @@ class _Lists:
             at += words * _octets(length, size)
         self._run = 0
 
-    def _of(self, number: int) -> tuple[bytes, bool]:
+    def of(self, number: int) -> tuple[bytes, bool]:
+        """That of one word, and whether it is one of bits."""
         while number >= self._ends[self._run][0]:
             self._run += 1
         _, first, at, length = self._ends[self._run]
@@ -85,59 +104,73 @@ class _Lists:
         at += (number - first) * each
         return self._octets[at : at + each], 2 * length > (self._size + 7) // 8
 
-    def marks(self, number: int) -> int:
-        octets, is_bits = self._of(number)
-        if is_bits:
-            return int.from_bytes(b"".join(map(_BITS.__getitem__, octets))[: self._size], "little")
-        if len(octets) == 2:
-            return 1 << 8 * int.from_bytes(octets, "little")
-        marks = bytearray(self._size)
-        for place in _array("H", octets):
-            marks[place] = 1
-        return int.from_bytes(marks, "little")
-
-    def places(self, number: int) -> Sequence[int]:
-        octets, is_bits = self._of(number)
-        if not is_bits:
-            return _array("H", octets)
-        marks = b"".join(map(_BITS.__getitem__, octets))
-        return [place for place, is_so in enumerate(marks) if is_so]
+    def runs(self) -> Iterator[tuple[bytes, int]]:
+        """Those of all words that as many messages have, and how many."""
+        for behind, first, at, length in self._ends:
+            yield self._octets[at : at + (behind - first) * _octets(length, self._size)], length
 
 
 def _octets(length: int, size: int) -> int:
     return min(2 * length, (size + 7) // 8)
 
 
-def pages(size: int, words: Mapping[bytes, Sequence[int]]) -> Iterator[Page]:
-    """All words of `size` messages."""
-    ordered = sorted((-len(places), word) for word, places in words.items())
+def pages(size: int, words: Mapping[bytes, bytes]) -> Iterator[Page]:
+    """All words of `size` messages, and for each the places of those who have it, two octets each, in order."""
+    lengths = dict(zip(words, map(len, words.values()), strict=True))
+    ordered = sorted(words)
+    ordered.sort(key=lengths.__getitem__, reverse=True)
+    bits = (size + 7) // 8
     start, most = 0, FIRST_PAGE
     while start < len(ordered):
         some = ordered[start : start + most]
         heads = array("I")
         lists: list[bytes] = []
-        for length, same in groupby(some, itemgetter(0)):
+        for length, same in groupby(some, lengths.__getitem__):
             before = len(lists)
-            lists += [_written(words[word], size) for _, word in same]
-            heads.extend((len(lists) - before, -length))
-        if sys.byteorder != "little":
-            heads.byteswap()
-        head = (len(heads) // 2).to_bytes(4, "little") + heads.tobytes()
-        yield Page(size, b"\n%b\n" % b"\n".join([word for _, word in some]), head + b"".join(lists))
+            lists += map(words.__getitem__, same)
+            heads.extend((len(lists) - before, length // 2))
+            if length > bits:
+                lists[before:] = [_in_bits(each, size) for each in lists[before:]]
+        head = (len(heads) // 2).to_bytes(4, "little") + _bytes(heads)
+        yield Page(size, b"\n%b\n" % b"\n".join(some), head + b"".join(lists))
         start += most
         most = min(2 * most, LARGEST_PAGE)
 
 
-def _written(places: Sequence[int], size: int) -> bytes:
-    if len(places) == 1:
-        return places[0].to_bytes(2, "little") if size > 8 else bytes((1 << places[0],))
-    bits = (size + 7) // 8
-    if 2 * len(places) <= bits:
-        return _bytes(array("H", places))
-    octets = bytearray(bits)
-    for place in places:
-        octets[place >> 3] |= 1 << (place & 7)
-    return bytes(octets)
+def _in_bits(places: bytes, size: int) -> bytes:
+    marks = bytearray(size)
+    for place in array_of(places):
+        marks[place] = 1
+    return _bits_of(marks).to_bytes((size + 7) // 8, "little")
+
+
+def _bits_of(marks: bytes | bytearray) -> int:
+    """A bit for each octet; the first is the least."""
+    return int(marks[::-1].translate(_AS_DIGITS) or b"0", 2)
+
+
+def _marks(bits: int, size: int) -> bytearray:
+    """An octet for each bit."""
+    return bytearray(format(bits, f"0{size}b").encode("ascii")[::-1].translate(_DIGITS)) if size else bytearray()
+
+
+def _moved(places: bytes, after: int) -> bytes:
+    """All of them by so many further on: as one number, for none grows out of its two octets."""
+    if not after:
+        return places
+    number = int.from_bytes(places, "little")
+    number += int.from_bytes(after.to_bytes(2, "little") * (len(places) // 2), "little")
+    return number.to_bytes(len(places), "little")
+
+
+def array_of(places: bytes) -> array[int]:
+    """Places as numbers."""
+    return _array("H", places)
+
+
+def octets_of(places: array[int]) -> bytes:
+    """The same, two octets each."""
+    return _bytes(places)
 
 
 def _array(code: str, octets: bytes) -> array[int]:
@@ -147,8 +180,8 @@ def _array(code: str, octets: bytes) -> array[int]:
     return found
 
 
-def _bytes(places: array[int]) -> bytes:
+def _bytes(numbers: array[int]) -> bytes:
     if sys.byteorder != "little":
-        places = places[:]
-        places.byteswap()
-    return places.tobytes()
+        numbers = numbers[:]
+        numbers.byteswap()
+    return numbers.tobytes()

@@ -231,6 +231,16 @@ access_key = Table(
 )
 Index("access_key_account", access_key.c.account_id)
 
+# Messages of other stores that an account has been given (`mailserver.store.imported`).
+imported = Table(
+    "imported",
+    metadata,
+    Column("account_id", _Number, ForeignKey("account.id"), primary_key=True, autoincrement=False),
+    Column("source", Text, primary_key=True),                   # what they came from
+    Column("item", Text, primary_key=True),                     # and what each is called there
+    sqlite_with_rowid=False,
+)
+
 # What is understood of a content (`mailserver.mime`), a moment after it was delivered or when it is asked for: what
 # clients ask for most is answered from here.  Sort keys are folded, so that the order of their octets is the order.
 digest = Table(

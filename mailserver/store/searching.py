@@ -23,6 +23,8 @@ from mailserver.store.statements import fetch, fetch_one, run_many, run_with
 
 VERSION = 1                 # of the rules: `mailserver.mime.folding`, `terms`, and what of a message is read
 MOST_PARTS = 12             # of one text that are looked up; what has more is verified anyway
+COMMON = 4                  # pages of a piece, with the words that most messages have, that are read before the others
+FEW = 16                    # of so many messages no more than one is wanted: each is looked for
 _KINDS = {"from": Kind.FROM, "to": Kind.TO, "cc": Kind.CC, "subject": Kind.SUBJECT}
 _PIECE = "mailbox_id, first, last, version, size, octets, uids, unsure"
 
@@ -78,7 +80,7 @@ class _Search:
         for first, uids in self._uids.items():
             marks = found.get(first)
             if marks:
-                told += compress(uids, marks.to_bytes(len(uids), "little"))
+                told += _compressed(uids, marks.to_bytes(len(uids), "little"))
         return told
 
     def _having_all(self, kinds: Collection[Kind], parts: Sequence[Sought]) -> dict[int, int]:
@@ -100,7 +102,7 @@ class _Search:
         found: dict[int, int] = {}
         if firsts is None:
             firsts = self._uids
-        for pages in ("number < 2", "number >= 2"):
+        for pages in (f"number < {COMMON}", f"number >= {COMMON}"):
             left = [first for first in firsts if found.get(first) != self._every[first]]
             self._look(kinds, pattern, left, pages, found)
         return found
@@ -121,6 +123,18 @@ class _Search:
                 every = self._every[first]
                 page = Page(len(self._uids[first]), bytes(words), bytes(lists))
                 found[first] = found.get(first, 0) | page.having(pattern, every & ~found.get(first, 0))
+
+
+def _compressed(uids: array[int], marks: bytes) -> Iterable[int]:
+    """Those with an octet of 1."""
+    if FEW * marks.count(1) > len(uids):
+        return compress(uids, marks)
+    found = []
+    place = marks.find(1)
+    while place >= 0:
+        found.append(uids[place])
+        place = marks.find(1, place + 1)
+    return found
 
 
 # -- making it

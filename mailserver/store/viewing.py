@@ -54,6 +54,11 @@ def _row(connection: Connection, mailbox_id: int) -> tuple[int, int, int, tuple[
     return row[0], row[1], row[2], tuple(row[3].split()), row[4]
 
 
+def keywords(connection: Connection, mailbox_id: int) -> tuple[str, ...]:
+    """The keywords of a mailbox, by their bits; raises `NotFound` when it has been deleted."""
+    return _row(connection, mailbox_id)[3]
+
+
 def modseqs(connection: Connection, ids: Sequence[int]) -> dict[int, int]:
     """The mod-sequences of mailboxes, by their rows; those that are gone are left out."""
     found: dict[int, int] = {}

@@ -61,9 +61,12 @@ def command(*words: str, stdin: str | bytes = "") -> Said:
 
 
 def environment() -> dict[str, str]:
-    """Ours, where the program is found from any folder, and no configuration is named."""
+    """Ours, where the program is found from any folder, and no configuration is named.
+
+    What ``trial -j`` says of the path is for its own processes: another user may not even look there.
+    """
     env = {key: value for key, value in os.environ.items() if not key.startswith("MAILSERVER_")}
-    return {**env, "PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), env.get("PYTHONPATH"))))}
+    return {**env, "PYTHONPATH": str(ROOT)}
 
 
 def free_base(ports: tuple[int, ...] = STANDARD) -> int:

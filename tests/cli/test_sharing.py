@@ -2,6 +2,16 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from mailserver.content import Content
+from mailserver.ident import Ids
+from mailserver.imapstore import Appended, Flags
+from mailserver.store import changing, publics
+from mailserver.store.database import Database
 from tests.cli.commands import HouseTestCase
 
 ALICE, BOB = "alice@example.org", "bob@example.org"
@@ -48,6 +58,37 @@ class SharingTests(HouseTestCase):
         self.done("mailbox", "public", "example.org", "team", "--remove")
         self.assertIn("no address", self.done("mailbox", "addresses").out)
 
+    def test_public_is_as_any(self) -> None:
+        """What is said of an account's mailboxes can be said of a domain's; what was removed comes back."""
+        self.assertIn("no public", self.fails("mailbox", "list", "@example.org"))
+        self.done("mailbox", "public", "example.org", "team")
+        self.in_database(_fill_team)
+        [row] = self.done("mailbox", "list", "@example.org", "--json").json
+        self.assertEqual((row["name"], row["messages"]), ("team", 1))
+        self.done("mailbox", "quota", "@example.org", "team", "--messages", "5")
+        found = self.done("mailbox", "quota", "@example.org", "team", "--json").json
+        self.assertEqual((found["address"], found["messages"], found["most_messages"]), ("@example.org", 1, 5))
+        self.done("mailbox", "retention", "@example.org", "team", "--at-most", "3")
+        self.assertEqual(self.done("mailbox", "show", "@example.org", "team", "--json").json["retention"]["at_most"], 3)
+        self.done("mailbox", "public", "example.org", "team", "--remove")
+        [removed] = self.done("mailbox", "restore", "@example.org", "--list", "--json").json
+        self.assertEqual((removed["mailbox"], removed["is_deleted"], removed["subject"]), ("team", True, "hello"))
+        self.done("mailbox", "public", "example.org", "team")
+        self.assertIn("team: 1 message is back", self.done("mailbox", "restore", "@example.org", "team").out)
+        self.assertEqual(self.done("mailbox", "show", "@example.org", "team", "--json").json["messages"], 1)
+        self.done("mailbox", "share", "@example.org", "team", BOB, "r")
+        self.done("mailbox", "delete", "@example.org", "team")
+        self.assertIn("nothing is shared", self.done("mailbox", "shares", "--with", BOB).out)
+
+    def in_database(self, work: Callable[[Any, Path], object]) -> None:
+        database = Database(None, self.folder / "data")
+        database.open()
+        try:
+            with database.transaction() as connection:
+                work(connection, database.contents)
+        finally:
+            database.close()
+
     def test_delegate(self) -> None:
         self.done("user", "delegate", ALICE, BOB)
         self.assertEqual(self.done("user", "show", ALICE, "--json").json["delegates"], [BOB])
@@ -73,3 +114,10 @@ class SharingTests(HouseTestCase):
         for words in (("shares",), ("shares", ALICE, "--with", BOB), ("address", "x@example.org"),
                       ("address", "x@example.org", ALICE), ("address", "x@example.org", ALICE, "Sent", "--remove")):
             self.assertEqual(self.say("mailbox", *words).code, 2, words)
+
+
+def _fill_team(connection: Any, folder: Path) -> None:
+    owner = publics.public_account(connection, "example.org")
+    assert owner is not None
+    message = Appended(Ids(time.time)(), Content.of(b"Subject: hello\r\n\r\nx\r\n"), Flags(), 1000.0)
+    changing.append(connection, folder, (owner.id, "team"), [message], time.time())

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import random
+from array import array
+from functools import reduce
+from operator import or_
 from typing import Any
 from unittest.mock import ANY
 
@@ -14,8 +17,8 @@ from mailserver.mailbox import indexer
 from mailserver.mailbox.indexer import said, to_join
 from mailserver.mime.terms import Sought, sought, terms
 from mailserver.store import searching
-from mailserver.store.pages import Page, pages
-from mailserver.store.pieces import Growing, Kind, Said
+from mailserver.store.pages import Page, array_of, octets_of, pages
+from mailserver.store.pieces import Growing, Kind, Said, joined
 from mailserver.testing.searches import SearchContract
 from tests.mailbox.databases import PostgresqlCase, SqliteCase
 
@@ -134,21 +137,22 @@ class PageTests(SynchronousTestCase):
             words = {
                 b"w%d" % number: sorted(chance.sample(range(size), chance.randint(1, size))) for number in range(700)
             }
-            made = list(pages(size, words))
-            self.assertEqual(len(made), 2)
-            read = {word: list(places) for page in made for word, places in page.all()}
-            self.assertEqual(read, words)
+            made = list(pages(size, {word: octets_of(array("H", places)) for word, places in words.items()}))
+            self.assertEqual(len(made), 5)
+            for after in (0, 1000):
+                read = {word: list(array_of(places)) for page in made for word, places in page.all(after)}
+                self.assertEqual(read, {word: [place + after for place in words[word]] for word in words})
             for pattern in (b"\nw7\n", b"w7", b"7\n", b"\nw70", b"none"):
                 wanted = set()
                 for word, places in words.items():
                     if pattern in b"\n%b\n" % word:
                         wanted |= set(places)
-                marks = made[0].having(pattern) | made[1].having(pattern)
+                marks = reduce(or_, (page.having(pattern) for page in made))
                 self.assertEqual(marks, sum(1 << 8 * place for place in wanted), (size, pattern))
 
     def test_ends_early(self) -> None:
         """Once all that are wanted are found, no more words are read."""
-        [page] = pages(2, {b"a%d" % number: [0, 1] for number in range(100)})
+        [page] = pages(2, {b"a%d" % number: octets_of(array("H", (0, 1))) for number in range(30)})
         self.assertEqual(Page(2, page.words, page.lists).having(b"a", 0x0101), 0x0101)
 
     def test_levels(self) -> None:
@@ -157,12 +161,24 @@ class PageTests(SynchronousTestCase):
         small = [(number, number, 1) for number in range(10, 18)]
         self.assertEqual(to_join([(1, 9, 600), *small]), list(range(10, 18)))
         self.assertEqual(to_join([(1, 9, 300), (10, 19, 300)]), [1, 10])
+        self.assertEqual(to_join([(1, 9, 32767), (10, 19, 32767), (20, 29, 32767)]), [10, 20])
 
     def test_growing(self) -> None:
         """A piece whose messages are partly gone is as if they had never been."""
         growing = Growing()
         growing.add(4, Said({Kind.BODY: {"A", "B"}}, True))
         growing.add(5, Said({Kind.BODY: {"B"}}, False))
-        joined = Growing()
-        joined.join(growing.piece(1, 9), {5})
-        self.assertEqual((list(joined.uids), list(joined.unsure), joined.words), ([5], [5], {Kind.BODY: {b"B": [0]}}))
+        piece = joined([growing.piece(1, 9)], {5})
+        [(kind, _, page)] = piece.pages
+        self.assertEqual((list(piece.uids), list(piece.unsure), kind), ([5], [5], Kind.BODY))
+        self.assertEqual([(word, list(array_of(places))) for word, places in page.all()], [(b"B", [0])])
+
+    def test_any_order(self) -> None:
+        """Large messages are read later than those around them; the piece has them in order all the same."""
+        growing, ordered = Growing(), Growing()
+        said = {uid: Said({Kind.BODY: {"A", f"B{uid % 3}"}}, uid % 2 == 0) for uid in range(1, 40)}
+        for uid in (*range(1, 20), *range(30, 40), *range(20, 30)):
+            growing.add(uid, said[uid])
+        for uid, each in said.items():
+            ordered.add(uid, each)
+        self.assertEqual(growing.piece(1, 39), ordered.piece(1, 39))

@@ -67,6 +67,17 @@ class LookingTests(SynchronousTestCase):
         self.assertFalse(in_field(octets, b"x-long", "two"))
         self.assertTrue(in_field(octets, b"x-mine", "Prefix"))
 
+    def test_plain_by_its_fields(self) -> None:
+        """Fields that say no more than that the text is what it is spare it a parse, one right behind another too."""
+        head = "Content-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: 7bit\n"
+        for octets, is_plain in (
+            (head, True), (head + "Subject: x\n", True), (head + "Content-Language: en\n", True),
+            (head.replace("7bit", "base64"), False), (head + " ; x=y\n", False), (head + head, False),
+        ):
+            looked = Looked(b"", crlf(octets + "\nThree\n"))
+            self.assertTrue(looked.in_body(Needle.of("three")) or not is_plain)
+            self.assertIs(looked._is_text(), is_plain, octets)
+
     def test_there_is_a_field(self) -> None:
         octets = crlf("Subject:\nReply-To: x\n\nX-Body: y\n")
         self.assertTrue(in_field(octets, b"subject", ""))

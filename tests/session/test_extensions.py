@@ -83,7 +83,9 @@ class OfferTests(Talking):
         self.offered = await line.ask("EHLO x")
         self.assertEqual(self.keywords(), self.EVERYBODY | {"REQUIRETLS", "AUTH", "FUTURERELEASE"})
         await self.logged_in(server)
-        self.assertEqual(self.keywords(), self.EVERYBODY | {"REQUIRETLS", "FUTURERELEASE", "ETRN", "VRFY", "EXPN"})
+        self.assertEqual(self.keywords(), self.EVERYBODY | {
+            "REQUIRETLS", "FUTURERELEASE", "ETRN", "VRFY", "EXPN", "BURL",
+        })
 
     async def test_everything(self) -> None:
         """The whole column, to who is vouched for; REQUIRETLS inside TLS alone."""
@@ -92,7 +94,7 @@ class OfferTests(Talking):
         everything = self.EVERYBODY | set(SENDING) | {"XCLIENT", "XFORWARD", "FUTURERELEASE"}
         self.assertEqual(self.keywords(), everything - {"REQUIRETLS"} | {"STARTTLS"})
         await self.logged_in(server)
-        self.assertEqual(self.keywords(), everything | {"ETRN"})
+        self.assertEqual(self.keywords(), everything | {"ETRN", "BURL"})
 
     async def test_not_offered(self) -> None:
         """Nobody is promised what is not kept."""

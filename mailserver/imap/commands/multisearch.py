@@ -13,6 +13,7 @@ from mailserver.imap.error import ImapError
 from mailserver.imap.reader import Reader
 
 WORDS = ("SELECTED", "INBOXES", "PERSONAL", "SUBSCRIBED", "SUBTREE", "SUBTREE-ONE", "MAILBOXES")
+PERSONAL = frozenset({"INBOXES", "PERSONAL"})       # of which nothing is meant that belongs to others (RFC 5465 6)
 MOST_SCOPES = 100
 
 

@@ -194,7 +194,7 @@ class Appending:
             self.discard()
             raise
         selected = session.selected
-        here = selected is not None and selected.board.mailbox.uidvalidity == copied.uidvalidity
+        here = selected is not None and selected.is_of(place, copied.uidvalidity)
         if selected is not None and (here or replaces is not None):
             await selected.catch_up()
         if here and session.notifying is not None:

@@ -157,7 +157,7 @@ async def copy(session: ImapSession, command: Copy | Move) -> Reply:
     except NotFound as error:
         raise ImapError(str(error), "NO", "TRYCREATE") from None
     await selected.catch_up()
-    if session.notifying is not None and copied.uidvalidity == selected.board.mailbox.uidvalidity:
+    if session.notifying is not None and selected.is_of(there, copied.uidvalidity):
         session.notifying.brought(copied.targets)
     if not copied.targets:
         code = "" if command.by_uid else "EXPUNGEISSUED"

@@ -58,6 +58,10 @@ class Selected:
         self._keywords: tuple[str, ...] = board.keywords
         self._flags: dict[int, bytes] = {}
 
+    def is_of(self, place: Place, uidvalidity: int) -> bool:
+        """Whether that is the mailbox, whatever it is called: of one owner no two have the same UIDVALIDITY."""
+        return place.owner.id == self.place.owner.id and uidvalidity == self.board.mailbox.uidvalidity
+
     # -- which messages are meant
 
     def numbers(self, numbers: SequenceSet) -> list[range]:

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING
 from mailserver.errors import NotFound
 from mailserver.imap import responses
 from mailserver.imap.commands.keys import And, Key, Not, Numbers, Or, Uids
-from mailserver.imap.commands.multisearch import ESearch
+from mailserver.imap.commands.multisearch import PERSONAL, ESearch
 from mailserver.imap.error import ImapError
 from mailserver.imap.found import Place
-from mailserver.session.imap import filtering
-from mailserver.session.imap import places as places_
+from mailserver.session.imap import filtering, places
 from mailserver.session.imap.folders import account
 from mailserver.session.imap.matching import matching
 from mailserver.session.imap.progress import EVERY
@@ -42,43 +41,53 @@ async def esearch(session: ImapSession, command: ESearch) -> Reply:
     refuse_reuse(session, results)
     try:
         command = replace(command, key=await filtering.expanded(session, command.key))
-        names = await _names(session, command)
+        where = await _where(session, command)
     except Exception:
         forget(session, results)
         raise
     if asks_modseq(command.key):
         session.enable(frozenset({"CONDSTORE"}))
-    return Reply("that is all", stream=_answers(session, command, names))
+    return Reply("that is all", stream=_answers(session, command, where))
 
 
-async def _names(session: ImapSession, command: ESearch) -> list[str]:
-    """The names of the mailboxes that are meant, the selected one first, if it is one of them."""
+async def _where(session: ImapSession, command: ESearch) -> list[places.Place]:
+    """The mailboxes that are meant, the selected one first, if it is one of them; then one's own.
+
+    Of others' there are those that the session may read, when they are named, or subscribed to: none is personal.
+    """
     selected = session.selected
-    found: dict[str, None] = {}
+    found: dict[str, places.Place] = {}
     if selected is not None and any(each.is_selected for each in command.scopes):
-        found[selected.name] = None
+        found[selected.name] = selected.place
     if not command.is_of_selected:
-        store = session.policy.store
+        me, store = account(session), session.policy.store
         subscribed: frozenset[str] = frozenset()
         if any(each.kind == "SUBSCRIBED" for each in command.scopes):
-            subscribed = frozenset(await store.subscriptions(account(session)))
-        for name in await store.mailboxes(account(session)):
-            if any(not each.is_selected and each.takes(name, subscribed) for each in command.scopes):
-                found[name] = None
+            subscribed = frozenset(await store.subscriptions(me))
+        scopes = [each for each in command.scopes if not each.is_selected]
+        for name in await store.mailboxes(me):
+            if any(each.takes(name, subscribed) for each in scopes):
+                found.setdefault(name, places.Place(name, me, name))
+        scopes = [each for each in scopes if each.kind not in PERSONAL]
+        for place, _ in await places.others(session) if scopes else ():
+            if "r" in place.rights and any(each.takes(place.name, subscribed) for each in scopes):
+                found.setdefault(place.name, place)
     if len(found) > MOST_MAILBOXES:
         raise ImapError(f"no more than {MOST_MAILBOXES} mailboxes are searched at once", "NO", "LIMIT")
-    return list(found)
+    return list(found.values())
 
 
-async def _answers(session: ImapSession, command: ESearch, names: Sequence[str]) -> AsyncIterator[bytes]:
+async def _answers(
+    session: ImapSession, command: ESearch, where: Sequence[places.Place]
+) -> AsyncIterator[bytes]:
     results = command.results or ALL
     seconds = session.policy.world.clock.seconds
     told, is_followed = seconds(), False
     try:
-        for name in names:
+        for each in where:
             selected = session.selected
-            is_here = selected is not None and selected.name == name
-            lines, is_known = await _in_one(session, command, name)
+            is_here = selected is not None and selected.name == each.name
+            lines, is_known = await _in_one(session, command, each)
             is_followed = is_followed or (is_here and is_known)
             if session.is_lost:
                 return
@@ -95,25 +104,24 @@ async def _answers(session: ImapSession, command: ESearch, names: Sequence[str])
         raise
 
 
-async def _in_one(session: ImapSession, command: ESearch, name: str) -> tuple[Sequence[bytes], bool]:
+async def _in_one(session: ImapSession, command: ESearch, where: places.Place) -> tuple[Sequence[bytes], bool]:
     """The lines of one mailbox, and whether what is found there is kept up to date, or was refused to be."""
-    selected, results = session.selected, command.results or ALL
+    selected, results, name = session.selected, command.results or ALL, where.name
     if selected is not None and selected.name == name:
         place = Place(name, selected.board.mailbox.uidvalidity, session.wire.utf8)
-        sight, places = await matching(session, selected, command.key)
-        reply = answered(session, command, results, sight, places, place)
-        lines = reply.lines if places else ()
-        return followed(session, command, sight, places, Reply(lines=lines), place).lines, True
+        sight, found = await matching(session, selected, command.key)
+        reply = answered(session, command, results, sight, found, place)
+        lines = reply.lines if found else ()
+        return followed(session, command, sight, found, Reply(lines=lines), place).lines, True
     try:
-        where = places_.Place(name, account(session), name)         # those of others are not looked into
-        board = await places_.board(session, where)
+        board = await places.board(session, where)
     except NotFound:                    # it has just gone
         return (), False
     try:
         looked = Selected(board, where, read_only=True, is_rev2=True)
         place = Place(name, board.mailbox.uidvalidity, session.wire.utf8)
-        sight, places = await matching(session, looked, command.key)
-        return answered(session, command, results, sight, places, place).lines if places else (), False
+        sight, found = await matching(session, looked, command.key)
+        return answered(session, command, results, sight, found, place).lines if found else (), False
     finally:
         session.policy.boards.give_back(board)
 

@@ -76,9 +76,10 @@ async def answers(session: ImapSession, group: Sequence[Request]) -> AsyncIterat
     except Exception as error:
         if isinstance(error, (Over, Interrupted)):
             raise
-        for _, request in left:
+        is_last = isinstance(error, ImapError) and error.fatal      # BYE is said once
+        for _, request in (left or [(0, group[-1])])[: 1 if is_last else None]:
             yield _refused(session, request, error)
-        if isinstance(error, ImapError) and error.fatal:
+        if is_last:
             raise Over from None
 
 
