@@ -10,6 +10,7 @@ import os
 import re
 import signal
 import subprocess
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -45,7 +46,10 @@ class Browser:
     def __init__(self, folder: Path, patience: float) -> None:
         chromium, driver = program("chromium"), program("chromedriver", "chromium-driver")
         self._log = folder / "chromedriver.log"
-        environment = {**os.environ, "HOME": str(folder), "TMPDIR": str(folder), "LC_ALL": "C.UTF-8", "TZ": "UTC"}
+        # It makes a socket there, whose path is not to be longer than 107 octets (unix(7)): trial's folders are.
+        self._home = tempfile.TemporaryDirectory(prefix="browser-", ignore_cleanup_errors=True)
+        home = self._home.name
+        environment = {**os.environ, "HOME": home, "TMPDIR": home, "LC_ALL": "C.UTF-8", "TZ": "UTC"}
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
                 [driver, "--port=0"], stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=folder, env=environment,
@@ -60,7 +64,7 @@ class Browser:
             self._session = "/session/" + self._ask("POST", "/session", {"capabilities": {"alwaysMatch": {
                 "browserName": "chrome",
                 "goog:chromeOptions": {
-                    "binary": chromium, "args": [*OPTIONS, f"--user-data-dir={folder / 'browser'}"],
+                    "binary": chromium, "args": [*OPTIONS, f"--user-data-dir={home}/profile"],
                 },
             }}})["sessionId"]
         except BaseException:
@@ -165,3 +169,4 @@ class Browser:
             self._wire.close()
         self._kill()
         self._process.wait()
+        self._home.cleanup()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import imaplib
 import os
-import re
 import smtplib
 import ssl
 import time

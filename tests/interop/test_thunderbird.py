@@ -1,50 +1,26 @@
-"""A person with Thunderbird: an account is added; mail arrives, is read, written, found, starred, archived, deleted."""
+"""A person with Thunderbird: an account is added; mail arrives, is read, written, found, starred, archived, deleted, shared."""
 
 from __future__ import annotations
 
-import imaplib
-import os
 import re
-import smtplib
-import ssl
 import time
-from email import message_from_bytes
-from email.header import decode_header, make_header
-from email.message import Message
-from pathlib import Path
 
-from twisted.trial.unittest import SynchronousTestCase
-
-from mailserver.address import Address
-from mailserver.store import credentials, directory
-from mailserver.store.database import Database
-from tests.cli.commands import free_base
-from tests.cli.running import Running
 from tests.interop.screen import Screen
+from tests.interop.site import HOST, PASSWORD, SiteCase
 from tests.interop.thunderbird import Thunderbird
 from tests.needs import program
-from tests.net.certificates import Authority
 
-HOST, PASSWORD = "mx.example.org", "secret"
 SUBJECT, BODY = "Grüße aus 東京", "Guten Tag,\nこんにちは.\n"
 PATIENCE = 120.0        # seconds for all of it; it takes 25, of which Thunderbird waits 10 for a greeting in clear
 
 
-class ThunderbirdTests(SynchronousTestCase):
-    """TLS throughout, by an authority that Thunderbird trusts; alice's account is hers, what she sends goes to bob.
-
-    Pictures of the screen are left in the folder that MAILSERVER_PICTURES names, or in the test's own.
-    """
+class ThunderbirdTests(SiteCase):
+    """TLS throughout, by an authority that Thunderbird trusts; alice's account is hers, what she sends goes to bob."""
 
     def setUp(self) -> None:
         for name, package in (("thunderbird", None), ("Xvfb", "xvfb"), ("import", "imagemagick")):
             program(name, package)
-        self.folder = Path(self.mktemp()).absolute()
-        self.folder.mkdir(parents=True)
-        self.pictures = Path(os.environ.get("MAILSERVER_PICTURES") or self.folder)
-        self.pictures.mkdir(parents=True, exist_ok=True)
-        self.authority = Authority(self.folder)
-        self.serve()
+        super().setUp()
         self.screen = Screen(self.folder)
         self.addCleanup(self.screen.stop)
         self.thunderbird = Thunderbird(self.folder, self.screen.display, PATIENCE)
