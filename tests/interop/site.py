@@ -1,4 +1,4 @@
-"""A small site over TLS, for people's own mail programs: alice and bob have accounts there, carol writes from outside."""
+"""A small site over TLS for people's own mail programs: alice and bob have accounts, carol writes from outside."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import ssl
 import time
 from email import message_from_bytes
 from email.header import decode_header, make_header
-from email.message import Message
+from email.message import EmailMessage, Message
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -42,6 +42,15 @@ endpoint = "tcp:{imap}:interface=127.0.0.1"
 tls = "implicit"
 """
 
+
+
+def letter(subject: str, text: str, local: str = "alice") -> EmailMessage:
+    """By carol."""
+    message = EmailMessage()
+    message["From"], message["To"] = "Carol <carol@example.net>", f"{local}@example.org"
+    message["Subject"] = subject
+    message.set_content(text)
+    return message
 
 
 class SiteCase(SynchronousTestCase):
@@ -90,13 +99,10 @@ class SiteCase(SynchronousTestCase):
         self.assertEqual(said.code, 0, said.err)
         return said.out
 
-    def arrive(self, subject: str, text: str) -> None:
-        """A message for alice, from outside."""
+    def arrive(self, subject: str, text: str, local: str = "alice") -> None:
+        """A message from outside, for alice if for nobody else."""
         with smtplib.SMTP("127.0.0.1", self.smtp, "client.example.net", timeout=30) as client:
-            client.sendmail(
-                "carol@example.net", ["alice@example.org"],
-                f"From: Carol <carol@example.net>\r\nTo: alice@example.org\r\nSubject: {subject}\r\n\r\n{text}\r\n",
-            )
+            client.send_message(letter(subject, text, local))
 
     def client(self, local: str = "alice") -> imaplib.IMAP4_SSL:
         """Python's, logged in."""
@@ -109,7 +115,7 @@ class SiteCase(SynchronousTestCase):
     def there(self, mailbox: str, local: str = "alice") -> list[tuple[str, set[str], Message]]:
         """What the server has in a mailbox: subjects, flags, messages, as another client reads them."""
         with self.client(local) as client:
-            self.assertEqual(client.select(mailbox, readonly=True)[0], "OK", mailbox)
+            self.assertEqual(client.select(f'"{mailbox}"', readonly=True)[0], "OK", mailbox)
             _, fetched = client.uid("FETCH", "1:*", "(FLAGS BODY.PEEK[])")
         found = []
         for each in fetched:

@@ -1,4 +1,4 @@
-"""A person with Roundcube, a webmail: reads, finds on the server, sees the quota, and shares mailboxes, in a browser."""
+"""A person with Roundcube, a webmail: reads, finds on the server, sees the quota, uses and shares mailboxes."""
 
 from __future__ import annotations
 
@@ -6,14 +6,21 @@ import re
 
 from tests.interop.browser import Browser
 from tests.interop.roundcube import Roundcube
-from tests.interop.site import HOST, PASSWORD, SiteCase
+from tests.interop.site import HOST, PASSWORD, SiteCase, letter
 from tests.needs import program
 
-PATIENCE = 90.0         # seconds for all of it
+ALICE, BOB = "alice@example.org", "bob@example.org"
+PROJECTS, TEAM = f"Other Users/{ALICE}/Projects", "Shared/team"
+TOKYO, BODY = "Grüße aus Japan", "Guten Tag,\n昨日は東京タワーへ行きました.\n"
+LIMIT = 100_000         # octets that bob may keep
+PATIENCE = 90.0         # seconds for all of it; it takes 20
+SUBJECTS = """
+    return [...document.querySelectorAll("#messagelist tr.message")].map(
+        row => row.querySelector(".subject a").textContent.trim())"""
 
 
 class RoundcubeTests(SiteCase):
-    """It is bob who uses it; alice shares a mailbox with him, and their domain has a public one."""
+    """It is bob who uses it; alice lets him read a mailbox, and their domain has one where all of them tidy up."""
 
     def setUp(self) -> None:
         for name, package in (("php", "php-cli"), ("chromium", None), ("chromedriver", "chromium-driver")):
@@ -27,20 +34,150 @@ class RoundcubeTests(SiteCase):
         self.addCleanup(self.picture, "last")       # which shows why, if something went wrong
 
     def prepare(self) -> None:
-        self.operate("user", "quota", "bob@example.org", "--octets", "1000000")
-        self.operate("mailbox", "create", "alice@example.org", "Projects")
-        self.operate("mailbox", "share", "alice@example.org", "Projects", "bob@example.org", "lrs")
+        self.operate("user", "quota", BOB, "--octets", str(LIMIT))
+        self.operate("mailbox", "create", ALICE, "Projects")
+        self.operate("mailbox", "share", ALICE, "Projects", BOB, "lrs")
+        self.operate("mailbox", "public", "example.org", "team")
+        self.operate("mailbox", "share", "@example.org", "team", "@example.org", "lrswite")
 
     def picture(self, name: str) -> None:
         self.browser.picture(self.pictures / f"roundcube-{name}.png")
 
     def test_one_afternoon(self) -> None:
+        self.fill()
         self.log_in()
+        self.read_and_see_the_quota()
+        self.search()
+        self.subscribe()
+        self.read_alices()
+        self.tidy_up_together()
+        self.search_everywhere()
+        self.share()
+        self.write()
+        self.assertEqual(re.findall(r"S: A\d+ BAD.*", self.webmail.said("imap.log")), [])
+        self.assertEqual(self.webmail.said("errors.log"), "")
+
+    def fill(self) -> None:
+        """Three messages for bob, of which one is 40 % of what he may keep; one in each of the others' mailboxes."""
+        for subject, text in (("First", "The word is marmalade.\n"), (TOKYO, BODY), ("Large", "x" * 70 + "\n")):
+            self.arrive(subject, text * (LIMIT * 4 // 710 if subject == "Large" else 1), "bob")
+        with self.client() as client:
+            for mailbox, subject in (("Projects", "A plan"), (TEAM, "Old news")):
+                self.assertEqual(
+                    client.append(mailbox, "", "", letter(subject, "There is marmalade in it.\n").as_bytes())[0], "OK")
 
     def log_in(self) -> None:
         self.browser.go(self.webmail.url)
-        self.picture("0-login")
-        self.browser.type("#rcmloginuser", "bob@example.org")
+        self.browser.type("#rcmloginuser", BOB)
         self.browser.type("#rcmloginpwd", PASSWORD + "\n")
-        self.browser.see("#messagelist-content, #messagelist")
-        self.picture("1-inbox")
+        self.lists("Large", TOKYO, "First")
+
+    def lists(self, *subjects: str) -> None:
+        """The messages that it lists come to be these."""
+        self.browser.until(f"const found = (() => {{ {SUBJECTS} }})();"
+                           "return JSON.stringify(found) == JSON.stringify(arguments[0])", [*subjects])
+
+    def select(self, subject: str) -> None:
+        number = self.browser.run(SUBJECTS).index(subject) + 1
+        self.browser.click(f"#messagelist tbody tr.message:nth-child({number}) .subject a")
+
+    def reads(self, word: str) -> None:
+        """The message that is selected is shown, and has a word in its text."""
+        self.browser.into("#messagecontframe")
+        self.browser.until("return document.querySelector('#messagebody')?.textContent.includes(arguments[0])", word)
+        self.browser.into(None)
+
+    def read_and_see_the_quota(self) -> None:
+        """Its bar says what the server does, of kibioctets."""
+        self.select(TOKYO)
+        self.reads("東京タワー")
+        self.has("INBOX", ("First", set()), (TOKYO, {"\\Seen"}), ("Large", set()), local="bob")
+        self.assertRegex(self.browser.see("#quotadisplay"), r"^4\d%$")
+        self.picture("1-read")
+
+    def search(self) -> None:
+        """Bodies are looked into by the server; two kanji are a word, in the middle of others."""
+        self.browser.click(".searchbar a.options")
+        for part in ("subject", "from", "body"):
+            self.browser.run("for (const box of document.querySelectorAll('#searchmenu input[type=checkbox]'))"
+                             "box.checked = box.value == 'body'")
+        self.look_for("東京", TOKYO)
+        self.picture("2-search")
+        self.look_for("marmalade", "First")
+        self.look_for("京東")
+        self.assertRegex(self.webmail.said("imap.log"), r"C: A\d+ UID SEARCH .*BODY marmalade")
+
+    def look_for(self, text: str, *subjects: str) -> None:
+        self.browser.type("#mailsearchform", f"{text}\n")
+        self.lists(*subjects)
+
+    def subscribe(self) -> None:
+        """What others share is listed among all, below whom it belongs to; with the switch it is among bob's own."""
+        self.browser.go(f"{self.webmail.url}?_task=settings&_action=folders")
+        for mailbox in (PROJECTS, TEAM):
+            self.browser.click(f"#subscription-table li:has(> div input[value='{mailbox}']) > div label")
+        self.browser.until("return document.querySelectorAll('#messagestack .confirmation').length >= 2")
+        self.picture("3-subscribed")
+        with self.client("bob") as client:
+            subscribed = [line.decode() for line in client.lsub()[1] if isinstance(line, bytes)]
+        self.assertEqual([line for line in subscribed if "/Projects" in line or "/team" in line], [
+            f'(\\HasNoChildren) "/" "{PROJECTS}"', f'(\\HasNoChildren) "/" {TEAM}'])
+
+    def open(self, name: str) -> None:
+        self.browser.click(f"#mailboxlist a[rel='{name}']")
+
+    def read_alices(self) -> None:
+        """Bob reads, and it is read for him alone; he cannot take away, and is told so."""
+        self.browser.go(f"{self.webmail.url}?_task=mail")
+        self.open(PROJECTS)
+        self.lists("A plan")
+        self.select("A plan")
+        self.reads("marmalade")
+        self.has(PROJECTS, ("A plan", {"\\Seen"}), local="bob")
+        self.browser.click("#toolbar-menu a.delete")
+        self.browser.see("#messagestack .error")
+        self.picture("4-refused")
+        self.has("Projects", ("A plan", set()))
+        self.has("Trash", local="bob")
+
+    def tidy_up_together(self) -> None:
+        """Where he may, what he deletes is in his Trash, and gone for alice."""
+        self.open(TEAM)
+        self.lists("Old news")
+        self.select("Old news")
+        self.browser.click("#toolbar-menu a.delete")
+        self.lists()
+        self.has(TEAM)
+        self.has("Trash", ("Old news", {"\\Seen"}), local="bob")
+
+    def search_everywhere(self) -> None:
+        """In all that he is subscribed to, alice's among it."""
+        self.browser.run("document.querySelector('#s_scope').value = 'all'; return rcmail.set_searchscope('all')")
+        self.look_for("marmalade", "First", "A plan", "Old news")
+        self.picture("5-everywhere")
+
+    def share(self) -> None:
+        """What bob says in his webmail is what the operator is told, and what alice has."""
+        self.browser.go(f"{self.webmail.url}?_task=settings&_action=folders")
+        self.browser.click("#subscription-table li:has(> div input[value='Archive']) > a")
+        self.browser.into("#preferences-frame")
+        self.browser.click("a[href='#sharing'], .nav-link[href*=haring]")
+        self.browser.click("#acllist-footer a.create")
+        self.browser.type("#acluser", ALICE)
+        self.picture("6-share")
+        self.browser.click(".ui-dialog button.submit")
+        self.browser.until("return document.querySelector('#acltable tbody')?.textContent.includes(arguments[0])", ALICE)
+        self.browser.into(None)
+        self.picture("7-shared")
+        self.assertIn(f"{ALICE}  lrs", self.operate("mailbox", "shares", BOB, "Archive"))
+        with self.client() as client:
+            self.assertEqual(client.select(f'"Other Users/{BOB}/Archive"', readonly=True)[0], "OK")
+
+    def write(self) -> None:
+        """By submission, with TLS; and a copy is in Sent."""
+        self.browser.go(f"{self.webmail.url}?_task=mail&_action=compose&_to={ALICE}")
+        self.browser.type("#compose-subject", "Thanks")
+        self.browser.type("#composebody", "It was sweet.")
+        self.browser.click("a.send, button.send")
+        self.has("INBOX", ("Thanks", set()))
+        self.has("Sent", ("Thanks", {"\\Seen"}), local="bob")

@@ -1,4 +1,4 @@
-"""A person with Thunderbird: an account is added; mail arrives, is read, written, found, starred, archived, deleted, shared."""
+"""A person with Thunderbird: an account is added; mail arrives, is read, written, found, starred, filed."""
 
 from __future__ import annotations
 
