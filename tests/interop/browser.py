@@ -18,7 +18,7 @@ from typing import Any
 
 from tests.needs import program
 
-STEP = 30.0             # seconds for one thing that a person does
+STEP = 20.0             # seconds for one thing that a person does
 ELEMENT = "element-6066-11e4-a52e-4f735466cecf"         # what WebDriver calls a reference, section 11
 WIDTH, HEIGHT = 1400, 900
 OPTIONS = (

@@ -7,10 +7,12 @@ import os
 import smtplib
 import ssl
 import time
+from collections.abc import Callable
 from email import message_from_bytes
 from email.header import decode_header, make_header
 from email.message import EmailMessage, Message
 from pathlib import Path
+from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -127,10 +129,11 @@ class SiteCase(SynchronousTestCase):
 
     def has(self, mailbox: str, *expected: tuple[str, set[str]], local: str = "alice") -> None:
         """These subjects and flags are there, once the program has told the server what it shows already."""
+        self.comes_to(lambda: [(subject, flags) for subject, flags, _ in self.there(mailbox, local)], [*expected])
+
+    def comes_to(self, question: Callable[[], Any], expected: Any) -> None:
+        """What is asked for is as expected before long."""
         until = time.monotonic() + 10.0
-        while True:
-            found = [(subject, flags) for subject, flags, _ in self.there(mailbox, local)]
-            if found == [*expected] or time.monotonic() > until:
-                self.assertEqual(found, [*expected], mailbox)
-                return
+        while (found := question()) != expected and time.monotonic() < until:
             time.sleep(0.2)
+        self.assertEqual(found, expected)
