@@ -130,7 +130,7 @@ class RoundcubeTests(SiteCase):
         self.browser.click(f"#mailboxlist a[rel='{name}']")
 
     def read_alices(self) -> None:
-        """Bob reads and may add, so what he has read is kept; he cannot take away, as the server says and he is told."""
+        """What bob has read is kept, for him alone; he cannot take away, as the server says and he is told."""
         self.browser.go(f"{self.webmail.url}?_task=mail")
         self.lists("Large", TOKYO, "First")
         self.open(PROJECTS)
@@ -146,7 +146,7 @@ class RoundcubeTests(SiteCase):
         self.has("Trash", local="bob")
 
     def tidy_up_together(self) -> None:
-        """What bob has read is read for him alone; where he may, what he deletes is in his Trash, and gone for alice."""
+        """Where he may, what he deletes is in his Trash, and gone for alice."""
         self.open(TEAM)
         self.lists("Old news")
         self.select("Old news")
@@ -176,7 +176,7 @@ class RoundcubeTests(SiteCase):
         self.picture("6-share")
         self.browser.click(".ui-dialog button.submit")
         self.browser.into("#preferences-frame")
-        self.browser.until("return document.querySelector('#acltable tbody')?.textContent.includes(arguments[0])", ALICE)
+        self.browser.until(f"return document.querySelector('#acltable tbody').textContent.includes('{ALICE}')")
         self.browser.into(None)
         self.picture("7-shared")
         self.assertIn(f"{ALICE}  lrs", self.operate("mailbox", "shares", BOB, "Archive"))
