@@ -6,12 +6,14 @@ import re
 import time
 
 from tests.interop.screen import Screen
-from tests.interop.site import HOST, PASSWORD, SiteCase
+from tests.interop.site import HOST, PASSWORD, SiteCase, letter
 from tests.interop.thunderbird import Thunderbird
 from tests.needs import program
 
 SUBJECT, BODY = "Grüße aus 東京", "Guten Tag,\nこんにちは.\n"
-PATIENCE = 120.0        # seconds for all of it; it takes 25, of which Thunderbird waits 10 for a greeting in clear
+PROJECTS = "Other Users/bob@example.org/Projects"
+LIMIT = 100_000         # octets that alice may keep
+PATIENCE = 120.0        # seconds for all of it; it takes 30, of which Thunderbird waits 10 for a greeting in clear
 
 
 class ThunderbirdTests(SiteCase):
@@ -29,6 +31,11 @@ class ThunderbirdTests(SiteCase):
         self.do = self.thunderbird.do
         self.do("trust", "".join(re.findall(r"^[^-].*$", self.authority.file.read_text(), re.MULTILINE)))
 
+    def prepare(self) -> None:
+        self.operate("user", "quota", "alice@example.org", "--octets", str(LIMIT))
+        self.operate("mailbox", "create", "bob@example.org", "Projects")
+        self.operate("mailbox", "share", "bob@example.org", "Projects", "alice@example.org", "lrs")
+
     def picture(self, name: str) -> None:
         self.screen.picture(self.pictures / f"thunderbird-{name}.png")
 
@@ -39,6 +46,7 @@ class ThunderbirdTests(SiteCase):
         self.write()
         self.search()
         self.star_archive_and_delete()
+        self.share()
         self.assertEqual(re.findall(r".*Syntax Error.*", self.thunderbird.exchange), [])
 
     def add_account(self) -> None:
@@ -58,8 +66,8 @@ class ThunderbirdTests(SiteCase):
         })
 
     def read_what_arrives(self) -> None:
-        """The first is there before she looks, the second comes while she does: IDLE tells it."""
-        self.arrive("First", "The word is marmalade.")
+        """The first, a large one, is there before she looks, the second comes while she does: IDLE tells it."""
+        self.arrive("First", "The word is marmalade.\n" + f"{'x' * 70}\n" * (LIMIT * 4 // 710))
         self.do("open", "INBOX")
         self.do("read", "First", "marmalade")
         self.wait_for_idle()
@@ -115,6 +123,8 @@ class ThunderbirdTests(SiteCase):
     def star_archive_and_delete(self) -> None:
         """A star is a flag, to archive and to delete is to move."""
         self.do("open", "INBOX")
+        self.assertIn(self.do("quota"), range(40, 50))
+        self.picture("6-quota")
         self.do("star", "First")
         self.has("INBOX", ("First", {"\\Seen", "\\Flagged"}), ("Second", {"\\Seen"}))
         self.do("archive", "First")
@@ -123,4 +133,24 @@ class ThunderbirdTests(SiteCase):
         [year] = [name for name in self.do("folders") if re.fullmatch(r"20\d\d", name)]
         self.has(f"Archive/{year}", ("First", {"\\Seen", "\\Flagged"}))
         self.has("Trash", ("Second", {"\\Seen"}))
-        self.picture("6-tidy")
+        self.picture("7-tidy")
+
+    def share(self) -> None:
+        """What bob shares is offered, read, marked for alice alone, searched; the menu does not let her delete it."""
+        with self.client("bob") as client:
+            for subject, text in (("A plan", "We make marmalade."), ("Greetings", "昨日は東京タワーへ行きました.")):
+                client.append("Projects", "", "", letter(subject, text).as_bytes())
+        self.do("subscribe", PROJECTS)
+        self.picture("8-subscribe")
+        self.do("subscribed", PROJECTS)
+        self.do("open", "Projects")
+        self.do("read", "A plan", "marmalade")
+        self.has(PROJECTS, ("A plan", {"\\Seen"}), ("Greetings", set()))
+        self.has("Projects", ("A plan", set()), ("Greetings", set()), local="bob")
+        self.assertFalse(self.do("mayDelete", "A plan"))
+        self.picture("9-shared")
+        self.assertEqual(self.do("search", "Projects", "東京"), ["Greetings"])
+        self.picture("10-search")
+        self.do("closeSearch")
+        self.do("open", "Trash")
+        self.assertTrue(self.do("mayDelete", "Second"))

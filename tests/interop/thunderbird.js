@@ -211,6 +211,46 @@ function closeSearch() {
   Services.wm.getMostRecentWindow("mailnews:search").close();
 }
 
+// -- What others share.
+
+// In the dialogue that offers all folders: tick the one with this path.
+async function subscribe(path) {
+  mainWindow().openDialog(
+    "chrome://messenger/content/subscribe.xhtml", "_blank", "chrome,resizable,dialog=no",
+    { folder: root(), okCallback: mainWindow().SubscribeOKCallback });
+  const dialogue = await until(() => Services.wm.getMostRecentWindow("mailnews:subscribe"), "a window to subscribe in");
+  const row = await until(() => {
+    const rows = dialogue.document.getElementById("subscribeTree")?.view?._allRowMap ?? [];
+    const all = rows.flatMap(function below(each) {
+      return [each, ...each.children.flatMap(below)];
+    });
+    return all.find(each => each.childPath == path);
+  }, `${path} is offered`);
+  row.toggleProperty("checked", true);
+  return dialogue;
+}
+
+async function subscribed(path) {
+  const dialogue = Services.wm.getMostRecentWindow("mailnews:subscribe");
+  dialogue.document.querySelector("dialog").acceptDialog();
+  await until(() => folder(path.split("/").pop()), `${path} is there`);
+}
+
+// Whether the menu lets her delete what is selected.
+async function mayDelete(subject) {
+  await select(subject);
+  return mailTab().commandController.isCommandEnabled("cmd_delete");
+}
+
+// What stands below the list, once it does.
+async function quota() {
+  const panel = await until(() => {
+    const found = mainWindow().document.getElementById("quotaPanel");
+    return !found.hidden && found;
+  }, "the quota is shown");
+  return Number(panel.ownerDocument.getElementById("quotaMeter").getAttribute("value"));
+}
+
 // -- Whom it trusts.
 
 function trust(certificate) {

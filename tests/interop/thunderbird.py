@@ -43,6 +43,7 @@ PREFERENCES: dict[str, bool | int | str] = {
     "mail.inappnotifications.enabled": False,
     "mail.instrumentation.askUser": False,
     "mail.provider.enabled": False,
+    "mail.quota.mainwindow_threshold.show": 0,
     "mail.rights.version": 1,
     "mail.shell.checkDefaultClient": False,
     "mail.spotlight.firstRunDone": True,
