@@ -1,4 +1,4 @@
-"""Debian's Roundcube, served by PHP itself, with a configuration, a database and logs of its own."""
+"""Debian's Roundcube, served by PHP, configured as docs/howto/webmail.rst shows, with a database and logs of its own."""
 
 from __future__ import annotations
 
@@ -13,22 +13,25 @@ import threading
 import time
 from pathlib import Path
 
+from tests.cli.commands import ROOT
+from tests.documents import blocks
 from tests.needs import missing, program
 
 INSTALLED, STANDARD = Path("/var/lib/roundcube"), Path("/etc/roundcube")
 TABLES = Path("/usr/share/roundcube/SQL/sqlite.initial.sql")
 PATIENCE = 20.0         # seconds for it to come up
-CONFIG = """<?php
-$config = [
+PAGE = ROOT / "docs/howto/webmail.rst"
+# What differs here from what the page shows.
+CONFIG = """
+$config = array_merge($config, [
     'db_dsnw' => 'sqlite:///{folder}/roundcube.db?mode=0600',
     'des_key' => '{key}',
     'log_dir' => '{folder}/', 'temp_dir' => '{folder}/', 'imap_debug' => true,
     'imap_host' => 'ssl://127.0.0.1:{imap}', 'smtp_host' => 'tls://127.0.0.1:{submission}',
     'imap_conn_options' => ['ssl' => ['cafile' => '{trusted}', 'peer_name' => '{host}']],
     'smtp_conn_options' => ['ssl' => ['cafile' => '{trusted}', 'peer_name' => '{host}']],
-    'plugins' => ['acl'], 'acl_specials' => ['anyone'],
     'skin' => 'elastic', 'language' => 'en_US', 'timezone' => 'UTC', 'enable_spellcheck' => false,
-];
+]);
 """
 
 
@@ -46,7 +49,8 @@ class Roundcube:
         folder.mkdir(parents=True)
         for name in ("defaults.inc.php", "mimetypes.php"):
             (folder / name).symlink_to(STANDARD / name)
-        (folder / "config.inc.php").write_text(CONFIG.format(
+        [shown] = [each for each in blocks(PAGE.read_text("utf-8")) if each.caption == "config.inc.php"]
+        (folder / "config.inc.php").write_text("\n".join(("<?php", "$config = [];", *shown.lines)) + CONFIG.format(
             folder=folder, key=secrets.token_hex(12), host=host, imap=imap, submission=submission, trusted=trusted,
         ))
         with contextlib.closing(sqlite3.connect(folder / "roundcube.db")) as database:
