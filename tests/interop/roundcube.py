@@ -1,4 +1,4 @@
-"""Debian's Roundcube, served by PHP, configured as docs/howto/webmail.rst shows, with a database and logs of its own."""
+"""Debian's Roundcube, served by PHP, configured as docs/howto/webmail.rst shows, with database and logs of its own."""
 
 from __future__ import annotations
 
