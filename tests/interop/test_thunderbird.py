@@ -1,69 +1,26 @@
-"""A person with Thunderbird: an account is added; mail arrives, is read, written, found, starred, archived, deleted."""
+"""A person with Thunderbird: an account is added; mail arrives, is read, written, found, starred, filed."""
 
 from __future__ import annotations
 
-import imaplib
-import os
 import re
-import smtplib
-import ssl
 import time
-from email import message_from_bytes
-from email.header import decode_header, make_header
-from email.message import Message
-from pathlib import Path
 
-from twisted.trial.unittest import SynchronousTestCase
-
-from mailserver.address import Address
-from mailserver.store import credentials, directory
-from mailserver.store.database import Database
-from tests.cli.commands import free_base
-from tests.cli.running import Running
 from tests.interop.screen import Screen
+from tests.interop.site import HOST, PASSWORD, SiteCase
 from tests.interop.thunderbird import Thunderbird
 from tests.needs import program
-from tests.net.certificates import Authority
 
-HOST, PASSWORD = "mx.example.org", "secret"
 SUBJECT, BODY = "Grüße aus 東京", "Guten Tag,\nこんにちは.\n"
 PATIENCE = 120.0        # seconds for all of it; it takes 25, of which Thunderbird waits 10 for a greeting in clear
-SITE = """
-hostname = "mx.example.org"
-data = "data"
-[tls]
-certificate = "{certificate}"
-key = "{key}"
-[outbound]
-enabled = false
-[[listen]]
-service = "smtp"
-endpoint = "tcp:{smtp}:interface=127.0.0.1"
-[[listen]]
-service = "submission"
-endpoint = "tcp:{submission}:interface=127.0.0.1"
-[[listen]]
-service = "imap"
-endpoint = "tcp:{imap}:interface=127.0.0.1"
-tls = "implicit"
-"""
 
 
-class ThunderbirdTests(SynchronousTestCase):
-    """TLS throughout, by an authority that Thunderbird trusts; alice's account is hers, what she sends goes to bob.
-
-    Pictures of the screen are left in the folder that MAILSERVER_PICTURES names, or in the test's own.
-    """
+class ThunderbirdTests(SiteCase):
+    """TLS throughout, by an authority that Thunderbird trusts; alice's account is hers, what she sends goes to bob."""
 
     def setUp(self) -> None:
         for name, package in (("thunderbird", None), ("Xvfb", "xvfb"), ("import", "imagemagick")):
             program(name, package)
-        self.folder = Path(self.mktemp()).absolute()
-        self.folder.mkdir(parents=True)
-        self.pictures = Path(os.environ.get("MAILSERVER_PICTURES") or self.folder)
-        self.pictures.mkdir(parents=True, exist_ok=True)
-        self.authority = Authority(self.folder)
-        self.serve()
+        super().setUp()
         self.screen = Screen(self.folder)
         self.addCleanup(self.screen.stop)
         self.thunderbird = Thunderbird(self.folder, self.screen.display, PATIENCE)
@@ -72,69 +29,8 @@ class ThunderbirdTests(SynchronousTestCase):
         self.do = self.thunderbird.do
         self.do("trust", "".join(re.findall(r"^[^-].*$", self.authority.file.read_text(), re.MULTILINE)))
 
-    def serve(self) -> None:
-        """Start a server for alice and bob."""
-        pair = self.authority.pair(HOST)
-        base = free_base((25, 587, 993))
-        self.smtp, self.submission, self.imap = base + 25, base + 587, base + 993
-        file = self.folder / "mailserver.toml"
-        file.write_text(SITE.format(
-            certificate=pair.certificate.name, key=pair.key.name, smtp=self.smtp, submission=self.submission,
-            imap=self.imap,
-        ))
-        database = Database(None, self.folder / "data")
-        database.open(migrate=True)
-        with database.transaction() as connection:
-            directory.add_domain(connection, "example.org", 0.0)
-            for local in ("alice", "bob"):
-                account = directory.add_account(connection, Address(local, "example.org"), 0.0)
-                directory.set_credentials(connection, account.id, credentials.derive(PASSWORD))
-        database.close()
-        server = Running("run", "--config", str(file))
-        self.addCleanup(server.stop)
-        server.wait_for("imap on ")
-
     def picture(self, name: str) -> None:
         self.screen.picture(self.pictures / f"thunderbird-{name}.png")
-
-    def arrive(self, subject: str, text: str) -> None:
-        """A message for alice, from outside."""
-        with smtplib.SMTP("127.0.0.1", self.smtp, "client.example.net", timeout=30) as client:
-            client.sendmail(
-                "carol@example.net", ["alice@example.org"],
-                f"From: Carol <carol@example.net>\r\nTo: alice@example.org\r\nSubject: {subject}\r\n\r\n{text}\r\n",
-            )
-
-    def client(self, local: str = "alice") -> imaplib.IMAP4_SSL:
-        """Python's, logged in."""
-        context = ssl.create_default_context(cafile=str(self.authority.file))
-        context.check_hostname = False          # imaplib would look for 127.0.0.1
-        client = imaplib.IMAP4_SSL("127.0.0.1", self.imap, ssl_context=context, timeout=30)
-        client.login(f"{local}@example.org", PASSWORD)
-        return client
-
-    def there(self, mailbox: str, local: str = "alice") -> list[tuple[str, set[str], Message]]:
-        """What the server has in a mailbox: subjects, flags, messages, as another client reads them."""
-        with self.client(local) as client:
-            self.assertEqual(client.select(mailbox, readonly=True)[0], "OK", mailbox)
-            _, fetched = client.uid("FETCH", "1:*", "(FLAGS BODY.PEEK[])")
-        found = []
-        for each in fetched:
-            if isinstance(each, tuple):
-                message = message_from_bytes(each[1])
-                flags = {flag.decode() for flag in imaplib.ParseFlags(each[0])} - {"\\Recent"}
-                found.append((str(make_header(decode_header(message["Subject"]))), flags, message))
-        return found
-
-    def has(self, mailbox: str, *expected: tuple[str, set[str]], local: str = "alice") -> None:
-        """These subjects and flags are there, once the program has told the server what it shows already."""
-        until = time.monotonic() + 10.0
-        while True:
-            found = [(subject, flags) for subject, flags, _ in self.there(mailbox, local)]
-            if found == [*expected] or time.monotonic() > until:
-                self.assertEqual(found, [*expected], mailbox)
-                return
-            time.sleep(0.2)
 
     def test_one_morning(self) -> None:
         self.add_account()
