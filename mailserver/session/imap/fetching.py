@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -33,8 +32,7 @@ log = Logger()
 FIRST_ROWS = 64             # messages of the first step; of the others as many as will be of `STEP` octets
 MOST_ROWS = 1000
 WEIGHED = 500               # messages of which the sizes are asked at a time, when all their octets are wanted
-STEP = 64 * 1024            # octets of messages of one step
-AHEAD = 2                   # steps that the store is at while one is sent: these may be in memory at a time
+STEP = 96 * 1024            # octets of messages of one step; two steps may be in memory at a time
 MOST_SPELLINGS = 50         # of flags, that the store is told of
 WHOLE = {"BODY[]", "RFC822"}
 IN_UTF_8 = {Attribute.ENVELOPE, Attribute.BODY, Attribute.BODYSTRUCTURE}      # written otherwise for who takes that
@@ -97,20 +95,21 @@ class _FromStore:
         self._rows = WEIGHED if self._is_whole else FIRST_ROWS      # of the next step
 
     async def stream(self) -> AsyncIterator[bytes]:
-        """While one step is sent, the store is at the next ones, each in a thread of its own."""
-        ahead: deque[tuple[list[range], Deferred[bytes | None]]] = deque()
+        """While one step is sent, the store is at the next."""
+        ahead: tuple[list[range], Deferred[bytes | None]] | None = None
         try:
             async for places in self._steps():
-                ahead.append((places, self._begin(places)))
-                if len(ahead) > AHEAD:
-                    async for piece in self._rest(*ahead.popleft()):
+                before, ahead = ahead, (places, self._begin(places))
+                if before is not None:
+                    async for piece in self._rest(*before):
                         yield piece
-            while ahead:
-                async for piece in self._rest(*ahead.popleft()):
+            if ahead is not None:
+                before, ahead = ahead, None
+                async for piece in self._rest(*before):
                     yield piece
         finally:
-            for _, begun in ahead:
-                begun.addErrback(lambda failure: None)          # nobody waits for it any more
+            if ahead is not None:
+                ahead[1].addErrback(lambda failure: None)       # nobody waits for it any more
 
     async def _steps(self) -> AsyncIterator[list[range]]:
         """Places of as many messages as may be at hand."""
