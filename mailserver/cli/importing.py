@@ -25,7 +25,7 @@ SHOWN = 20              # of those that were skipped; the others are counted
 
 into = click.option("--into", metavar="NAME", help="The mailbox that they come into, or below.")
 again = click.option("--again", is_flag=True, help="Bring all of it, though it was brought before.")
-CONFIRMED = {"tls": 993, "starttls": 143, "none": 143}
+PORTS = {"tls": 993, "starttls": 143, "none": 143}
 
 
 @click.group("import")
@@ -62,7 +62,7 @@ def mbox(file: Path, address: str, into: str | None, again: bool, json_wanted: b
 @click.argument("server", metavar="HOST[:PORT]")
 @click.argument("user")
 @click.argument("address")
-@click.option("--tls", type=click.Choice(tuple(CONFIRMED)), default="tls", show_default=True, help="How it is spoken.")
+@click.option("--tls", type=click.Choice(tuple(PORTS)), default="tls", show_default=True, help="How it is spoken.")
 @click.option("--mailboxes", metavar="PATTERN", default="*", help='Only these, as files are named: "Lists/*".')
 @into
 @again
@@ -79,8 +79,8 @@ def imap(
     secret = password(password_stdin)
 
     def source() -> Source:
-        client = connect(host, int(port or CONFIRMED[tls]), tls, user, secret)
-        return Imaps(client, f"{user}@{host}:{port or CONFIRMED[tls]}", canonical(into) if into else "", mailboxes)
+        client = connect(host, int(port or PORTS[tls]), tls, user, secret)
+        return Imaps(client, f"{user}@{host}:{port or PORTS[tls]}", canonical(into) if into else "", mailboxes)
 
     _bring(address, source, again, json_wanted)
 
